@@ -1,0 +1,319 @@
+//! What came from the peer.
+
+use super::storage::Storage;
+use crate::http::HeaderSpan;
+use alloc::{string::String, vec::Vec};
+
+/// Receive buffer: the transport writes into it, machines parse and lend out of it.
+///
+/// # Two regions
+///
+/// ```text
+///   | content ........ | hole | raw ............... | spare |
+///     decoded by one     dropped   as the transport    room for the
+///     layer, for the     framing   delivered it        next read
+///     layer above it
+/// ```
+///
+/// A machine that reads the transport works on [`raw`](Self::raw): it [`skip`](Self::skip)s framing
+/// and [`keep`](Self::keep)s payload, which closes up behind earlier payload. What it kept is
+/// [`content`](Self::content), contiguous whatever the framing was: a fragmented WebSocket message,
+/// or an event stream in chunked coding. Bytes move only when framing stands between two kept
+/// pieces of one content; a frame or chunk that stands alone is lent where it was read.
+///
+/// # The transport's side
+///
+/// Read into [`spare`](Self::spare) and [`commit`](Self::commit) what was read; at the end of the
+/// stream call [`finish`](Self::finish).
+///
+/// ```
+/// use tidewire::RecvBuf;
+///
+/// let mut rx = RecvBuf::with_limit(64 * 1024);
+/// let spare = rx.spare(5);
+/// spare[..5].copy_from_slice(b"hello"); // usually: socket.read(spare)
+/// rx.commit(5);
+/// assert_eq!(rx.raw(), b"hello");
+/// ```
+///
+/// # Memory
+///
+/// Never more than `limit` bytes are allocated for content and raw bytes together. The allocation
+/// grows by doubling as bytes arrive, never because a peer announced them, and is initialised once,
+/// not before each read. [`shrink`](Self::shrink) gives it back.
+#[derive(Debug)]
+pub struct RecvBuf {
+    storage: Storage,
+    /// Length of the content, at the front of the live bytes.
+    content: usize,
+    /// Length of the dropped framing between content and raw bytes; zero when `content` is.
+    hole: usize,
+    limit: usize,
+    finished: bool,
+    /// Where the lines of the head at the front of `raw` lie; here so that they are reused.
+    pub(crate) spans: Vec<HeaderSpan>,
+    /// For what cannot be lent in place because decoding made it longer.
+    pub(crate) scratch: String,
+}
+
+impl RecvBuf {
+    /// An empty buffer that will hold at most `limit` bytes. Nothing is allocated yet.
+    ///
+    /// The limit must exceed the largest unit that the machine above needs whole: for a WebSocket
+    /// its `max_message` and a frame header, for HTTP its `max_head`. A machine that finds it too
+    /// small refuses the unit as too big.
+    #[must_use]
+    pub const fn with_limit(limit: usize) -> Self {
+        Self {
+            storage: Storage::new(),
+            content: 0,
+            hole: 0,
+            limit,
+            finished: false,
+            spans: Vec::new(),
+            scratch: String::new(),
+        }
+    }
+
+    // The transport's side.
+
+    /// Room to read into: at least `min` bytes, or as many as the limit leaves, which may be none
+    /// (see [`is_full`](Self::is_full)). What the slice holds before is unspecified.
+    #[inline]
+    pub fn spare(&mut self, min: usize) -> &mut [u8] {
+        let room = self.limit.saturating_sub(self.storage.len() - self.hole);
+        if self.hole > 0 && self.storage.len() + min.min(room) > self.limit {
+            self.close_hole();
+        }
+        let spare = self.storage.spare(min.min(room), self.limit);
+        let len = spare.len().min(room);
+        &mut spare[..len]
+    }
+
+    /// Says that `n` bytes were read into [`spare`](Self::spare).
+    ///
+    /// # Panics
+    /// If `n` exceeds the length of the slice that `spare` returned.
+    #[inline]
+    pub fn commit(&mut self, n: usize) {
+        self.storage.commit(n);
+    }
+
+    /// Copies as much of `bytes` as the limit allows, and returns how many bytes that was. For
+    /// callers that are given bytes instead of reading them.
+    #[must_use = "bytes beyond the limit were not taken"]
+    pub fn push(&mut self, bytes: &[u8]) -> usize {
+        let spare = self.spare(bytes.len());
+        let n = bytes.len().min(spare.len());
+        spare[..n].copy_from_slice(&bytes[..n]);
+        self.commit(n);
+        n
+    }
+
+    /// Says that the transport has reached its end: nothing will follow what is here.
+    pub fn finish(&mut self) {
+        self.finished = true;
+    }
+
+    /// Whether [`finish`](Self::finish) was called. Raw bytes may still be left.
+    #[must_use]
+    pub const fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// Whether the limit is reached. Stop reading until the machine has consumed something.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.storage.len() - self.hole >= self.limit
+    }
+
+    /// Whether neither content nor raw bytes are left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.storage.len() == 0
+    }
+
+    /// Forgets everything, for the next connection. Keeps the allocation.
+    pub fn clear(&mut self) {
+        self.storage.consume(self.storage.len());
+        self.content = 0;
+        self.hole = 0;
+        self.finished = false;
+        self.spans.clear();
+        self.scratch.clear();
+    }
+
+    /// Gives memory back that is not in use. Call it when the connection has been idle for a while,
+    /// not after each message.
+    pub fn shrink(&mut self) {
+        self.close_hole();
+        self.storage.shrink();
+        if self.is_empty() {
+            self.spans = Vec::new();
+            self.scratch = String::new();
+        }
+    }
+
+    /// The most bytes that this buffer will hold.
+    #[must_use]
+    pub const fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// How many bytes of heap this buffer holds now.
+    #[must_use]
+    pub fn heap_size(&self) -> usize {
+        self.storage.capacity()
+            + self.spans.capacity() * size_of::<HeaderSpan>()
+            + self.scratch.capacity()
+    }
+
+    // A machine's side.
+
+    /// Bytes as the transport delivered them, not yet skipped or kept.
+    #[inline]
+    #[must_use]
+    pub fn raw(&self) -> &[u8] {
+        &self.storage.live()[self.content + self.hole..]
+    }
+
+    /// The raw bytes, to decode them in place.
+    #[inline]
+    pub fn raw_mut(&mut self) -> &mut [u8] {
+        let raw = self.content + self.hole;
+        &mut self.storage.live_mut()[raw..]
+    }
+
+    /// Drops `n` raw bytes: framing.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    #[inline]
+    pub fn skip(&mut self, n: usize) {
+        if self.content == 0 {
+            self.storage.consume(n);
+        } else {
+            assert!(n <= self.raw().len(), "skipped more than there is");
+            self.hole += n;
+        }
+    }
+
+    /// Turns the next `n` raw bytes into content.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    #[inline]
+    pub fn keep(&mut self, n: usize) {
+        if self.hole > 0 {
+            let raw = self.content + self.hole;
+            self.storage.copy_within(raw..raw + n, self.content);
+        } else {
+            assert!(n <= self.raw().len(), "kept more than there is");
+        }
+        self.content += n;
+    }
+
+    /// What the layer below kept, for the layer above.
+    #[inline]
+    #[must_use]
+    pub fn content(&self) -> &[u8] {
+        &self.storage.live()[..self.content]
+    }
+
+    /// The content, to decode it in place.
+    #[inline]
+    pub fn content_mut(&mut self) -> &mut [u8] {
+        &mut self.storage.live_mut()[..self.content]
+    }
+
+    /// Drops `n` bytes from the front of the content.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    #[inline]
+    pub fn consume(&mut self, n: usize) {
+        assert!(n <= self.content, "consumed more content than there is");
+        self.content -= n;
+        let hole = if self.content == 0 { core::mem::take(&mut self.hole) } else { 0 };
+        self.storage.consume(n + hole);
+    }
+
+    /// Moves the raw bytes down to the content.
+    fn close_hole(&mut self) {
+        if self.hole > 0 {
+            let raw = self.content + self.hole;
+            self.storage.copy_within(raw..self.storage.len(), self.content);
+            self.storage.truncate(self.storage.len() - self.hole);
+            self.hole = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn content_closes_up_over_framing() {
+        let mut rx = RecvBuf::with_limit(1024);
+        assert_eq!(rx.push(b"5:hello5:world!"), 15);
+        rx.skip(2);
+        rx.keep(5);
+        assert_eq!(rx.content(), b"hello");
+        rx.skip(2);
+        rx.keep(5);
+        assert_eq!(rx.content(), b"helloworld");
+        assert_eq!(rx.raw(), b"!");
+        rx.consume(10);
+        assert_eq!((rx.content(), rx.raw()), (&b""[..], &b"!"[..]));
+    }
+
+    #[test]
+    fn spare_stops_at_the_limit_and_starts_again_when_something_is_consumed() {
+        let mut rx = RecvBuf::with_limit(300);
+        assert_eq!(rx.push(&[1; 400]), 300);
+        assert!(rx.is_full());
+        assert!(rx.spare(1).is_empty());
+        rx.skip(10);
+        assert_eq!(rx.push(&[2; 400]), 10);
+        assert!(rx.heap_size() <= 300);
+    }
+
+    #[test]
+    fn shrink_gives_everything_back_when_empty() {
+        let mut rx = RecvBuf::with_limit(1 << 20);
+        assert_eq!(rx.push(&[0; 100_000]), 100_000);
+        rx.skip(100_000);
+        assert!(rx.heap_size() >= 100_000);
+        rx.shrink();
+        assert_eq!(rx.heap_size(), 0);
+    }
+
+    proptest! {
+        /// A model of two vectors behaves alike, and the limit holds.
+        #[test]
+        fn behaves_like_two_queues(ops in proptest::collection::vec((0..6_u8, 0..200_usize), 1..200)) {
+            let mut rx = RecvBuf::with_limit(512);
+            let (mut content, mut raw) = (Vec::<u8>::new(), Vec::<u8>::new());
+            let mut byte = 0_u8;
+            for (op, n) in ops {
+                match op {
+                    0 | 1 => {
+                        let bytes: Vec<u8> = (0..n).map(|_| { byte = byte.wrapping_add(1); byte }).collect();
+                        let took = rx.push(&bytes);
+                        prop_assert_eq!(took, n.min(512 - content.len() - raw.len()));
+                        raw.extend(&bytes[..took]);
+                    }
+                    2 => { let n = n.min(raw.len()); rx.skip(n); raw.drain(..n); }
+                    3 => { let n = n.min(raw.len()); rx.keep(n); content.extend(raw.drain(..n)); }
+                    4 => { let n = n.min(content.len()); rx.consume(n); content.drain(..n); }
+                    _ => rx.shrink(),
+                }
+                prop_assert_eq!(rx.content(), &content[..]);
+                prop_assert_eq!(rx.raw(), &raw[..]);
+                prop_assert!(rx.heap_size() <= 512);
+            }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Bytes with a live region, shared by both buffers.
+
+use alloc::{vec, vec::Vec};
+use core::ops::Range;
+
+/// The smallest allocation, in bytes: less than this is not worth a call to the allocator.
+const SMALLEST: usize = 256;
+
+/// An allocation that is initialised once, when it is made, so that it can be handed out as
+/// `&mut [u8]` to read into again and again without zeroing it and without `unsafe`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Storage {
+    /// All of it is initialised; only `start..end` means anything.
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Storage {
+    pub(super) const fn new() -> Self {
+        Self { bytes: Vec::new(), start: 0, end: 0 }
+    }
+
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    #[inline]
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.len()
+    }
+
+    #[inline]
+    pub(super) fn live(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    #[inline]
+    pub(super) fn live_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start..self.end]
+    }
+
+    /// Copies `from`, a range of the live bytes, to the live offset `to`.
+    pub(super) fn copy_within(&mut self, from: Range<usize>, to: usize) {
+        self.live_mut().copy_within(from, to);
+    }
+
+    /// Drops `n` live bytes from the front.
+    #[inline]
+    pub(super) fn consume(&mut self, n: usize) {
+        assert!(n <= self.len(), "consumed {n} of {} bytes", self.len());
+        self.start += n;
+        if self.start == self.end {
+            self.start = 0;
+            self.end = 0;
+        }
+    }
+
+    /// Drops live bytes from the back, so that `len` remain.
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.end = self.end.min(self.start + len);
+    }
+
+    /// Makes the first `n` bytes of [`Storage::spare`] live.
+    #[inline]
+    pub(super) fn commit(&mut self, n: usize) {
+        assert!(n <= self.bytes.len() - self.end, "committed more than was spare");
+        self.end += n;
+    }
+
+    /// Everything behind the live bytes, at least `min` bytes long. The allocation never exceeds
+    /// `cap`, which must hold the live bytes and `min`.
+    #[inline]
+    pub(super) fn spare(&mut self, min: usize, cap: usize) -> &mut [u8] {
+        if self.bytes.len() - self.end < min {
+            self.make_room(min, cap);
+        }
+        &mut self.bytes[self.end..]
+    }
+
+    /// Moves the live bytes to the front if that costs no more than what was consumed since they
+    /// last moved (then all moves together are linear), else into twice the space.
+    #[cold]
+    fn make_room(&mut self, min: usize, cap: usize) {
+        let live = self.len();
+        let need = live + min;
+        let fits = need <= self.bytes.len();
+        if !(fits && (self.start >= live || self.bytes.len() >= cap)) {
+            let grown = need.max(self.bytes.len().saturating_mul(2)).max(SMALLEST);
+            let mut bytes = vec![0; grown.min(cap).max(need)];
+            bytes[..live].copy_from_slice(self.live());
+            self.bytes = bytes;
+        } else {
+            self.bytes.copy_within(self.start..self.end, 0);
+        }
+        self.start = 0;
+        self.end = live;
+    }
+
+    /// Gives memory back: all of it when empty, else what exceeds twice the live bytes.
+    pub(super) fn shrink(&mut self) {
+        let live = self.len();
+        if live == 0 {
+            *self = Self::default();
+        } else if self.bytes.len() / 2 > live.max(SMALLEST) {
+            *self = Self { bytes: self.live().to_vec(), start: 0, end: live };
+        }
+    }
+}
