@@ -501,3 +501,35 @@ fn whatever_is_cut_short_is_incomplete_and_not_an_error() {
         assert!(!run.told.iter().any(|told| matches!(told, Told::End(_))));
     }
 }
+
+#[test]
+fn what_is_as_large_as_its_limit_is_accepted_and_one_byte_more_is_not() {
+    let head = |size: usize| {
+        let start = "GET / HTTP/1.1\r\nHost: h\r\nA: ";
+        format!("{start}{}\r\n\r\n", "b".repeat(size - start.len() - 4))
+    };
+    let line = |size: usize| {
+        let extension = "e".repeat(size - "3;\r\n".len());
+        chunked(&format!("3;{extension}\r\nabc\r\n0\r\n\r\n"))
+    };
+    let trailers = |size: usize| {
+        let value = "v".repeat(size - "A:\r\n\r\n".len());
+        chunked(&format!("0\r\nA:{value}\r\n\r\n"))
+    };
+    let body = |size: usize| post(&format!("Content-Length: {size}\r\n"), &"x".repeat(size));
+    let fields =
+        |count: usize| format!("GET / HTTP/1.1\r\nHost: h\r\n{}\r\n", "A: b\r\n".repeat(count - 1));
+    let vectors = [
+        (head(512), head(513), HeadTooLarge),
+        (line(64), line(65), ChunkLineTooLong),
+        (trailers(64), trailers(65), TrailersTooLarge),
+        (body(100), body(101), BodyTooLarge),
+        (fields(6), fields(7), TooManyHeaders),
+    ];
+    for (fits, exceeds, kind) in vectors {
+        let run = every_way(fits.as_bytes(), |pieces| serve(&server(), pieces));
+        assert!(run.sent.starts_with(b"HTTP/1.1 200 OK"), "{kind}: {run:?}");
+        let run = every_way(exceeds.as_bytes(), |pieces| serve(&server(), pieces));
+        assert_eq!(run.error(), Some(kind));
+    }
+}
