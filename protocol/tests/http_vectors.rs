@@ -532,4 +532,7 @@ fn what_is_as_large_as_its_limit_is_accepted_and_one_byte_more_is_not() {
         let run = every_way(exceeds.as_bytes(), |pieces| serve(&server(), pieces));
         assert_eq!(run.error(), Some(kind));
     }
+    // A head that is incomplete at its limit is not waited for.
+    let run = serve(&server(), [&head(513).as_bytes()[..512]]);
+    assert_eq!(run.error(), Some(HeadTooLarge));
 }
