@@ -305,7 +305,10 @@ fn a_limit_names_the_first_byte_beyond_it() {
     let full = b"data: 4567\ndata: 4567\ndata:678\n\n";
     assert_eq!(limited(full, limits), [message("4567\n4567\n678")]);
     let event = error(ErrorKind::EventTooLong, 30);
-    assert_eq!(limited(b"data: 4567\ndata: 4567\nda: 45678", limits), core::slice::from_ref(&event));
+    assert_eq!(
+        limited(b"data: 4567\ndata: 4567\nda: 45678", limits),
+        core::slice::from_ref(&event)
+    );
     assert_eq!(limited(b"data: 4567\ndata: 4567\n:12345678\n", limits), [event]);
 
     let name = |offset| error(ErrorKind::NameTooLong, offset);
