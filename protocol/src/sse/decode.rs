@@ -211,8 +211,10 @@ impl Decoder {
         scratch.clear();
         Some(match self.found.as_ref()? {
             Found::Event => {
-                scratch.push_str(&self.event_type);
-                scratch.push_str(&self.id);
+                if !(self.event_type.is_empty() && self.id.is_empty()) {
+                    scratch.push_str(&self.event_type);
+                    scratch.push_str(&self.id);
+                }
                 let (names, data) = text(&content[self.data.clone()?], scratch);
                 let (event_type, last_event_id) = names.split_at(self.event_type.len());
                 let event_type = if event_type.is_empty() { "message" } else { event_type };
@@ -249,8 +251,11 @@ impl Decoder {
             let cr = memchr(b'\r', &content[self.no_cr..]);
             self.no_cr = cr.map_or(content.len(), |cr| self.no_cr + cr);
         }
-        let lf = memchr(b'\n', &content[self.scanned..self.no_cr]);
-        self.scanned = lf.map_or(self.no_cr, |lf| self.scanned + lf);
+        // The line after the data is empty nearly always.
+        if content.get(self.scanned) != Some(&b'\n') {
+            let lf = memchr(b'\n', &content[self.scanned..self.no_cr]);
+            self.scanned = lf.map_or(self.no_cr, |lf| self.scanned + lf);
+        }
 
         let held = self.event_type.len() + self.data.as_ref().map_or(0, |data| data.len() + 1);
         let event = self.limits.event.saturating_sub(held);
