@@ -641,7 +641,17 @@ impl Connection {
         }
     }
 
-    fn send_control(
+    /// Queues a frame that was accepted before there was a connection, whatever waits already.
+    pub(super) fn enqueue(&mut self, opcode: OpCode, payload: &[u8], tx: &mut SendBuf) {
+        self.sender.frame(opcode, payload, tx);
+    }
+
+    /// [`SendError::Full`] was returned for this connection before it was there.
+    pub(super) fn owe_drained(&mut self) {
+        self.full = true;
+    }
+
+    pub(super) fn send_control(
         &mut self,
         opcode: OpCode,
         payload: &[u8],

@@ -6,7 +6,7 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Negotiated {
     /// Which of the subprotocols that this side named.
-    pub(crate) subprotocol: Option<usize>,
+    pub(super) subprotocol: Option<usize>,
 }
 
 impl Negotiated {
