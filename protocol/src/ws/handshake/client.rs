@@ -133,7 +133,7 @@ enum Phase {
     Body(Refusal, OwnedResponseHead),
     /// Announced.
     Accepted(Negotiated),
-    /// Announced, with so much of a body in the content.
+    /// Announced, with the body being at most so much of the content.
     Refused(Refusal, Option<OwnedResponseHead>, usize),
     /// Accepted, and lent.
     Switching,
@@ -229,7 +229,8 @@ impl ClientHandshake {
                 }
             }
             Phase::Refused(why, head, body) => {
-                let body = rx.content().get(..body).unwrap_or_default();
+                let content = rx.content();
+                let body = &content[..body.min(content.len())];
                 Some(HandshakeEvent::Refused { why, head, body })
             }
             phase => {
