@@ -338,6 +338,15 @@ fn comments_and_unknown_fields_within_an_event_take_no_memory() {
     assert_eq!(rx.heap_size(), 0);
 }
 
+#[test]
+fn replacement_characters_are_not_paid_for_after_the_event() {
+    let mut rx = RecvBuf::with_limit(1 << 20);
+    let stream = [&b"data: "[..], &[0xFF; 500_000], b"\n\ndata: a\n\n"].concat();
+    let (seen, _) = decode_parts([&stream[..]], Limits::default(), &mut rx);
+    assert_eq!(seen, [message(&"\u{FFFD}".repeat(500_000)), message("a")]);
+    assert!(rx.heap_size() <= 1 << 20);
+}
+
 /// Anything quadratic would take minutes here.
 #[test]
 fn time_is_linear_in_bytes_and_pieces() {

@@ -520,7 +520,69 @@ fn close_ends_it_in_any_phase() {
     close(&mut net);
 }
 
+/// A life of one source; `between` is called after each input.
+fn life(mut between: impl FnMut(&mut Net)) -> Vec<String> {
+    let policy = Policy::exponential(ms(1000), ms(4000)).max_attempts(4);
+    let config = SourceConfig { reconnect: policy, ..SourceConfig::default() };
+    let mut net = Net::new(request("http://h/"), config);
+    let mut log = Vec::new();
+    let answers: [&[&str]; 6] = [
+        &[OPEN, "id: 1\ndata: a\nda", "ta: b\n\n: c\nretry: 2000\ndata: d\n\ndata: lost"],
+        &["HTTP/1.1 302 X\r\nLocation: /b\r\n\r\n"],
+        &["HTTP/1.1 103 X\r\n\r\nHTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n:"],
+        &["HTTP/1.1 2"],
+        &["no HTTP\r\n\r\n"],
+        &["HTTP/1.1 500 X\r\n\r\n", "oops"],
+    ];
+    for answer in answers {
+        between(&mut net);
+        while net.source.transport() == Transport::Down {
+            let at = net.source.poll_timeout().unwrap();
+            net.now = at;
+            net.source.handle_timeout(at, &mut net.tx);
+            between(&mut net);
+            log.extend(net.events());
+        }
+        net.rx.clear();
+        net.tx.clear();
+        net.source.connected(net.now, &mut net.tx);
+        for piece in answer {
+            between(&mut net);
+            log.push(format!("sent {}", net.tx.len()));
+            assert_eq!(net.rx.push(piece.as_bytes()), piece.len());
+            between(&mut net);
+            log.extend(net.events());
+        }
+        if net.source.transport() == Transport::Open {
+            net.rx.finish();
+            between(&mut net);
+            log.extend(net.events());
+        }
+        log.push(format!("{:?}", net.source.poll_timeout()));
+    }
+    log
+}
+
 proptest! {
+    /// Polls and memory management in between change nothing.
+    #[test]
+    fn polls_change_nothing(ops in prop::collection::vec(0..6_u8, 1..100)) {
+        let expected = life(|_| {});
+        prop_assert_eq!(expected.last().map(String::as_str), Some("None"));
+        let mut ops = ops.into_iter().cycle();
+        let seen = life(|net| for op in ops.by_ref().take(3) {
+            match op {
+                0 => { let _ = net.source.poll_timeout(); }
+                1 => { let _ = net.source.transport(); }
+                2 => { let _ = net.source.advance(net.now, &mut net.rx, &mut net.tx); }
+                3 => net.rx.shrink(),
+                4 => { let _ = net.rx.spare(100); }
+                _ => net.source.handle_timeout(net.now, &mut net.tx),
+            }
+        });
+        prop_assert_eq!(seen, expected);
+    }
+
     /// Whatever is called when: no panic, one `Closed` and nothing after it, one `Error` for each
     /// end, and a deadline that has passed is gone or has become an event once it is handled.
     #[test]
