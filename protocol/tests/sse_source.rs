@@ -264,6 +264,39 @@ fn a_stream_without_events_does_not_end_a_row_of_failures() {
     assert_eq!([wait(""), wait(": c\n"), wait("id: 1\n\n")], [1000, 2000, 4000].map(ms));
     assert_eq!(wait("data\n\n"), ms(1000));
     assert_eq!(wait(""), ms(2000));
+    // One that stays open does.
+    net.connect();
+    net.feed(OPEN);
+    net.now += ms(10_000);
+    net.hang_up();
+    assert_eq!(net.sleep().0, ms(1000));
+}
+
+#[test]
+fn with_no_wait_the_error_still_comes_before_the_next_attempt() {
+    let config =
+        SourceConfig { reconnect: Policy::fixed(Duration::ZERO), ..SourceConfig::default() };
+    let mut net = Net::new(request("http://h/"), config);
+    net.connect();
+    net.rx.finish();
+    assert!(net.source.advance(net.now, &mut net.rx, &mut net.tx));
+    assert_eq!(net.source.transport(), Transport::Down);
+    assert_eq!(net.events(), ["error Eof"]);
+    assert_eq!(net.source.transport(), Transport::Dial);
+    assert_eq!(net.source.attempts(), 2);
+    // And each attempt has its own deadline.
+    assert_eq!(net.sleep(), (ms(30_000), Timer::Connect));
+}
+
+#[test]
+fn nothing_of_a_lost_connection_stays_in_the_buffers() {
+    let mut net = Net::simple();
+    net.connect();
+    net.feed(OPEN);
+    net.feed("data: lost\n");
+    assert!(!net.rx.is_empty() && !net.tx.is_empty());
+    net.hang_up();
+    assert!(net.rx.is_empty() && net.tx.is_empty() && !net.rx.is_finished());
 }
 
 #[test]
@@ -337,6 +370,13 @@ fn the_body_of_a_refusal_is_shown_up_to_a_limit_and_not_waited_for_for_ever() {
     assert_eq!(net.feed("cdef"), expected);
     net.assert_over();
 
+    let mut net = Net::new(request("http://h/"), SourceConfig::default());
+    net.rx = RecvBuf::with_limit(60);
+    net.connect();
+    assert_eq!(net.feed("HTTP/1.1 500 X\r\n\r\n"), ["refused 500"]);
+    let body = "x".repeat(60);
+    assert_eq!(net.feed(&body)[0], format!("error Status(Status(500)) {body}"), "buffer full");
+
     let mut net = Net::new(request("http://h/"), config);
     net.connect();
     net.feed("HTTP/1.1 500 Oops\r\n\r\nab");
@@ -397,13 +437,36 @@ fn what_is_permanent_behind_a_temporary_redirect_is_not_remembered() {
 }
 
 #[test]
+fn each_attempt_is_redirected_anew() {
+    let mut net = Net::new(request("http://h/a"), SourceConfig::default());
+    net.connect();
+    net.feed(&moved(302, "/b"));
+    net.connect();
+    net.hang_up();
+    net.sleep();
+    // The redirect before was temporary, this one isn't.
+    assert!(net.connect().starts_with("GET /a "));
+    net.feed(&moved(301, "/c"));
+    net.connect();
+    net.hang_up();
+    net.sleep();
+    assert!(net.connect().starts_with("GET /c "));
+}
+
+#[test]
 fn redirects_end_somewhere() {
     let mut net = Net::simple();
-    for _ in 0..20 {
+    for attempt in 0..2 {
+        for _ in 0..20 {
+            net.connect();
+            assert_eq!(net.feed(&moved(302, "/again")), [""; 0]);
+        }
         net.connect();
-        assert_eq!(net.feed(&moved(302, "/again")), [""; 0]);
+        if attempt == 0 {
+            net.hang_up();
+            net.sleep();
+        }
     }
-    net.connect();
     let expected = ["refused 302", "error Redirect(TooMany)", "closed Failed(Redirect(TooMany))"];
     assert_eq!(net.feed(&moved(302, "/again")), expected);
     net.assert_over();
@@ -428,6 +491,12 @@ fn credentials_do_not_follow_to_another_origin() {
     net.feed(&moved(302, "http://h:81/c"));
     let sent = net.connect();
     assert!(!sent.contains("Authorization") && !sent.contains("Cookie") && sent.contains("Z: z"));
+    // Nor back, since it was the other origin that sent us.
+    net.feed(&moved(302, "http://h/d"));
+    assert!(!net.connect().contains("Authorization"));
+    net.hang_up();
+    net.sleep();
+    assert!(net.connect().contains("Authorization"));
 }
 
 #[test]

@@ -269,7 +269,7 @@ impl Decoder {
         }
         // Lines end with LF nearly always, and to look for one byte is several times as fast as to
         // look for two. So CR is looked for once in all that is new, and LF up to there.
-        if self.no_cr < content.len() && content[self.no_cr] != b'\r' {
+        if self.no_cr < content.len() {
             let cr = memchr(b'\r', &content[self.no_cr..]);
             self.no_cr = cr.map_or(content.len(), |cr| self.no_cr + cr);
         }
