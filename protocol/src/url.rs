@@ -101,8 +101,8 @@ impl Url {
     /// Parses a URL with scheme and host.
     ///
     /// The host is put into lower case. In path and query, what may not stand in a request is
-    /// percent-encoded as UTF-8: spaces, control bytes, `"<>\^`{|}`, and all beyond ASCII; what is
-    /// encoded already stays so.
+    /// percent-encoded as UTF-8: control bytes, all beyond ASCII, spaces, and what RFC 3986 leaves out
+    /// (quotes, backslash, braces and the like); what is encoded already stays so.
     ///
     /// # Errors
     /// [`UrlError`].
@@ -141,10 +141,10 @@ impl Url {
         let reference = reference.split_once('#').map_or(reference, |(before, _)| before);
         let colon = reference.find(['/', '?', ':']).filter(|&at| reference[at..].starts_with(':'));
         if colon.is_some() {
-            return self.lend_userinfo(Self::parse(reference)?);
+            return Ok(self.lend_userinfo(Self::parse(reference)?));
         }
         if let Some(rest) = reference.strip_prefix("//") {
-            return self.lend_userinfo(Self::with_scheme(self.scheme, rest)?);
+            return Ok(self.lend_userinfo(Self::with_scheme(self.scheme, rest)?));
         }
         let base = self.target.split_once('?').map_or(self.target.as_str(), |(path, _)| path);
         let (path, query) = match reference.find('?') {
@@ -167,12 +167,12 @@ impl Url {
     }
 
     /// Gives `other` our user and password if it is of the same origin and has none.
-    fn lend_userinfo(&self, mut other: Self) -> Result<Self, UrlError> {
+    fn lend_userinfo(&self, mut other: Self) -> Self {
         let origin = |url: &Self| (url.scheme, url.port);
         if other.userinfo.is_none() && origin(self) == origin(&other) && self.host == other.host {
             other.userinfo.clone_from(&self.userinfo);
         }
-        Ok(other)
+        other
     }
 
     /// The scheme.

@@ -83,16 +83,21 @@ const fn any_is(word: u64, byte: u8) -> u64 {
 }
 
 /// The offset of the first byte from `at` on for which `good` is false, or the length. Eight bytes
-/// are passed over at once where `suspect` finds nothing to look at.
+/// are passed over at once where `suspect` marks none; the lowest byte that it marks is suspect
+/// indeed, while higher ones may be marked by a borrow.
 #[inline]
 fn scan(bytes: &[u8], mut at: usize, suspect: fn(u64) -> u64, good: fn(u8) -> bool) -> usize {
     while let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        if suspect(u64::from_le_bytes(*word)) != 0 {
-            if let Some(bad) = word.iter().position(|&byte| !good(byte)) {
-                return at + bad;
-            }
+        let marks = suspect(u64::from_le_bytes(*word));
+        if marks == 0 {
+            at += 8;
+            continue;
         }
-        at += 8;
+        at += marks.trailing_zeros() as usize / 8;
+        if !good(bytes[at]) {
+            return at;
+        }
+        at += 1;
     }
     while at < bytes.len() && good(bytes[at]) {
         at += 1;
@@ -129,9 +134,9 @@ mod tests {
 
     #[test]
     fn scanning_by_words_finds_what_scanning_by_bytes_finds() {
-        for bad in 0..=255_u8 {
-            for at in 0..20 {
-                let mut bytes = [b'a'; 20];
+        for (bad, at) in (0..=255_u8).flat_map(|bad| (0..20).map(move |at| (bad, at))) {
+            for filler in *b"a\t !\x80\xFF" {
+                let mut bytes = [filler; 20];
                 bytes[at] = bad;
                 let naive =
                     |good: fn(u8) -> bool| bytes.iter().position(|&b| !good(b)).unwrap_or(20);

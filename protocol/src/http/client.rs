@@ -8,37 +8,11 @@ use super::outgoing::{
 };
 use super::parse::{ParsedResponse, ResponseParser};
 use super::slot::{Life, Slot, Timers};
-use super::{Closed, ErrorKind, Limits, Misuse, ProtocolError, ResponseHead, Status, Timer, chars};
-use crate::{Instant, Machine, RecvBuf, SendBuf, Transport};
+use super::{
+    ClientConfig, Closed, ErrorKind, Misuse, ProtocolError, ResponseHead, Status, Timer, chars,
+};
+use crate::{Instant, RecvBuf, SendBuf, Transport};
 use bytes::Bytes;
-use core::time::Duration;
-
-/// How a [`Client`] treats its server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClientConfig {
-    /// Limits on heads and framing.
-    pub limits: Limits,
-    /// The most bytes of payload in the body of one response. Default: no limit, since the body is
-    /// lent piece by piece.
-    pub max_body: u64,
-    /// How long the head of the final response may take once the request has been sent. `None` for
-    /// ever. Default: 30 s.
-    pub head_timeout: Option<Duration>,
-    /// How long a response may leave the machine waiting for the next bytes of its body. `None` for
-    /// ever, which a stream of events needs. Default: 60 s.
-    pub body_timeout: Option<Duration>,
-}
-
-impl Default for ClientConfig {
-    fn default() -> Self {
-        Self {
-            limits: Limits::default(),
-            max_body: u64::MAX,
-            head_timeout: Some(Duration::from_secs(30)),
-            body_timeout: Some(Duration::from_secs(60)),
-        }
-    }
-}
 
 /// What a [`Client`] tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -287,7 +261,7 @@ impl Client {
         self.event(now, rx, tx)
     }
 
-    /// See [`Machine::advance`].
+    /// See [`Machine::advance`](crate::Machine::advance).
     pub fn advance(&mut self, now: Instant, rx: &mut RecvBuf, _tx: &mut SendBuf) -> bool {
         if self.slot.is_waiting() {
             return true;
@@ -300,7 +274,7 @@ impl Client {
         true
     }
 
-    /// See [`Machine::event`].
+    /// See [`Machine::event`](crate::Machine::event).
     pub fn event<'a>(
         &mut self,
         _now: Instant,
@@ -323,13 +297,13 @@ impl Client {
         })
     }
 
-    /// See [`Machine::poll_timeout`].
+    /// See [`Machine::poll_timeout`](crate::Machine::poll_timeout).
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.timers.next().map(|(at, _)| at)
     }
 
-    /// See [`Machine::handle_timeout`].
+    /// See [`Machine::handle_timeout`](crate::Machine::handle_timeout).
     pub fn handle_timeout(&mut self, now: Instant, _tx: &mut SendBuf) {
         if let Some(timer) = self.timers.expire(now) {
             self.timers.stop_all();
@@ -337,7 +311,7 @@ impl Client {
         }
     }
 
-    /// See [`Machine::transport`].
+    /// See [`Machine::transport`](crate::Machine::transport).
     #[must_use]
     pub const fn transport(&self) -> Transport {
         match self.life {
@@ -461,31 +435,4 @@ impl Client {
     }
 }
 
-impl Machine for Client {
-    type Event<'a> = ClientEvent<'a>;
-
-    fn advance(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
-        self.advance(now, rx, tx)
-    }
-
-    fn event<'a>(
-        &'a mut self,
-        now: Instant,
-        rx: &'a mut RecvBuf,
-        tx: &mut SendBuf,
-    ) -> Option<ClientEvent<'a>> {
-        self.event(now, rx, tx)
-    }
-
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.poll_timeout()
-    }
-
-    fn handle_timeout(&mut self, now: Instant, tx: &mut SendBuf) {
-        self.handle_timeout(now, tx);
-    }
-
-    fn transport(&self) -> Transport {
-        self.transport()
-    }
-}
+super::slot::machine!(Client, ClientEvent);

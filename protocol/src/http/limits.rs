@@ -1,4 +1,6 @@
-//! How much a peer may send.
+//! How much a peer may send, and how long it may take.
+
+use core::time::Duration;
 
 /// Limits on what is not payload. They are checked before anything beyond them is buffered.
 ///
@@ -23,5 +25,67 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { head: 16 * 1024, headers: 100, chunk_line: 1024, trailers: 4096 }
+    }
+}
+
+/// How a [`Server`](super::Server) treats its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerConfig {
+    /// Limits on heads and framing.
+    pub limits: Limits,
+    /// The most bytes of payload in the body of one request. Default: 16 MiB.
+    pub max_body: u64,
+    /// How long a head may take from its first byte, and the first one from the start of the
+    /// connection. `None` for ever. Default: 30 s.
+    pub head_timeout: Option<Duration>,
+    /// How long a kept connection may wait for the next request to begin. `None` for ever.
+    /// Default: 60 s.
+    pub idle_timeout: Option<Duration>,
+    /// How long a request may leave the machine waiting for the next bytes of its body. `None` for
+    /// ever. Default: 30 s.
+    pub body_timeout: Option<Duration>,
+    /// How long a client that was refused in the middle of a request, and may still be sending, is
+    /// listened to, lest the answer is lost to a reset (RFC 9112, 9.6). Zero closes at once.
+    /// Default: 1 s.
+    pub linger: Duration,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            max_body: 16 << 20,
+            head_timeout: Some(Duration::from_secs(30)),
+            idle_timeout: Some(Duration::from_secs(60)),
+            body_timeout: Some(Duration::from_secs(30)),
+            linger: Duration::from_secs(1),
+        }
+    }
+}
+
+/// How a [`Client`](super::Client) treats its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientConfig {
+    /// Limits on heads and framing.
+    pub limits: Limits,
+    /// The most bytes of payload in the body of one response. Default: no limit, since the body is
+    /// lent piece by piece.
+    pub max_body: u64,
+    /// How long the head of the final response may take once the request has been sent. `None` for
+    /// ever. Default: 30 s.
+    pub head_timeout: Option<Duration>,
+    /// How long a response may leave the machine waiting for the next bytes of its body. `None` for
+    /// ever, which a stream of events needs. Default: 60 s.
+    pub body_timeout: Option<Duration>,
+}
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            max_body: u64::MAX,
+            head_timeout: Some(Duration::from_secs(30)),
+            body_timeout: Some(Duration::from_secs(60)),
+        }
     }
 }

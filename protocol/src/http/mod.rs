@@ -25,16 +25,16 @@ mod slot;
 mod status;
 
 pub use accept::{accepts, accepts_explicitly};
-pub use client::{Client, ClientConfig, ClientEvent};
+pub use client::{Client, ClientEvent};
 pub use error::{Closed, ErrorKind, Misuse, ProtocolError};
 pub use head::{OwnedRequestHead, OwnedResponseHead, RequestHead, ResponseHead};
 pub(crate) use headers::HeaderSpan;
 pub use headers::{Headers, OwnedHeaders};
-pub use limits::Limits;
+pub use limits::{ClientConfig, Limits, ServerConfig};
 pub use outgoing::{BodyLength, NO_FIELDS};
 pub use parse::{
     ParsedRequest, ParsedResponse, RequestParser, ResponseParser, parse_request, parse_response,
 };
-pub use server::{Server, ServerConfig, ServerEvent};
+pub use server::{Server, ServerEvent};
 pub use slot::Timer;
 pub use status::{Status, Version};

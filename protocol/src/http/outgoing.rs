@@ -129,6 +129,33 @@ pub(super) enum Outgoing {
 }
 
 impl Outgoing {
+    /// Writes the fields that frame a response's body, and returns it. A 304 and the answer to a
+    /// HEAD tell how long the body would be, and have none (RFC 9110, 8.6).
+    pub(super) fn begin_response(
+        status: Status,
+        length: BodyLength,
+        to_head: bool,
+        chunked: bool,
+        tx: &mut SendBuf,
+    ) -> Self {
+        let not_modified = status == Status::NOT_MODIFIED;
+        match length {
+            BodyLength::Known(0) if not_modified || status == Status::NO_CONTENT => {}
+            BodyLength::Known(length) => write_content_length(length, tx),
+            BodyLength::Unknown if chunked && !not_modified => {
+                write_field("Transfer-Encoding", b"chunked", tx);
+            }
+            BodyLength::Unknown => {}
+        }
+        match length {
+            BodyLength::Known(0) => Self::Finished,
+            _ if to_head || not_modified => Self::Dropped,
+            BodyLength::Known(length) => Self::Known(length),
+            BodyLength::Unknown if chunked => Self::Chunked,
+            BodyLength::Unknown => Self::UntilClose,
+        }
+    }
+
     pub(super) fn send(&mut self, data: &[u8], tx: &mut SendBuf) -> Result<(), Misuse> {
         self.send_with(data.len(), tx, |tx| tx.append(data))
     }

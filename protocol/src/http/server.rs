@@ -4,50 +4,13 @@ use super::framing::{self, RequestFraming};
 use super::headers::Headers;
 use super::incoming::{Incoming, Piece};
 use super::outgoing::{
-    BodyLength, Outgoing, check_fields, write_content_length, write_field, write_fields,
-    write_status_line,
+    BodyLength, Outgoing, check_fields, write_field, write_fields, write_status_line,
 };
 use super::parse::{ParsedRequest, RequestParser};
 use super::slot::{Life, Slot, Timers};
-use super::{Closed, Limits, Misuse, ProtocolError, RequestHead, Status, Timer, Version};
-use crate::{Instant, Machine, RecvBuf, SendBuf, Transport};
+use super::{Closed, Misuse, ProtocolError, RequestHead, ServerConfig, Status, Timer, Version};
+use crate::{Instant, RecvBuf, SendBuf, Transport};
 use bytes::Bytes;
-use core::time::Duration;
-
-/// How a [`Server`] treats its client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ServerConfig {
-    /// Limits on heads and framing.
-    pub limits: Limits,
-    /// The most bytes of payload in the body of one request. Default: 16 MiB.
-    pub max_body: u64,
-    /// How long a head may take from its first byte, and the first one from the start of the
-    /// connection. `None` for ever. Default: 30 s.
-    pub head_timeout: Option<Duration>,
-    /// How long a kept connection may wait for the next request to begin. `None` for ever.
-    /// Default: 60 s.
-    pub idle_timeout: Option<Duration>,
-    /// How long a request may leave the machine waiting for the next bytes of its body. `None` for
-    /// ever. Default: 30 s.
-    pub body_timeout: Option<Duration>,
-    /// How long a client that was refused in the middle of a request, and may still be sending, is
-    /// listened to, lest the answer is lost to a reset (RFC 9112, 9.6). Zero closes at once.
-    /// Default: 1 s.
-    pub linger: Duration,
-}
-
-impl Default for ServerConfig {
-    fn default() -> Self {
-        Self {
-            limits: Limits::default(),
-            max_body: 16 << 20,
-            head_timeout: Some(Duration::from_secs(30)),
-            idle_timeout: Some(Duration::from_secs(60)),
-            body_timeout: Some(Duration::from_secs(30)),
-            linger: Duration::from_secs(1),
-        }
-    }
-}
 
 /// What a [`Server`] tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,9 +175,9 @@ impl Server {
         if let Some(index) = declared.keep_alive {
             return Err(Misuse::FramingField(index));
         }
-        let delimits = !self.asked.head && status != Status::NOT_MODIFIED;
         let chunked = self.asked.version == Version::Http11;
-        let until_close = length == BodyLength::Unknown && delimits && !chunked;
+        let until_close = length == BodyLength::Unknown
+            && !(chunked || self.asked.head || status == Status::NOT_MODIFIED);
         // Without a `100 Continue` nobody knows whether the body will come.
         if declared.close || until_close || self.shutting_down || self.asked.awaits_continue {
             self.keep_alive = false;
@@ -222,27 +185,14 @@ impl Server {
 
         write_status_line(status, tx);
         write_fields(fields, tx);
-        match length {
-            BodyLength::Known(0) if matches!(status.code(), 204 | 304) => {}
-            BodyLength::Known(length) => write_content_length(length, tx),
-            BodyLength::Unknown if chunked && status != Status::NOT_MODIFIED => {
-                write_field("Transfer-Encoding", b"chunked", tx);
-            }
-            BodyLength::Unknown => {}
-        }
+        let body = Outgoing::begin_response(status, length, self.asked.head, chunked, tx);
         match (self.keep_alive, self.asked.version) {
             (false, _) if !declared.close => write_field("Connection", b"close", tx),
             (true, Version::Http10) => write_field("Connection", b"keep-alive", tx),
             _ => {}
         }
         tx.append(b"\r\n");
-        self.sending = Sending::Body(match length {
-            BodyLength::Known(0) => Outgoing::Finished,
-            _ if !delimits => Outgoing::Dropped,
-            BodyLength::Known(length) => Outgoing::Known(length),
-            BodyLength::Unknown if chunked => Outgoing::Chunked,
-            BodyLength::Unknown => Outgoing::UntilClose,
-        });
+        self.sending = Sending::Body(body);
         Ok(())
     }
 
@@ -337,7 +287,7 @@ impl Server {
     /// under way. A response that has not begun says `Connection: close`.
     pub fn shutdown(&mut self, _now: Instant) {
         self.shutting_down = true;
-        if self.is_idle() && self.life == Life::Running {
+        if self.is_idle() {
             self.timers.stop_all();
             self.life = Life::Ending(Closed::Done);
         }
@@ -348,7 +298,8 @@ impl Server {
     /// Whether the connection waits for a request, of which nothing has been seen.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        matches!(&self.reading, Reading::Head(parser) if !parser.has_begun())
+        self.life == Life::Running
+            && matches!(&self.reading, Reading::Head(parser) if !parser.has_begun())
     }
 
     /// Whether a request waits for its response to be begun.
@@ -395,7 +346,7 @@ impl Server {
         self.event(now, rx, tx)
     }
 
-    /// See [`Machine::advance`].
+    /// See [`Machine::advance`](crate::Machine::advance).
     pub fn advance(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
         if self.slot.is_waiting() {
             return true;
@@ -408,7 +359,7 @@ impl Server {
         true
     }
 
-    /// See [`Machine::event`].
+    /// See [`Machine::event`](crate::Machine::event).
     pub fn event<'a>(
         &mut self,
         _now: Instant,
@@ -425,13 +376,13 @@ impl Server {
         })
     }
 
-    /// See [`Machine::poll_timeout`].
+    /// See [`Machine::poll_timeout`](crate::Machine::poll_timeout).
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.timers.next().map(|(at, _)| at)
     }
 
-    /// See [`Machine::handle_timeout`].
+    /// See [`Machine::handle_timeout`](crate::Machine::handle_timeout).
     pub fn handle_timeout(&mut self, now: Instant, tx: &mut SendBuf) {
         while let Some(timer) = self.timers.expire(now) {
             if timer == Timer::Linger {
@@ -447,7 +398,7 @@ impl Server {
         }
     }
 
-    /// See [`Machine::transport`].
+    /// See [`Machine::transport`](crate::Machine::transport).
     #[must_use]
     pub fn transport(&self) -> Transport {
         match self.life {
@@ -646,31 +597,4 @@ impl Asked {
     }
 }
 
-impl Machine for Server {
-    type Event<'a> = ServerEvent<'a>;
-
-    fn advance(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
-        self.advance(now, rx, tx)
-    }
-
-    fn event<'a>(
-        &'a mut self,
-        now: Instant,
-        rx: &'a mut RecvBuf,
-        tx: &mut SendBuf,
-    ) -> Option<ServerEvent<'a>> {
-        self.event(now, rx, tx)
-    }
-
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.poll_timeout()
-    }
-
-    fn handle_timeout(&mut self, now: Instant, tx: &mut SendBuf) {
-        self.handle_timeout(now, tx);
-    }
-
-    fn transport(&self) -> Transport {
-        self.transport()
-    }
-}
+super::slot::machine!(Server, ServerEvent);
