@@ -264,6 +264,39 @@ fn a_stream_without_events_does_not_end_a_row_of_failures() {
     assert_eq!([wait(""), wait(": c\n"), wait("id: 1\n\n")], [1000, 2000, 4000].map(ms));
     assert_eq!(wait("data\n\n"), ms(1000));
     assert_eq!(wait(""), ms(2000));
+    // One that stays open does.
+    net.connect();
+    net.feed(OPEN);
+    net.now += ms(10_000);
+    net.hang_up();
+    assert_eq!(net.sleep().0, ms(1000));
+}
+
+#[test]
+fn with_no_wait_the_error_still_comes_before_the_next_attempt() {
+    let config =
+        SourceConfig { reconnect: Policy::fixed(Duration::ZERO), ..SourceConfig::default() };
+    let mut net = Net::new(request("http://h/"), config);
+    net.connect();
+    net.rx.finish();
+    assert!(net.source.advance(net.now, &mut net.rx, &mut net.tx));
+    assert_eq!(net.source.transport(), Transport::Down);
+    assert_eq!(net.events(), ["error Eof"]);
+    assert_eq!(net.source.transport(), Transport::Dial);
+    assert_eq!(net.source.attempts(), 2);
+    // And each attempt has its own deadline.
+    assert_eq!(net.sleep(), (ms(30_000), Timer::Connect));
+}
+
+#[test]
+fn nothing_of_a_lost_connection_stays_in_the_buffers() {
+    let mut net = Net::simple();
+    net.connect();
+    net.feed(OPEN);
+    net.feed("data: lost\n");
+    assert!(!net.rx.is_empty() && !net.tx.is_empty());
+    net.hang_up();
+    assert!(net.rx.is_empty() && net.tx.is_empty() && !net.rx.is_finished());
 }
 
 #[test]
@@ -337,6 +370,13 @@ fn the_body_of_a_refusal_is_shown_up_to_a_limit_and_not_waited_for_for_ever() {
     assert_eq!(net.feed("cdef"), expected);
     net.assert_over();
 
+    let mut net = Net::new(request("http://h/"), SourceConfig::default());
+    net.rx = RecvBuf::with_limit(60);
+    net.connect();
+    assert_eq!(net.feed("HTTP/1.1 500 X\r\n\r\n"), ["refused 500"]);
+    let body = "x".repeat(60);
+    assert_eq!(net.feed(&body)[0], format!("error Status(Status(500)) {body}"), "buffer full");
+
     let mut net = Net::new(request("http://h/"), config);
     net.connect();
     net.feed("HTTP/1.1 500 Oops\r\n\r\nab");
@@ -397,13 +437,36 @@ fn what_is_permanent_behind_a_temporary_redirect_is_not_remembered() {
 }
 
 #[test]
+fn each_attempt_is_redirected_anew() {
+    let mut net = Net::new(request("http://h/a"), SourceConfig::default());
+    net.connect();
+    net.feed(&moved(302, "/b"));
+    net.connect();
+    net.hang_up();
+    net.sleep();
+    // The redirect before was temporary, this one isn't.
+    assert!(net.connect().starts_with("GET /a "));
+    net.feed(&moved(301, "/c"));
+    net.connect();
+    net.hang_up();
+    net.sleep();
+    assert!(net.connect().starts_with("GET /c "));
+}
+
+#[test]
 fn redirects_end_somewhere() {
     let mut net = Net::simple();
-    for _ in 0..20 {
+    for attempt in 0..2 {
+        for _ in 0..20 {
+            net.connect();
+            assert_eq!(net.feed(&moved(302, "/again")), [""; 0]);
+        }
         net.connect();
-        assert_eq!(net.feed(&moved(302, "/again")), [""; 0]);
+        if attempt == 0 {
+            net.hang_up();
+            net.sleep();
+        }
     }
-    net.connect();
     let expected = ["refused 302", "error Redirect(TooMany)", "closed Failed(Redirect(TooMany))"];
     assert_eq!(net.feed(&moved(302, "/again")), expected);
     net.assert_over();
@@ -428,6 +491,14 @@ fn credentials_do_not_follow_to_another_origin() {
     net.feed(&moved(302, "http://h:81/c"));
     let sent = net.connect();
     assert!(!sent.contains("Authorization") && !sent.contains("Cookie") && sent.contains("Z: z"));
+    // Nor further, nor back, since it was the other origin that sent us.
+    for location in ["/d", "http://h/e", "/f"] {
+        net.feed(&moved(302, location));
+        assert!(!net.connect().contains("Authorization"));
+    }
+    net.hang_up();
+    net.sleep();
+    assert!(net.connect().contains("Authorization"));
 }
 
 #[test]
@@ -520,7 +591,69 @@ fn close_ends_it_in_any_phase() {
     close(&mut net);
 }
 
+/// A life of one source; `between` is called after each input.
+fn life(mut between: impl FnMut(&mut Net)) -> Vec<String> {
+    let policy = Policy::exponential(ms(1000), ms(4000)).max_attempts(4);
+    let config = SourceConfig { reconnect: policy, ..SourceConfig::default() };
+    let mut net = Net::new(request("http://h/"), config);
+    let mut log = Vec::new();
+    let answers: [&[&str]; 6] = [
+        &[OPEN, "id: 1\ndata: a\nda", "ta: b\n\n: c\nretry: 2000\ndata: d\n\ndata: lost"],
+        &["HTTP/1.1 302 X\r\nLocation: /b\r\n\r\n"],
+        &["HTTP/1.1 103 X\r\n\r\nHTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n:"],
+        &["HTTP/1.1 2"],
+        &["no HTTP\r\n\r\n"],
+        &["HTTP/1.1 500 X\r\n\r\n", "oops"],
+    ];
+    for answer in answers {
+        between(&mut net);
+        while net.source.transport() == Transport::Down {
+            let at = net.source.poll_timeout().unwrap();
+            net.now = at;
+            net.source.handle_timeout(at, &mut net.tx);
+            between(&mut net);
+            log.extend(net.events());
+        }
+        net.rx.clear();
+        net.tx.clear();
+        net.source.connected(net.now, &mut net.tx);
+        for piece in answer {
+            between(&mut net);
+            log.push(format!("sent {}", net.tx.len()));
+            assert_eq!(net.rx.push(piece.as_bytes()), piece.len());
+            between(&mut net);
+            log.extend(net.events());
+        }
+        if net.source.transport() == Transport::Open {
+            net.rx.finish();
+            between(&mut net);
+            log.extend(net.events());
+        }
+        log.push(format!("{:?}", net.source.poll_timeout()));
+    }
+    log
+}
+
 proptest! {
+    /// Polls and memory management in between change nothing.
+    #[test]
+    fn polls_change_nothing(ops in prop::collection::vec(0..6_u8, 1..100)) {
+        let expected = life(|_| {});
+        prop_assert_eq!(expected.last().map(String::as_str), Some("None"));
+        let mut ops = ops.into_iter().cycle();
+        let seen = life(|net| for op in ops.by_ref().take(3) {
+            match op {
+                0 => { let _ = net.source.poll_timeout(); }
+                1 => { let _ = net.source.transport(); }
+                2 => { let _ = net.source.advance(net.now, &mut net.rx, &mut net.tx); }
+                3 => net.rx.shrink(),
+                4 => { let _ = net.rx.spare(100); }
+                _ => net.source.handle_timeout(net.now, &mut net.tx),
+            }
+        });
+        prop_assert_eq!(seen, expected);
+    }
+
     /// Whatever is called when: no panic, one `Closed` and nothing after it, one `Error` for each
     /// end, and a deadline that has passed is gone or has become an event once it is handled.
     #[test]

@@ -82,7 +82,11 @@ impl RecvBuf {
     #[inline]
     pub fn spare(&mut self, min: usize) -> &mut [u8] {
         let room = self.limit.saturating_sub(self.storage.len() - self.hole);
-        if self.hole > 0 && self.storage.len() + min.min(room) > self.limit {
+        // A hole as long as what is behind it has paid for the move, and one that stays would make
+        // the allocation grow for nothing.
+        if self.hole > 0
+            && (self.hole >= self.raw().len() || self.storage.len() + min.min(room) > self.limit)
+        {
             self.close_hole();
         }
         let spare = self.storage.spare(min.min(room), self.limit);
@@ -310,6 +314,21 @@ mod tests {
         assert!(rx.heap_size() >= 100_000);
         rx.shrink();
         assert_eq!(rx.heap_size(), 0);
+    }
+
+    #[test]
+    fn dropped_framing_takes_no_memory_while_content_stays() {
+        let mut rx = RecvBuf::with_limit(1 << 20);
+        assert_eq!(rx.push(b"content"), 7);
+        rx.keep(7);
+        for _ in 0..100_000 {
+            assert_eq!(rx.push(b"framing"), 7);
+            rx.skip(6);
+            rx.keep(1);
+            rx.truncate(7);
+        }
+        assert_eq!(rx.content(), b"content");
+        assert!(rx.heap_size() <= 256);
     }
 
     proptest! {

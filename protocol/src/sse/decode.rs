@@ -7,6 +7,9 @@ use core::ops::Range;
 use core::time::Duration;
 use memchr::memchr;
 
+/// How much room for text that could not be lent in place is kept from one event to the next.
+const SCRATCH: usize = 64 * 1024;
+
 /// How much of an event stream is held at a time, in bytes. What passes a limit is an error as soon
 /// as the first byte beyond it is seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +17,8 @@ pub struct Limits {
     /// The longest line, without its end: 16 MiB unless changed.
     pub line: usize,
     /// Data and type of an event together with the line that is being read, whatever that line will
-    /// turn out to be: 16 MiB unless changed.
+    /// turn out to be: 16 MiB unless changed. While an event is lent that isn't UTF-8, its text
+    /// takes up to three times as much besides.
     pub event: usize,
     /// The longest `event` and `id` value: 8 KiB unless changed. The id goes into a header field
     /// some day, and servers refuse longer ones.
@@ -150,6 +154,7 @@ impl Decoder {
     ///
     /// # Errors
     /// If a limit is passed. Nothing can be decoded after that: the same error comes again.
+    #[inline]
     pub fn poll<'a>(&mut self, rx: &'a mut RecvBuf) -> Result<Option<Decoded<'a>>, ProtocolError> {
         Ok(if self.advance(rx)? { self.event(rx) } else { None })
     }
@@ -203,6 +208,7 @@ impl Decoder {
     }
 
     /// As [`Machine::event`](crate::Machine::event).
+    #[inline]
     pub fn event<'a>(&mut self, rx: &'a mut RecvBuf) -> Option<Decoded<'a>> {
         if core::mem::replace(&mut self.lent, true) {
             return None;
@@ -247,6 +253,9 @@ impl Decoder {
         if self.data.is_none() {
             self.consume(rx, self.line);
         }
+        if rx.scratch.capacity() > SCRATCH {
+            rx.scratch = String::new();
+        }
         self.lent = false;
     }
 
@@ -260,15 +269,12 @@ impl Decoder {
         }
         // Lines end with LF nearly always, and to look for one byte is several times as fast as to
         // look for two. So CR is looked for once in all that is new, and LF up to there.
-        if self.no_cr < content.len() && content[self.no_cr] != b'\r' {
+        if self.no_cr < content.len() {
             let cr = memchr(b'\r', &content[self.no_cr..]);
             self.no_cr = cr.map_or(content.len(), |cr| self.no_cr + cr);
         }
-        // The line after the data is empty nearly always.
-        if content.get(self.scanned) != Some(&b'\n') {
-            let lf = memchr(b'\n', &content[self.scanned..self.no_cr]);
-            self.scanned = lf.map_or(self.no_cr, |lf| self.scanned + lf);
-        }
+        let lf = memchr(b'\n', &content[self.scanned..self.no_cr]);
+        self.scanned = lf.map_or(self.no_cr, |lf| self.scanned + lf);
 
         let held = self.event_type.len() + self.data.as_ref().map_or(0, |data| data.len() + 1);
         let event = self.limits.event.saturating_sub(held);
@@ -335,6 +341,11 @@ impl Decoder {
             _ => None,
         };
         self.begin_line(end + 1);
+        // The line after the data is empty nearly always.
+        if found.is_none() && !self.after_cr && content.get(end + 1) == Some(&b'\n') {
+            self.begin_line(end + 2);
+            return Ok(self.dispatch());
+        }
         Ok(found)
     }
 
@@ -402,6 +413,7 @@ impl Decoder {
 }
 
 /// What is in `scratch`, and `bytes` as text: in place if they are UTF-8, else behind it.
+#[inline]
 fn text<'a>(bytes: &'a [u8], scratch: &'a mut String) -> (&'a str, &'a str) {
     match utf8::validate(bytes) {
         Ok(text) => (scratch, text),

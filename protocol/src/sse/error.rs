@@ -1,8 +1,7 @@
 //! What can go wrong with an event stream, and how it ended.
 
-use super::source::Timer;
-use crate::DialError;
 use crate::http::{self, Misuse, Status};
+use crate::{DialError, timer};
 use thiserror::Error;
 
 /// What the peer did wrong. There is nothing that an event stream may not contain, so all that is
@@ -133,6 +132,37 @@ impl From<http::Closed> for SourceError {
             http::Closed::Done | http::Closed::Eof => Self::Eof,
             http::Closed::Timeout(timer) => Self::Timeout(timer.into()),
             http::Closed::Protocol(error) => Self::Http(error),
+        }
+    }
+}
+
+/// The deadlines of an [`EventSource`](super::EventSource).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Timer {
+    /// [`SourceConfig::connect_timeout`](super::SourceConfig::connect_timeout).
+    Connect,
+    /// [`SourceConfig::response_timeout`](super::SourceConfig::response_timeout).
+    Response,
+    /// [`SourceConfig::idle_timeout`](super::SourceConfig::idle_timeout).
+    Idle,
+    /// The next attempt.
+    Reconnect,
+}
+
+impl timer::Timer for Timer {
+    const ALL: &'static [Self] = &[Self::Connect, Self::Response, Self::Idle, Self::Reconnect];
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl From<http::Timer> for Timer {
+    fn from(timer: http::Timer) -> Self {
+        match timer {
+            http::Timer::Body => Self::Idle,
+            _ => Self::Response,
         }
     }
 }

@@ -14,9 +14,11 @@ mod stream;
 
 pub use decode::{Decoded, Decoder, Limits, MessageEvent};
 pub use encode::Event;
-pub use error::{EncodeError, ErrorKind, ProtocolError, RedirectError, SourceClosed, SourceError};
+pub use error::{
+    EncodeError, ErrorKind, ProtocolError, RedirectError, SourceClosed, SourceError, Timer,
+};
 pub use request::{SourceConfig, SourceRequest};
-pub use source::{EventSource, ReadyState, SourceEvent, Timer};
+pub use source::{EventSource, ReadyState, SourceEvent};
 pub use stream::{SendError, Stream, last_event_id};
 
 /// The media type of an event stream (WHATWG HTML, 9.2.5).

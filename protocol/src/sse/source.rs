@@ -2,10 +2,10 @@
 
 use super::decode::{Decoded, Decoder, MessageEvent};
 use super::request::{Hop, SourceConfig, SourceRequest, redirect};
-use super::{MEDIA_TYPE, RedirectError, SourceClosed, SourceError};
+use super::{MEDIA_TYPE, RedirectError, SourceClosed, SourceError, Timer};
 use crate::http::{self, Client, ClientConfig, ClientEvent, ResponseHead, Status};
 use crate::reconnect::{Attempt, Reconnector};
-use crate::timer::{self, Timers};
+use crate::timer::Timers;
 use crate::url::Url;
 use crate::{DialError, Dialer, Instant, Machine, RecvBuf, Seed, SendBuf, Transport};
 use core::time::Duration;
@@ -44,28 +44,6 @@ pub enum ReadyState {
     Closed,
 }
 
-/// The deadlines of an [`EventSource`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Timer {
-    /// [`SourceConfig::connect_timeout`].
-    Connect,
-    /// [`SourceConfig::response_timeout`].
-    Response,
-    /// [`SourceConfig::idle_timeout`].
-    Idle,
-    /// The next attempt.
-    Reconnect,
-}
-
-impl timer::Timer for Timer {
-    const ALL: &'static [Self] = &[Self::Connect, Self::Response, Self::Idle, Self::Reconnect];
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
 /// A client of an event stream that reconnects and goes on where it was.
 ///
 /// It asks for its transports with [`Transport::Dial`], as a [`Dialer`] does; the first time at once.
@@ -80,9 +58,38 @@ impl timer::Timer for Timer {
 ///                            or Error, Closed
 /// ```
 ///
+/// ```
+/// use tidewire::sse::{EventSource, SourceConfig, SourceEvent, SourceRequest};
+/// use tidewire::{Instant, RecvBuf, Seed, SendBuf, Transport, url::Url};
+///
+/// let now = Instant::EPOCH;
+/// let request = SourceRequest::new(Url::parse("http://example.com/news")?);
+/// let mut source = EventSource::new(request, SourceConfig::default(), &Seed::new([7; 32]), now)?;
+/// let (mut rx, mut tx) = (RecvBuf::with_limit(32 << 20), SendBuf::new());
+///
+/// assert_eq!(source.transport(), Transport::Dial); // connect to source.target()
+/// source.connected(now, &mut tx); // write tx, read into rx
+/// rx.push(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: hello\n\n");
+/// while let Some(event) = source.poll_event(now, &mut rx, &mut tx) {
+///     if let SourceEvent::Message(message) = event {
+///         assert_eq!(message.data, "hello");
+///     }
+/// }
+/// rx.finish(); // the server has gone
+/// while let Some(event) = source.poll_event(now, &mut rx, &mut tx) {
+///     assert!(matches!(event, SourceEvent::Error { .. }));
+/// }
+/// assert_eq!(source.transport(), Transport::Down);
+/// assert_eq!(source.poll_timeout(), Some(now + core::time::Duration::from_secs(3)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// An event that has come in part when a connection ends is dropped with it (9.2.6). The last event
 /// id is not: it is sent with the next request and, as in browsers, is that of the next stream's
 /// events until one has its own.
+///
+/// `rx` must hold more than [`Limits::event`](super::Limits::event); an event that doesn't fit into
+/// it is an error.
 #[derive(Debug)]
 pub struct EventSource {
     request: SourceRequest,
@@ -551,15 +558,6 @@ impl Phase {
 /// Whether a header field can carry this (RFC 9110, 5.5).
 fn is_field_value(value: &str) -> bool {
     value.bytes().all(|byte| byte >= b' ' && byte != 0x7F || byte == b'\t')
-}
-
-impl From<http::Timer> for Timer {
-    fn from(timer: http::Timer) -> Self {
-        match timer {
-            http::Timer::Body => Self::Idle,
-            _ => Self::Response,
-        }
-    }
 }
 
 impl Machine for EventSource {
