@@ -1,6 +1,6 @@
 //! The client that reconnects: what each attempt tells, and when the next one comes.
 
-use std::time::Duration;
+use core::time::Duration;
 use tidewire::http::{Server, ServerConfig, ServerEvent};
 use tidewire::reconnect::Policy;
 use tidewire::ws::handshake::{Refusal, Request, ServerOptions, accept};

@@ -1,6 +1,6 @@
 //! What an open connection does, in the sentences of RFC 6455.
 
-use std::time::Duration;
+use core::time::Duration;
 use tidewire::ws::{
     CloseCode, Closed, Config, Connection, Event, Initiator, MessageKind, Misuse, Negotiated,
     ProtocolErrorKind as Kind, Role, SendError, Timer,

@@ -1,6 +1,6 @@
 //! The opening handshake, in the sentences of RFC 6455, 4.
 
-use std::time::Duration;
+use core::time::Duration;
 use tidewire::http::{
     BodyLength, ParsedRequest, RequestParser, Server, ServerConfig, ServerEvent, Status,
 };

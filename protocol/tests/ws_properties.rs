@@ -1,7 +1,7 @@
 //! What holds for an open connection whatever the peer sends and whenever its driver looks.
 
+use core::time::Duration;
 use proptest::prelude::*;
-use std::time::Duration;
 use tidewire::ws::{CloseCode, Config, Connection, Event, Negotiated, Role};
 use tidewire::{Instant, RecvBuf, Seed, SendBuf};
 

@@ -1,8 +1,8 @@
 //! A client and servers over links that split, delay and cut, in virtual time.
 
+use core::time::Duration;
 use proptest::prelude::*;
 use std::collections::VecDeque;
-use std::time::Duration;
 use tidewire::http::{Server, ServerConfig, ServerEvent};
 use tidewire::reconnect::Policy;
 use tidewire::ws::handshake::{Request, ServerOptions, accept};
@@ -81,6 +81,7 @@ impl Wire {
 }
 
 /// The server's end of one link: an echo.
+#[expect(clippy::large_enum_variant, reason = "there is one")]
 enum Peer {
     Http(Server),
     Open(Connection),
