@@ -82,7 +82,11 @@ impl RecvBuf {
     #[inline]
     pub fn spare(&mut self, min: usize) -> &mut [u8] {
         let room = self.limit.saturating_sub(self.storage.len() - self.hole);
-        if self.hole > 0 && self.storage.len() + min.min(room) > self.limit {
+        // A hole as long as what is behind it has paid for the move, and one that stays would make
+        // the allocation grow for nothing.
+        if self.hole > 0
+            && (self.hole >= self.raw().len() || self.storage.len() + min.min(room) > self.limit)
+        {
             self.close_hole();
         }
         let spare = self.storage.spare(min.min(room), self.limit);
@@ -244,6 +248,22 @@ impl RecvBuf {
         self.storage.consume(n + hole);
     }
 
+    /// Drops content from the back, so that `len` bytes remain: a layer that decodes in place made
+    /// it shorter. Raw bytes stay; what is kept next closes up behind the rest.
+    pub fn truncate(&mut self, len: usize) {
+        if len < self.content {
+            self.hole += self.content - len;
+            self.content = len;
+            // A hole without content is no hole.
+            self.consume(0);
+        }
+    }
+
+    /// The content, and where to put what decoding makes longer.
+    pub(crate) fn content_and_scratch(&mut self) -> (&[u8], &mut String) {
+        (&self.storage.live()[..self.content], &mut self.scratch)
+    }
+
     /// Moves the raw bytes down to the content.
     fn close_hole(&mut self) {
         if self.hole > 0 {
@@ -296,10 +316,25 @@ mod tests {
         assert_eq!(rx.heap_size(), 0);
     }
 
+    #[test]
+    fn dropped_framing_takes_no_memory_while_content_stays() {
+        let mut rx = RecvBuf::with_limit(1 << 20);
+        assert_eq!(rx.push(b"content"), 7);
+        rx.keep(7);
+        for _ in 0..100_000 {
+            assert_eq!(rx.push(b"framing"), 7);
+            rx.skip(6);
+            rx.keep(1);
+            rx.truncate(7);
+        }
+        assert_eq!(rx.content(), b"content");
+        assert!(rx.heap_size() <= 256);
+    }
+
     proptest! {
         /// A model of two vectors behaves alike, and the limit holds.
         #[test]
-        fn behaves_like_two_queues(ops in proptest::collection::vec((0..6_u8, 0..200_usize), 1..200)) {
+        fn behaves_like_two_queues(ops in proptest::collection::vec((0..7_u8, 0..200_usize), 1..200)) {
             let mut rx = RecvBuf::with_limit(512);
             let (mut content, mut raw) = (Vec::<u8>::new(), Vec::<u8>::new());
             let mut byte = 0_u8;
@@ -314,6 +349,7 @@ mod tests {
                     2 => { let n = n.min(raw.len()); rx.skip(n); raw.drain(..n); }
                     3 => { let n = n.min(raw.len()); rx.keep(n); content.extend(raw.drain(..n)); }
                     4 => { let n = n.min(content.len()); rx.consume(n); content.drain(..n); }
+                    5 => { rx.truncate(n); content.truncate(n); }
                     _ => rx.shrink(),
                 }
                 prop_assert_eq!(rx.content(), &content[..]);

@@ -10,7 +10,7 @@
 //! connection is over.
 
 mod accept;
-mod chars;
+pub(crate) mod chars;
 mod client;
 mod error;
 mod framing;

@@ -1,0 +1,791 @@
+//! The client that reconnects: dialling, opening handshake, connection, and again, as one machine.
+//!
+//! ```text
+//!               connected            101             Open lent
+//!   Down: Dial -----------> Opening ------> Accepted ---------> Open
+//!     ^     | dial_failed      | refused                          | ended
+//!     |     v                  v                                  v
+//!     |   Error              Error ------------------------->  Closed
+//!     +------- reconnect(), or the policy ----------------------- Down
+//! ```
+
+use super::close::{self, CloseCode};
+use super::connection::{self, Config, Connection};
+use super::error::{Closed, Misuse, SendError};
+use super::frame::{MAX_CONTROL, OpCode};
+use super::handshake::{ClientHandshake, HandshakeConfig, HandshakeEvent, Refusal, Request};
+use super::{Event, MessageKind};
+use crate::http::{OwnedResponseHead, ResponseHead};
+use crate::reconnect::{Attempt, Policy, Reconnector};
+use crate::seed::Entropy;
+use crate::url::Url;
+use crate::{DialError, Dialer, Instant, Machine, RecvBuf, Seed, SendBuf, Transport, utf8};
+use alloc::collections::VecDeque;
+use bytes::Bytes;
+use core::time::Duration;
+
+/// Limits and times of a [`Client`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ClientConfig {
+    /// For each connection once it is open. Its `send_high_water` also bounds what is sent before.
+    pub connection: Config,
+    /// For each opening handshake.
+    pub handshake: HandshakeConfig,
+    /// How long it may take to have a transport: resolving, connecting and TLS. `None` for ever. 30 s
+    /// by default.
+    pub connect_timeout: Option<Duration>,
+    /// When to try again unasked. `None`, the default: only after [`Client::reconnect`].
+    pub reconnect: Option<Policy>,
+}
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        Self {
+            connection: Config::default(),
+            handshake: HandshakeConfig::default(),
+            connect_timeout: Some(Duration::from_secs(30)),
+            reconnect: None,
+        }
+    }
+}
+
+/// What a [`Client`] reports. Each attempt to connect ends with one [`Closed`](Self::Closed); if it
+/// did not even come to [`Open`](Self::Open), one [`Error`](Self::Error) comes before that, unless
+/// the caller stopped it.
+#[derive(Debug)]
+pub enum ClientEvent<'a> {
+    /// The transport is up; the opening handshake begins.
+    Connected,
+    /// The connection is open. With the server's answer.
+    Open(ResponseHead<'a>),
+    /// A text message, whole.
+    Text(&'a str),
+    /// A binary message, whole.
+    Binary(&'a [u8]),
+    /// As [`Event::Ping`]: answered already.
+    Ping(&'a [u8]),
+    /// A pong.
+    Pong(&'a [u8]),
+    /// There is room again after [`SendError::Full`].
+    Drained,
+    /// The attempt has failed.
+    Error(ClientError<'a>),
+    /// The connection or attempt is over. [`Client::status`] tells whether there will be another.
+    Closed {
+        /// How it ended.
+        why: ClientClosed,
+        /// The reason in the peer's Close frame; empty if there was none.
+        reason: &'a str,
+    },
+}
+
+/// Why an attempt to connect failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError<'a> {
+    /// There is no transport.
+    #[error(transparent)]
+    Dial(DialError),
+    /// The opening handshake failed.
+    #[error("{why}")]
+    Handshake {
+        /// Why.
+        why: Refusal,
+        /// The server's answer, if there was one.
+        head: Option<OwnedResponseHead>,
+        /// How its body begins.
+        body: &'a [u8],
+    },
+}
+
+/// How a connection or an attempt at one ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientClosed {
+    /// A connection that was open has ended.
+    #[error(transparent)]
+    Ended(Closed),
+    /// The attempt failed; the error before this event said why.
+    #[error("the attempt failed")]
+    Failed,
+    /// The caller gave it up, with [`Client::close`] before it was open or with [`Client::cancel`].
+    #[error("given up")]
+    Cancelled,
+}
+
+impl ClientClosed {
+    /// The close code (RFC 6455, 7.1.5): the one received, or 1006.
+    #[must_use]
+    pub const fn code(self) -> CloseCode {
+        match self {
+            Self::Ended(why) => why.code(),
+            Self::Failed | Self::Cancelled => CloseCode::ABNORMAL,
+        }
+    }
+
+    /// Whether the closing handshake was completed.
+    #[must_use]
+    pub const fn is_clean(self) -> bool {
+        matches!(self, Self::Ended(why) if why.is_clean())
+    }
+}
+
+/// What a [`Client`] is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// Waiting for a transport.
+    Connecting,
+    /// In the opening handshake.
+    Opening,
+    /// Open.
+    Open,
+    /// In the closing handshake.
+    Closing,
+    /// Waiting before the next attempt.
+    Waiting {
+        /// When that is due.
+        until: Instant,
+    },
+    /// Nothing, until [`Client::reconnect`] is called.
+    Idle,
+}
+
+/// The reasons for which a [`Client`] wants to be woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ClientTimer {
+    /// [`ClientConfig::connect_timeout`].
+    Connect,
+    /// [`HandshakeConfig::timeout`].
+    Handshake,
+    /// A timer of the open connection.
+    Connection(connection::Timer),
+    /// The next attempt is due.
+    Reconnect,
+}
+
+/// A WebSocket client, as a [`Machine`] and [`Dialer`]: it asks for a transport, makes the opening
+/// handshake, is a [`Connection`], and can do it all again.
+///
+/// Whatever the attempt, `Request`, configuration and what was sent but had no connection to leave
+/// by are kept; what was half received is not.
+///
+/// ```
+/// use core::time::Duration;
+/// use tidewire::ws::{Client, ClientConfig, ClientEvent, handshake::Request};
+/// use tidewire::{Dialer, DialError, Instant, RecvBuf, Seed, SendBuf, Transport};
+///
+/// let now = Instant::EPOCH;
+/// let (mut rx, mut tx) = (RecvBuf::with_limit(1 << 20), SendBuf::new());
+/// let request = Request::new("ws://127.0.0.1:1234")?;
+/// let seed = Seed::new([7; 32]); // from the operating system
+/// let mut client = Client::new(request, ClientConfig::default(), &seed, now);
+/// client.send_text("hello", &mut tx).unwrap(); // leaves once the handshake is done
+///
+/// assert_eq!(client.transport(), Transport::Dial);
+/// client.dial_failed(now, DialError::Connect); // or `connected`
+/// while let Some(event) = client.poll_event(now, &mut rx, &mut tx) {
+///     match event {
+///         ClientEvent::Error(error) => println!("{error}"),
+///         ClientEvent::Closed { .. } => {
+///             client.reconnect(Duration::from_secs(1), now);
+///         }
+///         _ => {}
+///     }
+/// }
+/// assert_eq!(client.poll_timeout(), Some(now + Duration::from_secs(1)));
+/// # Ok::<(), tidewire::ws::handshake::RequestError>(())
+/// ```
+#[derive(Debug)]
+pub struct Client {
+    request: Request,
+    config: ClientConfig,
+    entropy: Entropy,
+    phase: Phase,
+    slot: Slot,
+    reconnector: Reconnector,
+    /// When the attempt that is due fails for want of a transport.
+    connect_deadline: Option<Instant>,
+    /// The caller has closed: the policy is out of force until [`Client::reconnect`].
+    stopped: bool,
+    queue: Queue,
+}
+
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a client is most of its time in the largest one")]
+enum Phase {
+    /// There is no connection; what the [`Reconnector`] has scheduled comes next, after these.
+    Down {
+        error: Option<DialError>,
+        closed: Option<ClientClosed>,
+    },
+    Opening {
+        handshake: ClientHandshake,
+        told: bool,
+    },
+    /// The refusal is announced or lent.
+    Refused(ClientHandshake),
+    /// [`ClientEvent::Open`] is announced or lent.
+    Accepted(ClientHandshake, Connection),
+    Open(Connection),
+}
+
+/// The event between its announcement and its release.
+#[derive(Clone, Copy, Debug)]
+enum Slot {
+    Empty,
+    Announced(Pending),
+    Lent,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Pending {
+    Connected,
+    Open,
+    DialFailed(DialError),
+    Refused,
+    Closed(ClientClosed),
+    /// What the connection has announced.
+    Inner,
+}
+
+/// What was sent while there was no open connection.
+#[derive(Debug, Default)]
+struct Queue {
+    frames: VecDeque<(OpCode, Bytes)>,
+    bytes: usize,
+    /// [`SendError::Full`] was returned.
+    full: bool,
+}
+
+impl Client {
+    /// A client whose first attempt is due now. `seed` must not be used twice.
+    #[must_use]
+    pub fn new(request: Request, config: ClientConfig, seed: &Seed, now: Instant) -> Self {
+        let mut entropy = Entropy::new(seed);
+        let mut client = Self {
+            request,
+            config,
+            phase: Phase::Down { error: None, closed: None },
+            slot: Slot::Empty,
+            reconnector: Reconnector::new(config.reconnect, &entropy.fork()),
+            entropy,
+            connect_deadline: None,
+            stopped: false,
+            queue: Queue::default(),
+        };
+        client.schedule(Duration::ZERO, now);
+        client
+    }
+
+    // Commands.
+
+    /// Sends a text message. Before the connection is open it is kept, and leaves first and in order
+    /// when it is.
+    ///
+    /// # Errors
+    /// [`SendError::Full`]; [`SendError::Closing`] also when no attempt is under way or scheduled.
+    pub fn send_text(&mut self, text: &str, tx: &mut SendBuf) -> Result<(), SendError> {
+        match self.connection_mut() {
+            Some(connection) => connection.send_text(text, tx),
+            None => self.keep(OpCode::Text, || Bytes::copy_from_slice(text.as_bytes())),
+        }
+    }
+
+    /// Sends a binary message, as [`send_text`](Self::send_text).
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text).
+    pub fn send_binary(&mut self, bytes: &[u8], tx: &mut SendBuf) -> Result<(), SendError> {
+        match self.connection_mut() {
+            Some(connection) => connection.send_binary(bytes, tx),
+            None => self.keep(OpCode::Binary, || Bytes::copy_from_slice(bytes)),
+        }
+    }
+
+    /// Sends a message that others may share; see [`Connection::send_shared`].
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text), and [`SendError::NotUtf8`].
+    pub fn send_shared(
+        &mut self,
+        kind: MessageKind,
+        payload: &Bytes,
+        tx: &mut SendBuf,
+    ) -> Result<(), SendError> {
+        match self.connection_mut() {
+            Some(connection) => connection.send_shared(kind, payload, tx),
+            None if kind == MessageKind::Binary => self.keep(OpCode::Binary, || payload.clone()),
+            None => {
+                utf8::validate(payload).map_err(|_| SendError::NotUtf8)?;
+                self.keep(OpCode::Text, || payload.clone())
+            }
+        }
+    }
+
+    /// Sends a ping of at most 125 bytes, as [`send_text`](Self::send_text).
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text), and [`SendError::ControlTooLong`].
+    pub fn send_ping(&mut self, payload: &[u8], tx: &mut SendBuf) -> Result<(), SendError> {
+        self.send_control(OpCode::Ping, payload, tx)
+    }
+
+    /// Sends a pong of at most 125 bytes that nobody asked for, as [`send_text`](Self::send_text).
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text), and [`SendError::ControlTooLong`].
+    pub fn send_pong(&mut self, payload: &[u8], tx: &mut SendBuf) -> Result<(), SendError> {
+        self.send_control(OpCode::Pong, payload, tx)
+    }
+
+    /// Closes: an open connection with a closing handshake, an attempt under way at once. What is
+    /// scheduled is cancelled, what was kept to be sent is dropped, and the policy does nothing until
+    /// [`reconnect`](Self::reconnect) is called.
+    ///
+    /// An attempt under way, or a connection, ends with [`ClientEvent::Closed`] as always.
+    ///
+    /// # Errors
+    /// As [`Connection::close`]. Nothing was done.
+    pub fn close(
+        &mut self,
+        code: CloseCode,
+        reason: &str,
+        now: Instant,
+        tx: &mut SendBuf,
+    ) -> Result<(), Misuse> {
+        close::Payload::new(code, reason)?;
+        match &mut self.phase {
+            Phase::Open(connection) | Phase::Accepted(_, connection) => {
+                connection.close(code, reason, now, tx)?;
+                self.stop();
+            }
+            _ => self.cancel(),
+        }
+        Ok(())
+    }
+
+    /// Gives everything up at once: as [`close`](Self::close), but without a closing handshake. The
+    /// transport is to be dropped.
+    pub fn cancel(&mut self) {
+        let attempting = match self.phase {
+            // Its end is being told already.
+            Phase::Refused(_) | Phase::Down { closed: Some(_), .. } => false,
+            Phase::Down { .. } => self.reconnector.attempt() == Attempt::Due,
+            Phase::Opening { .. } | Phase::Accepted(..) | Phase::Open(_) => true,
+        };
+        self.stop();
+        if attempting {
+            self.phase = Phase::Down { error: None, closed: Some(ClientClosed::Cancelled) };
+            if let Slot::Announced(Pending::Connected | Pending::Open | Pending::Inner) = self.slot
+            {
+                self.slot = Slot::Empty;
+            }
+        }
+    }
+
+    /// Makes the next attempt `after` from `now`, to the nanosecond, whatever the policy says; zero
+    /// means at once. It replaces an attempt that is scheduled or waits for its transport, so that
+    /// two calls make one attempt.
+    ///
+    /// Does nothing while there is a connection or an opening handshake; returns whether it did
+    /// something.
+    pub fn reconnect(&mut self, after: Duration, now: Instant) -> bool {
+        let down = matches!(self.phase, Phase::Down { .. } | Phase::Refused(_));
+        if down {
+            self.stopped = false;
+            self.schedule(after, now);
+        }
+        down
+    }
+
+    /// The request, to change it for the attempts to come.
+    pub const fn request_mut(&mut self) -> &mut Request {
+        &mut self.request
+    }
+
+    // Queries.
+
+    /// What the client is doing.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match &self.phase {
+            Phase::Opening { .. } => Status::Opening,
+            Phase::Accepted(_, connection) | Phase::Open(connection) => {
+                if connection.is_open() {
+                    Status::Open
+                } else {
+                    Status::Closing
+                }
+            }
+            Phase::Down { .. } | Phase::Refused(_) => match self.reconnector.attempt() {
+                Attempt::Due => Status::Connecting,
+                Attempt::Waiting(until) => Status::Waiting { until },
+                Attempt::Idle => Status::Idle,
+            },
+        }
+    }
+
+    /// The open connection, to ask it what it knows.
+    #[must_use]
+    pub const fn connection(&self) -> Option<&Connection> {
+        match &self.phase {
+            Phase::Accepted(_, connection) | Phase::Open(connection) => Some(connection),
+            _ => None,
+        }
+    }
+
+    /// The request that each attempt makes.
+    #[must_use]
+    pub const fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// How many attempts have become due. A transport that was asked for at another count is not
+    /// wanted any more.
+    #[must_use]
+    pub const fn attempts(&self) -> u64 {
+        self.reconnector.count()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.next_timer().map(|(at, _)| at)
+    }
+
+    /// The same, with the reason.
+    #[must_use]
+    pub fn next_timer(&self) -> Option<(Instant, ClientTimer)> {
+        let own = match &self.phase {
+            Phase::Down { .. } => self.connect_deadline.map(|at| (at, ClientTimer::Connect)),
+            Phase::Opening { handshake, .. } | Phase::Refused(handshake) => {
+                handshake.poll_timeout().map(|at| (at, ClientTimer::Handshake))
+            }
+            Phase::Accepted(_, connection) | Phase::Open(connection) => {
+                connection.next_timer().map(|(at, timer)| (at, ClientTimer::Connection(timer)))
+            }
+        };
+        let next = self.reconnector.poll_timeout().map(|at| (at, ClientTimer::Reconnect));
+        own.into_iter().chain(next).min_by_key(|&(at, _)| at)
+    }
+
+    /// See [`Machine::transport`]. What waits to be sent when a connection has ended is lost with its
+    /// transport, unless it was written before: write first, then look here.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        match &self.phase {
+            Phase::Opening { .. } | Phase::Accepted(..) => Transport::Open,
+            Phase::Open(connection) => connection.transport(),
+            Phase::Refused(_) => Transport::Down,
+            Phase::Down { error, closed } => {
+                let telling =
+                    error.is_some() || closed.is_some() || matches!(self.slot, Slot::Announced(_));
+                if !telling && self.reconnector.attempt() == Attempt::Due {
+                    Transport::Dial
+                } else {
+                    Transport::Down
+                }
+            }
+        }
+    }
+
+    // Inputs and events.
+
+    /// See [`Dialer::target`].
+    #[must_use]
+    pub const fn target(&self) -> &Url {
+        self.request.url()
+    }
+
+    /// See [`Dialer::connected`]. Ignored when no transport was asked for.
+    pub fn connected(&mut self, now: Instant, tx: &mut SendBuf) {
+        if self.transport() == Transport::Dial {
+            self.reconnector.started();
+            self.connect_deadline = None;
+            tx.clear();
+            let (config, seed) = (self.config.handshake, self.entropy.fork());
+            let handshake = ClientHandshake::new(&self.request, config, &seed, now, tx);
+            self.phase = Phase::Opening { handshake, told: false };
+        }
+    }
+
+    /// See [`Dialer::dial_failed`]. Ignored when no transport was asked for.
+    pub fn dial_failed(&mut self, now: Instant, why: DialError) {
+        if self.transport() == Transport::Dial {
+            self.reconnector.started();
+            let closed = Some(ClientClosed::Failed);
+            self.phase = Phase::Down { error: Some(why), closed };
+            self.ended(now);
+        }
+    }
+
+    /// [`advance`](Self::advance), then [`event`](Self::event): the next event, if there is one.
+    pub fn poll_event<'a>(
+        &mut self,
+        now: Instant,
+        rx: &'a mut RecvBuf,
+        tx: &mut SendBuf,
+    ) -> Option<ClientEvent<'a>> {
+        if self.advance(now, rx, tx) { self.event(now, rx, tx) } else { None }
+    }
+
+    /// See [`Machine::advance`].
+    pub fn advance(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
+        if !matches!(self.slot, Slot::Announced(_)) {
+            self.slot = match self.next(now, rx, tx) {
+                Some(pending) => Slot::Announced(pending),
+                None => Slot::Empty,
+            };
+        }
+        matches!(self.slot, Slot::Announced(_))
+    }
+
+    /// See [`Machine::event`].
+    pub fn event<'a>(
+        &mut self,
+        now: Instant,
+        rx: &'a mut RecvBuf,
+        tx: &mut SendBuf,
+    ) -> Option<ClientEvent<'a>> {
+        let Slot::Announced(pending) = self.slot else { return None };
+        self.slot = Slot::Lent;
+        Some(match (pending, &mut self.phase) {
+            (Pending::Connected, _) => ClientEvent::Connected,
+            (Pending::DialFailed(why), _) => ClientEvent::Error(ClientError::Dial(why)),
+            (Pending::Closed(why), _) => ClientEvent::Closed { why, reason: "" },
+            (Pending::Open, Phase::Accepted(handshake, _)) => {
+                match handshake.event(now, rx, tx)? {
+                    HandshakeEvent::Accepted { head, .. } => ClientEvent::Open(head),
+                    HandshakeEvent::Refused { .. } => return None,
+                }
+            }
+            (Pending::Refused, Phase::Refused(handshake)) => match handshake.event(now, rx, tx)? {
+                HandshakeEvent::Refused { why, head, body } => {
+                    ClientEvent::Error(ClientError::Handshake { why, head, body })
+                }
+                HandshakeEvent::Accepted { .. } => return None,
+            },
+            (Pending::Inner, Phase::Open(connection)) => match connection.event(now, rx, tx)? {
+                Event::Text(text) => ClientEvent::Text(text),
+                Event::Binary(bytes) => ClientEvent::Binary(bytes),
+                Event::Ping(payload) => ClientEvent::Ping(payload),
+                Event::Pong(payload) => ClientEvent::Pong(payload),
+                Event::Drained => ClientEvent::Drained,
+                Event::Closed { why, reason } => {
+                    self.phase = Phase::Down { error: None, closed: None };
+                    self.ended(now);
+                    ClientEvent::Closed { why: ClientClosed::Ended(why), reason }
+                }
+            },
+            _ => return None,
+        })
+    }
+
+    /// See [`Machine::handle_timeout`] and [`Connection::handle_timeout`].
+    pub fn handle_timeout(&mut self, now: Instant, tx: &mut SendBuf) {
+        match &mut self.phase {
+            Phase::Opening { handshake, .. } => handshake.handle_timeout(now, tx),
+            Phase::Accepted(_, connection) | Phase::Open(connection) => {
+                connection.handle_timeout(now, tx);
+            }
+            Phase::Down { .. } if self.connect_deadline.is_some_and(|at| at <= now) => {
+                self.dial_failed(now, DialError::Timeout);
+            }
+            Phase::Down { .. } | Phase::Refused(_) => {}
+        }
+        if self.reconnector.handle_timeout(now) {
+            self.await_transport(now);
+        }
+    }
+
+    /// Goes on to the next event.
+    fn next(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> Option<Pending> {
+        loop {
+            match &mut self.phase {
+                Phase::Down { error, closed } => {
+                    if let Some(why) = error.take() {
+                        return Some(Pending::DialFailed(why));
+                    }
+                    if let Some(why) = closed.take() {
+                        return Some(Pending::Closed(why));
+                    }
+                    // Nothing of a connection that is over reaches the next one.
+                    rx.clear();
+                    return None;
+                }
+                Phase::Opening { told, .. } if !*told => {
+                    *told = true;
+                    return Some(Pending::Connected);
+                }
+                Phase::Opening { handshake, .. } => {
+                    if !handshake.advance(now, rx, tx) {
+                        return None;
+                    }
+                    return Some(self.opened(now, tx));
+                }
+                Phase::Refused(_) => {
+                    self.phase = Phase::Down { error: None, closed: Some(ClientClosed::Failed) };
+                }
+                Phase::Accepted(handshake, _) => {
+                    // Releases the head: what is left is for the connection.
+                    handshake.advance(now, rx, tx);
+                    if let Phase::Accepted(_, connection) = self.replace_phase() {
+                        self.phase = Phase::Open(connection);
+                    }
+                }
+                Phase::Open(connection) => {
+                    return connection.advance(now, rx, tx).then_some(Pending::Inner);
+                }
+            }
+        }
+    }
+
+    /// The opening handshake has come to its end.
+    fn opened(&mut self, now: Instant, tx: &mut SendBuf) -> Pending {
+        let Phase::Opening { handshake, .. } = self.replace_phase() else {
+            return Pending::Closed(ClientClosed::Failed);
+        };
+        let Some(negotiated) = handshake.accepted() else {
+            self.phase = Phase::Refused(handshake);
+            self.ended(now);
+            return Pending::Refused;
+        };
+        let seed = self.entropy.fork();
+        let mut connection = Connection::client(self.config.connection, negotiated, &seed, now);
+        let queue = core::mem::take(&mut self.queue);
+        for (opcode, payload) in &queue.frames {
+            connection.enqueue(*opcode, payload, tx);
+        }
+        if queue.full {
+            connection.owe_drained();
+        }
+        self.reconnector.opened(now);
+        self.phase = Phase::Accepted(handshake, connection);
+        Pending::Open
+    }
+
+    /// A connection or an attempt has ended: the policy decides what comes next.
+    fn ended(&mut self, now: Instant) {
+        self.connect_deadline = None;
+        if !self.stopped && self.reconnector.closed(now).is_some() {
+            self.await_transport(now);
+        }
+    }
+
+    fn schedule(&mut self, after: Duration, now: Instant) {
+        self.reconnector.schedule(after, now);
+        self.await_transport(now);
+    }
+
+    /// Sets the deadline for the transport if an attempt is due.
+    fn await_transport(&mut self, now: Instant) {
+        let due = self.reconnector.attempt() == Attempt::Due;
+        self.connect_deadline =
+            self.config.connect_timeout.filter(|_| due).map(|timeout| now + timeout);
+    }
+
+    fn stop(&mut self) {
+        self.stopped = true;
+        self.reconnector.cancel();
+        self.connect_deadline = None;
+        self.queue = Queue::default();
+    }
+
+    fn connection_mut(&mut self) -> Option<&mut Connection> {
+        match &mut self.phase {
+            Phase::Accepted(_, connection) | Phase::Open(connection) => Some(connection),
+            _ => None,
+        }
+    }
+
+    fn send_control(
+        &mut self,
+        opcode: OpCode,
+        payload: &[u8],
+        tx: &mut SendBuf,
+    ) -> Result<(), SendError> {
+        if payload.len() > MAX_CONTROL {
+            return Err(SendError::ControlTooLong);
+        }
+        match self.connection_mut() {
+            Some(connection) => connection.send_control(opcode, payload, tx),
+            None => self.keep(opcode, || Bytes::copy_from_slice(payload)),
+        }
+    }
+
+    /// Keeps a frame until there is a connection.
+    fn keep(&mut self, opcode: OpCode, payload: impl FnOnce() -> Bytes) -> Result<(), SendError> {
+        let idle = self.reconnector.attempt() == Attempt::Idle;
+        if idle && !matches!(self.phase, Phase::Opening { .. }) {
+            return Err(SendError::Closing);
+        }
+        self.queue.push(opcode, payload, self.config.connection.send_high_water)
+    }
+
+    fn replace_phase(&mut self) -> Phase {
+        core::mem::replace(&mut self.phase, Phase::Down { error: None, closed: None })
+    }
+}
+
+impl Queue {
+    fn push(
+        &mut self,
+        opcode: OpCode,
+        payload: impl FnOnce() -> Bytes,
+        high_water: usize,
+    ) -> Result<(), SendError> {
+        if self.bytes >= high_water && !self.frames.is_empty() {
+            self.full = true;
+            return Err(SendError::Full);
+        }
+        let payload = payload();
+        // An empty message takes room as well.
+        self.bytes += size_of::<(OpCode, Bytes)>() + payload.len();
+        self.frames.push_back((opcode, payload));
+        Ok(())
+    }
+}
+
+impl Machine for Client {
+    type Event<'a> = ClientEvent<'a>;
+
+    fn advance(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
+        self.advance(now, rx, tx)
+    }
+
+    fn event<'a>(
+        &'a mut self,
+        now: Instant,
+        rx: &'a mut RecvBuf,
+        tx: &mut SendBuf,
+    ) -> Option<ClientEvent<'a>> {
+        self.event(now, rx, tx)
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.poll_timeout()
+    }
+
+    fn handle_timeout(&mut self, now: Instant, tx: &mut SendBuf) {
+        self.handle_timeout(now, tx);
+    }
+
+    fn transport(&self) -> Transport {
+        self.transport()
+    }
+}
+
+impl Dialer for Client {
+    fn target(&self) -> &Url {
+        self.target()
+    }
+
+    fn connected(&mut self, now: Instant, tx: &mut SendBuf) {
+        self.connected(now, tx);
+    }
+
+    fn dial_failed(&mut self, now: Instant, why: DialError) {
+        self.dial_failed(now, why);
+    }
+}

@@ -1,0 +1,165 @@
+//! The server's side (RFC 6455, 4.2): a pure function over a request's head.
+
+use super::{AcceptKey, Negotiated, accept_key, is_key};
+use crate::http::{RequestHead, Status, Version};
+
+/// What a server supports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServerOptions<'a> {
+    /// The subprotocols that it speaks. Of those that the client offers, the client's most wanted
+    /// one is chosen; none if they share none.
+    pub subprotocols: &'a [&'a str],
+}
+
+/// A request that can be accepted: hand [`fields`](Self::fields) to
+/// [`http::Server::upgrade`](crate::http::Server::upgrade), and when that machine has no event left,
+/// [`negotiated`](Self::negotiated) to [`Connection::server`](crate::ws::Connection::server).
+#[derive(Clone, Copy, Debug)]
+pub struct Acceptance<'a> {
+    key: AcceptKey,
+    subprotocol: Option<&'a str>,
+    negotiated: Negotiated,
+}
+
+/// Why a request is no opening handshake that can be accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// The method is not GET.
+    #[error("the method is not GET (RFC 6455, 4.2.1)")]
+    Method,
+    /// The version of HTTP is below 1.1.
+    #[error("the version of HTTP is below 1.1 (RFC 6455, 4.2.1)")]
+    HttpVersion,
+    /// The request does not say `Upgrade: websocket`.
+    #[error("no Upgrade to websocket (RFC 6455, 4.2.1)")]
+    Upgrade,
+    /// The request does not say `Connection: Upgrade`.
+    #[error("no Upgrade among the Connection options (RFC 6455, 4.2.1)")]
+    Connection,
+    /// `Sec-WebSocket-Version` is missing, there twice, or not 13.
+    #[error("the version of WebSocket is not 13 (RFC 6455, 4.2.2)")]
+    Version,
+    /// `Sec-WebSocket-Key` is missing, there twice, or not 16 bytes in base64.
+    #[error("Sec-WebSocket-Key is not 16 bytes in base64 (RFC 6455, 4.2.1)")]
+    Key,
+}
+
+impl Rejection {
+    /// The status to answer with: 426 for another version, else 400.
+    #[must_use]
+    pub const fn status(self) -> Status {
+        match self {
+            Self::Version => Status::UPGRADE_REQUIRED,
+            _ => Status::BAD_REQUEST,
+        }
+    }
+
+    /// The fields to answer with: with 426 the version and the protocol that are spoken here
+    /// (RFC 6455, 4.4; RFC 9110, 15.5.22), else none.
+    #[must_use]
+    pub const fn fields(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Version => &[
+                ("Sec-WebSocket-Version", "13"),
+                ("Connection", "Upgrade"),
+                ("Upgrade", "websocket"),
+            ],
+            _ => &[],
+        }
+    }
+}
+
+/// Judges a request.
+///
+/// ```
+/// use tidewire::http::{Server, ServerConfig, ServerEvent};
+/// use tidewire::ws::{Config, Connection, Event, handshake};
+/// use tidewire::{Instant, RecvBuf, SendBuf};
+///
+/// let now = Instant::EPOCH;
+/// let (mut rx, mut tx) = (RecvBuf::with_limit(64 * 1024), SendBuf::new());
+/// rx.push(b"GET /chat HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\n\
+///     Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+///     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n\x81\x80\0\0\0\0");
+///
+/// let mut http = Server::new(ServerConfig::default(), now);
+/// let mut accepted = None;
+/// while let Some(event) = http.poll_event(now, &mut rx, &mut tx) {
+///     if let ServerEvent::Request(head) = event {
+///         match handshake::accept(&head, &handshake::ServerOptions::default()) {
+///             Ok(acceptance) => {
+///                 http.upgrade(acceptance.fields(), &mut tx)?;
+///                 accepted = Some(acceptance.negotiated());
+///             }
+///             Err(rejection) => panic!("{rejection}"),
+///         }
+///     }
+/// }
+/// let mut conn = Connection::server(Config::default(), accepted.unwrap(), now);
+/// assert_eq!(conn.poll_event(now, &mut rx, &mut tx), Some(Event::Text("")));
+/// # Ok::<(), tidewire::http::Misuse>(())
+/// ```
+///
+/// # Errors
+/// [`Rejection`], which knows the answer to give.
+pub fn accept<'a>(
+    head: &RequestHead<'_>,
+    options: &ServerOptions<'a>,
+) -> Result<Acceptance<'a>, Rejection> {
+    let headers = head.headers;
+    let single = |name| {
+        let mut values = headers.get_all(name);
+        values.next().filter(|_| values.next().is_none())
+    };
+    if head.method != "GET" {
+        return Err(Rejection::Method);
+    }
+    if head.version < Version::Http11 {
+        return Err(Rejection::HttpVersion);
+    }
+    if !headers.contains_token("Upgrade", "websocket") {
+        return Err(Rejection::Upgrade);
+    }
+    if !headers.contains_token("Connection", "Upgrade") {
+        return Err(Rejection::Connection);
+    }
+    if single("Sec-WebSocket-Version") != Some(b"13") {
+        return Err(Rejection::Version);
+    }
+    let key = single("Sec-WebSocket-Key").filter(|key| is_key(key)).ok_or(Rejection::Key)?;
+    let chosen = headers.list("Sec-WebSocket-Protocol").find_map(|offer| {
+        let supported = |name: &&str| name.as_bytes() == offer;
+        options.subprotocols.iter().position(supported)
+    });
+    Ok(Acceptance {
+        key: accept_key(key),
+        subprotocol: chosen.and_then(|index| options.subprotocols.get(index).copied()),
+        negotiated: Negotiated { subprotocol: chosen },
+    })
+}
+
+impl Acceptance<'_> {
+    /// The fields of the answer.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> + Clone {
+        let ours: [(&str, &[u8]); 3] = [
+            ("Connection", b"Upgrade"),
+            ("Upgrade", b"websocket"),
+            ("Sec-WebSocket-Accept", &self.key),
+        ];
+        let subprotocol = self.subprotocol.map(|name| ("Sec-WebSocket-Protocol", name.as_bytes()));
+        ours.into_iter().chain(subprotocol)
+    }
+
+    /// The subprotocol that was chosen.
+    #[must_use]
+    pub const fn subprotocol(&self) -> Option<&str> {
+        self.subprotocol
+    }
+
+    /// What was agreed on, for the connection.
+    #[must_use]
+    pub const fn negotiated(&self) -> Negotiated {
+        self.negotiated
+    }
+}

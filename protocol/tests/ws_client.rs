@@ -1,0 +1,423 @@
+//! The client that reconnects: what each attempt tells, and when the next one comes.
+
+use core::time::Duration;
+use tidewire::http::{Server, ServerConfig, ServerEvent};
+use tidewire::reconnect::Policy;
+use tidewire::ws::handshake::{Refusal, Request, ServerOptions, accept};
+use tidewire::ws::{
+    Client, ClientClosed, ClientConfig, ClientError, ClientEvent, ClientTimer, CloseCode, Closed,
+    Config, Connection, Event, Initiator, SendError, Status, Timer,
+};
+use tidewire::{DialError, Instant, RecvBuf, Seed, SendBuf, Transport};
+
+fn at(millis: u64) -> Instant {
+    Instant::from_epoch(Duration::from_millis(millis))
+}
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+struct End {
+    client: Client,
+    rx: RecvBuf,
+    tx: SendBuf,
+    now: Instant,
+}
+
+impl End {
+    fn new(config: ClientConfig) -> Self {
+        let request = Request::new("ws://h/chat").unwrap().field("X-Mark", "kept").unwrap();
+        Self {
+            client: Client::new(request, config, &Seed::new([5; 32]), at(0)),
+            rx: RecvBuf::with_limit(1 << 16),
+            tx: SendBuf::new(),
+            now: at(0),
+        }
+    }
+
+    /// Every event, as a line of text.
+    fn events(&mut self) -> Vec<String> {
+        let mut events = Vec::new();
+        while let Some(event) = self.client.poll_event(self.now, &mut self.rx, &mut self.tx) {
+            events.push(match event {
+                ClientEvent::Connected => "connected".into(),
+                ClientEvent::Open(head) => format!("open {}", head.status.code()),
+                ClientEvent::Text(text) => format!("text {text}"),
+                ClientEvent::Drained => "drained".into(),
+                ClientEvent::Error(error) => format!("error {error}"),
+                ClientEvent::Closed { why, reason } => {
+                    format!("closed {} {reason:?} {}", why.code(), why.is_clean())
+                }
+                other => format!("{other:?}"),
+            });
+        }
+        events
+    }
+
+    fn timeout(&mut self, now: Instant) {
+        self.now = now;
+        self.client.handle_timeout(now, &mut self.tx);
+    }
+
+    /// The driver gives it a transport.
+    fn connect(&mut self) {
+        assert_eq!(self.client.transport(), Transport::Dial);
+        self.rx.clear();
+        self.tx.clear();
+        self.client.connected(self.now, &mut self.tx);
+    }
+
+    fn receive(&mut self, bytes: &[u8]) -> Vec<String> {
+        assert_eq!(self.rx.push(bytes), bytes.len());
+        self.events()
+    }
+
+    fn sent(&mut self) -> Vec<u8> {
+        let sent = self.tx.slices().collect::<Vec<_>>().concat();
+        self.tx.clear();
+        sent
+    }
+
+    /// The right answer to what it sent, and the request.
+    fn answer(&mut self) -> (Vec<u8>, Vec<u8>) {
+        let request = self.sent();
+        let (mut rx, mut tx) = (RecvBuf::with_limit(1 << 16), SendBuf::new());
+        assert_eq!(rx.push(&request), request.len());
+        let mut server = Server::new(ServerConfig::default(), self.now);
+        while let Some(event) = server.poll_event(self.now, &mut rx, &mut tx) {
+            let ServerEvent::Request(head) = event else { panic!() };
+            let acceptance = accept(&head, &ServerOptions::default()).unwrap();
+            server.upgrade(acceptance.fields(), &mut tx).unwrap();
+        }
+        (tx.chunk().to_vec(), request)
+    }
+
+    fn open(&mut self) {
+        self.connect();
+        let (answer, _) = self.answer();
+        assert_eq!(self.receive(&answer), ["connected", "open 101"]);
+    }
+}
+
+fn manual() -> End {
+    End::new(ClientConfig::default())
+}
+
+/// What a server reads in `bytes` of a client.
+fn read(bytes: &[u8]) -> Vec<String> {
+    let mut server = Connection::server(Config::default(), Default::default(), at(0));
+    let (mut rx, mut tx) = (RecvBuf::with_limit(1 << 20), SendBuf::new());
+    assert_eq!(rx.push(bytes), bytes.len());
+    let mut read = Vec::new();
+    while let Some(event) = server.poll_event(at(0), &mut rx, &mut tx) {
+        read.push(match event {
+            Event::Text(text) => text.into(),
+            other => format!("{other:?}"),
+        });
+    }
+    read
+}
+
+#[test]
+fn an_attempt_connects_opens_and_carries_messages() {
+    let mut end = manual();
+    assert_eq!(end.client.status(), Status::Connecting);
+    assert_eq!((end.client.target().host(), end.client.target().port()), ("h", 80));
+    end.connect();
+    assert_eq!(end.client.status(), Status::Opening);
+    let (answer, _) = end.answer();
+    // A frame in the same segment comes right after the open event.
+    let events = end.receive(&[&answer[..], b"\x81\x02hi"].concat());
+    assert_eq!(events, ["connected", "open 101", "text hi"]);
+    assert_eq!(end.client.status(), Status::Open);
+}
+
+#[test]
+fn byte_by_byte_gives_the_same_events() {
+    let mut end = manual();
+    end.connect();
+    let (answer, _) = end.answer();
+    let bytes = [&answer[..], b"\x81\x02hi\x88\x05\x03\xE9bye"].concat();
+    let mut events = Vec::new();
+    for byte in bytes {
+        events.extend(end.receive(&[byte]));
+    }
+    end.rx.finish();
+    events.extend(end.events());
+    assert_eq!(events, ["connected", "open 101", "text hi", "closed 1001 \"bye\" true"]);
+}
+
+#[test]
+fn what_was_sent_before_the_handshake_finished_leaves_first_and_in_order() {
+    let mut end = manual();
+    end.client.send_text("one", &mut end.tx).unwrap();
+    end.connect();
+    end.client.send_text("two", &mut end.tx).unwrap();
+    let (answer, _) = end.answer();
+    assert_eq!(end.rx.push(&answer), answer.len());
+    while let Some(event) = end.client.poll_event(end.now, &mut end.rx, &mut end.tx) {
+        match event {
+            ClientEvent::Connected => end.client.send_text("three", &mut end.tx).unwrap(),
+            ClientEvent::Open(_) => end.client.send_text("four", &mut end.tx).unwrap(),
+            _ => {}
+        }
+    }
+    assert_eq!(read(&end.sent()), ["one", "two", "three", "four"]);
+}
+
+#[test]
+fn what_is_kept_is_bounded_and_survives_a_failed_attempt() {
+    let connection = Config { send_high_water: 100, send_low_water: 50, ..Config::default() };
+    let mut end = End::new(ClientConfig { connection, ..ClientConfig::default() });
+    let mut kept = 0;
+    while end.client.send_text("x", &mut end.tx).is_ok() {
+        kept += 1;
+    }
+    assert!((1..=100).contains(&kept));
+    assert_eq!(end.client.send_text("x", &mut end.tx), Err(SendError::Full));
+    assert_eq!(end.client.send_ping(&[0; 126], &mut end.tx), Err(SendError::ControlTooLong));
+    end.client.dial_failed(end.now, DialError::Connect);
+    end.events();
+    assert!(end.client.reconnect(Duration::ZERO, end.now));
+    end.connect();
+    let (answer, _) = end.answer();
+    assert_eq!(end.receive(&answer), ["connected", "open 101", "drained"]);
+    assert_eq!(read(&end.sent()), vec!["x"; kept]);
+}
+
+#[test]
+fn a_refused_port_is_one_error_then_one_closed() {
+    let mut end = manual();
+    end.client.dial_failed(end.now, DialError::Connect);
+    assert_eq!(end.client.transport(), Transport::Down);
+    let events = end.events();
+    assert_eq!(events, ["error no address accepted the connection", "closed 1006 \"\" false"]);
+    assert_eq!((end.events(), end.client.status()), (vec![], Status::Idle));
+    assert_eq!((end.client.poll_timeout(), end.client.transport()), (None, Transport::Down));
+    assert_eq!(end.client.send_text("x", &mut end.tx), Err(SendError::Closing));
+}
+
+#[test]
+fn a_refused_handshake_is_one_error_with_head_and_body_then_one_closed() {
+    let mut end = manual();
+    end.connect();
+    assert_eq!(end.events(), ["connected"]);
+    let answer = b"HTTP/1.1 403 Forbidden\r\nX: y\r\nContent-Length: 2\r\n\r\nno";
+    assert_eq!(end.rx.push(answer), answer.len());
+    match end.client.poll_event(end.now, &mut end.rx, &mut end.tx) {
+        Some(ClientEvent::Error(ClientError::Handshake { why, head: Some(head), body })) => {
+            assert!(matches!(why, Refusal::Status(status) if status.code() == 403));
+            assert_eq!(head.as_head().headers.get("x"), Some(&b"y"[..]));
+            assert_eq!(body, b"no");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(end.events(), ["closed 1006 \"\" false"]);
+    assert_eq!((end.events(), end.client.transport()), (vec![], Transport::Down));
+}
+
+#[test]
+fn each_phase_has_its_timeout() {
+    let mut end = manual();
+    assert_eq!(end.client.next_timer(), Some((at(30_000), ClientTimer::Connect)));
+    end.timeout(at(30_000));
+    let events = end.events();
+    assert_eq!(events, ["error the connection was not up in time", "closed 1006 \"\" false"]);
+    // The transport that comes too late is not wanted.
+    end.client.connected(end.now, &mut end.tx);
+    assert_eq!((end.events(), end.client.transport()), (vec![], Transport::Down));
+
+    assert!(end.client.reconnect(Duration::ZERO, end.now));
+    end.connect();
+    assert_eq!(end.client.next_timer(), Some((at(40_000), ClientTimer::Handshake)));
+    end.timeout(at(40_000));
+    assert_eq!(end.events(), ["connected", "error no answer in time", "closed 1006 \"\" false"]);
+}
+
+#[test]
+fn reconnect_makes_the_next_attempt_that_much_later_with_options_kept_and_a_fresh_key() {
+    let mut end = manual();
+    end.connect();
+    let (answer, first) = end.answer();
+    end.receive(&answer);
+    end.now = at(500);
+    // Half a message never reaches the next connection.
+    end.receive(b"\x01\x04half\x81");
+    end.rx.finish();
+    let mut closed = 0;
+    while let Some(event) = end.client.poll_event(end.now, &mut end.rx, &mut end.tx) {
+        if let ClientEvent::Closed { .. } = event {
+            closed += 1;
+            assert!(end.client.reconnect(Duration::from_nanos(1_500_000_001), end.now));
+            // Two calls make one attempt, and the last one counts.
+            assert!(end.client.reconnect(millis(1000), end.now));
+        }
+    }
+    assert_eq!(closed, 1);
+    assert_eq!(end.client.status(), Status::Waiting { until: at(1500) });
+    assert_eq!(end.client.next_timer(), Some((at(1500), ClientTimer::Reconnect)));
+    assert_eq!(end.client.transport(), Transport::Down);
+    end.client.send_text("early", &mut end.tx).unwrap();
+    end.timeout(at(1499));
+    assert_eq!((end.events(), end.client.transport()), (vec![], Transport::Down));
+    end.timeout(at(1500));
+    end.connect();
+    let (answer, second) = end.answer();
+    let key = |request: &[u8]| {
+        let text = String::from_utf8(request.to_vec()).unwrap();
+        assert!(text.contains("\r\nX-Mark: kept\r\n"));
+        text.split_once("Sec-WebSocket-Key: ").unwrap().1[..24].to_owned()
+    };
+    assert_ne!(key(&first), key(&second));
+    assert_eq!(end.receive(&answer), ["connected", "open 101"]);
+    assert_eq!(end.receive(b"\x81\x02ok"), ["text ok"]);
+    assert_eq!(read(&end.sent()), ["early"]);
+}
+
+#[test]
+fn reconnect_at_once_is_due_at_once_and_does_not_recurse() {
+    let mut end = manual();
+    for attempt in 1..=1000 {
+        assert_eq!(end.client.attempts(), attempt);
+        end.client.dial_failed(end.now, DialError::Resolve);
+        while let Some(event) = end.client.poll_event(end.now, &mut end.rx, &mut end.tx) {
+            if let ClientEvent::Closed { .. } = event {
+                assert!(end.client.reconnect(Duration::ZERO, end.now));
+            }
+        }
+        assert_eq!(end.client.transport(), Transport::Dial);
+    }
+}
+
+#[test]
+fn reconnect_does_nothing_while_there_is_a_connection_and_works_much_later() {
+    let mut end = manual();
+    end.open();
+    assert!(!end.client.reconnect(Duration::ZERO, end.now));
+    end.rx.finish();
+    assert_eq!(end.events(), ["closed 1006 \"\" false"]);
+    end.now = at(1_000_000);
+    assert!(end.client.reconnect(millis(1), end.now));
+    end.timeout(at(1_000_001));
+    end.open();
+}
+
+#[test]
+fn close_before_connected_is_one_closed_and_no_transport() {
+    for connected in [false, true] {
+        let mut end = manual();
+        end.client.send_text("x", &mut end.tx).unwrap();
+        if connected {
+            end.connect();
+        }
+        end.client.close(CloseCode::NORMAL, "", end.now, &mut end.tx).unwrap();
+        assert_eq!((end.client.transport(), end.client.poll_timeout()), (Transport::Down, None));
+        assert_eq!(end.events(), ["closed 1006 \"\" false"]);
+        assert_eq!((end.events(), end.client.status()), (vec![], Status::Idle));
+        end.client.connected(end.now, &mut end.tx);
+        end.client.dial_failed(end.now, DialError::Tls);
+        assert_eq!((end.events(), end.client.transport()), (vec![], Transport::Down));
+    }
+}
+
+#[test]
+fn close_and_cancel_cancel_what_is_scheduled_without_another_event() {
+    for cancel in [false, true] {
+        let reconnect = Some(Policy::fixed(millis(1000)));
+        let mut end = End::new(ClientConfig { reconnect, ..ClientConfig::default() });
+        end.client.dial_failed(end.now, DialError::Connect);
+        end.events();
+        assert_eq!(end.client.status(), Status::Waiting { until: at(1000) });
+        if cancel {
+            end.client.cancel();
+        } else {
+            end.client.close(CloseCode::NORMAL, "", end.now, &mut end.tx).unwrap();
+        }
+        assert_eq!((end.client.status(), end.client.poll_timeout()), (Status::Idle, None));
+        end.timeout(at(2000));
+        assert_eq!((end.events(), end.client.transport()), (vec![], Transport::Down));
+    }
+}
+
+#[test]
+fn close_of_an_open_connection_is_clean_and_ends_the_policy() {
+    let reconnect = Some(Policy::fixed(millis(1000)));
+    let mut end = End::new(ClientConfig { reconnect, ..ClientConfig::default() });
+    end.open();
+    end.client.close(CloseCode::NORMAL, "bye", end.now, &mut end.tx).unwrap();
+    assert_eq!((end.client.status(), end.client.transport()), (Status::Closing, Transport::Open));
+    assert_eq!(end.client.next_timer(), Some((at(5000), ClientTimer::Connection(Timer::Close))));
+    assert_eq!(end.receive(b"\x88\x05\x03\xE8bye"), Vec::<String>::new());
+    end.rx.finish();
+    assert_eq!(end.events(), ["closed 1000 \"bye\" true"]);
+    assert_eq!((end.client.status(), end.client.poll_timeout()), (Status::Idle, None));
+    let bad = end.client.close(CloseCode::ABNORMAL, "", end.now, &mut end.tx);
+    assert!(bad.is_err());
+}
+
+#[test]
+fn cancel_hangs_up_at_once() {
+    let mut end = manual();
+    end.open();
+    assert_eq!(end.rx.push(b"\x81\x02hi"), 4);
+    assert!(end.client.advance(end.now, &mut end.rx, &mut end.tx));
+    end.client.cancel();
+    assert_eq!(end.client.transport(), Transport::Down);
+    assert_eq!(end.events(), ["closed 1006 \"\" false"]);
+    assert!(end.rx.is_empty());
+}
+
+#[test]
+fn the_policy_reconnects_by_itself_and_only_a_stable_connection_resets_it() {
+    let policy = Policy::exponential(millis(1000), millis(60_000)).jitter(0.0);
+    let mut end = End::new(ClientConfig {
+        reconnect: Some(policy.stable_after(millis(10_000))),
+        ..ClientConfig::default()
+    });
+    let mut waits = Vec::new();
+    let mut wait = |end: &mut End| {
+        let Status::Waiting { until } = end.client.status() else { panic!() };
+        waits.push((until - end.now).as_millis());
+        end.timeout(until);
+    };
+    end.client.dial_failed(end.now, DialError::Connect);
+    end.events();
+    wait(&mut end);
+    // Opened and lost at once: the wait grows on.
+    end.open();
+    end.rx.finish();
+    assert_eq!(end.events(), ["closed 1006 \"\" false"]);
+    wait(&mut end);
+    end.connect();
+    end.receive(b"HTTP/1.1 503 Later\r\nContent-Length: 0\r\n\r\n");
+    wait(&mut end);
+    // Stable: it starts again.
+    end.open();
+    end.now += millis(10_000);
+    end.rx.finish();
+    end.events();
+    wait(&mut end);
+    assert_eq!(waits, [1000, 2000, 4000, 1000]);
+}
+
+#[test]
+fn a_broken_rule_ends_the_connection_with_the_close_frame_still_to_be_written() {
+    let mut end = manual();
+    end.open();
+    assert_eq!(end.receive(b"\x83\0"), ["closed 1006 \"\" false"]);
+    assert_eq!(end.sent()[0], 0x88);
+}
+
+#[test]
+fn a_crossing_of_closed_and_close_stays_one_closed() {
+    let mut end = manual();
+    end.open();
+    end.rx.finish();
+    assert!(end.client.advance(end.now, &mut end.rx, &mut end.tx));
+    end.client.close(CloseCode::NORMAL, "", end.now, &mut end.tx).unwrap();
+    assert_eq!(end.events(), ["closed 1006 \"\" false"]);
+    let why =
+        ClientClosed::Ended(Closed::Clean { code: CloseCode::NORMAL, initiator: Initiator::Local });
+    assert_eq!((why.code(), why.is_clean()), (CloseCode::NORMAL, true));
+}

@@ -1,0 +1,399 @@
+//! A client and servers over links that split, delay and cut, in virtual time.
+
+use core::time::Duration;
+use proptest::prelude::*;
+use std::collections::VecDeque;
+use tidewire::http::{Server, ServerConfig, ServerEvent};
+use tidewire::reconnect::Policy;
+use tidewire::ws::handshake::{Request, ServerOptions, accept};
+use tidewire::ws::{Client, ClientConfig, ClientEvent, Config, Connection, Event, Negotiated};
+use tidewire::{DialError, Instant, RecvBuf, Seed, SendBuf, Transport};
+
+/// Chance with a seed (`splitmix64`), so that each case can be run again.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)) % n
+    }
+}
+
+/// One direction of a link: pieces with the time at which they arrive. `None` is the end.
+#[derive(Default)]
+struct Wire {
+    pieces: VecDeque<(Instant, Option<Vec<u8>>)>,
+    last: Instant0,
+    ended: bool,
+}
+
+/// When the last piece arrives: pieces don't overtake each other.
+struct Instant0(Instant);
+
+impl Default for Instant0 {
+    fn default() -> Self {
+        Self(Instant::EPOCH)
+    }
+}
+
+impl Wire {
+    /// Takes what `tx` has, in pieces of chance, each with a delay of chance.
+    fn carry(&mut self, tx: &mut SendBuf, now: Instant, chance: &mut Chance) {
+        while !tx.is_empty() && !self.ended {
+            let chunk = tx.chunk();
+            let n = chunk.len().min(1 + chance.below(200) as usize);
+            let piece = chunk[..n].to_vec();
+            tx.consume(n);
+            self.push(Some(piece), now, chance);
+        }
+    }
+
+    fn push(&mut self, piece: Option<Vec<u8>>, now: Instant, chance: &mut Chance) {
+        if !self.ended {
+            self.ended = piece.is_none();
+            let arrives = now + Duration::from_millis(1 + chance.below(30));
+            self.last.0 = self.last.0.max(arrives);
+            self.pieces.push_back((self.last.0, piece));
+        }
+    }
+
+    fn deliver(&mut self, rx: &mut RecvBuf, now: Instant) {
+        while let Some((at, piece)) = self.pieces.front_mut() {
+            if *at > now {
+                break;
+            }
+            match piece {
+                None => rx.finish(),
+                Some(bytes) => {
+                    let n = rx.push(bytes);
+                    bytes.drain(..n);
+                    if !bytes.is_empty() {
+                        break;
+                    }
+                }
+            }
+            self.pieces.pop_front();
+        }
+    }
+}
+
+/// The server's end of one link: an echo.
+#[expect(clippy::large_enum_variant, reason = "there is one")]
+enum Peer {
+    Http(Server),
+    Open(Connection),
+}
+
+struct Link {
+    up: Wire,
+    down: Wire,
+    peer: Peer,
+    rx: RecvBuf,
+    tx: SendBuf,
+    cut_at: Option<Instant>,
+    accepted: Option<Negotiated>,
+    over: bool,
+}
+
+struct World {
+    now: Instant,
+    chance: Chance,
+    client: Client,
+    rx: RecvBuf,
+    tx: SendBuf,
+    link: Option<Link>,
+    log: Vec<String>,
+    cuts: bool,
+}
+
+const BIG: usize = 3000;
+
+impl World {
+    fn new(seed: u64, cuts: bool) -> Self {
+        let connection = Config {
+            ping_interval: Some(Duration::from_millis(700)),
+            pong_timeout: Duration::from_millis(400),
+            max_message: 1 << 16,
+            ..Config::default()
+        };
+        let config = ClientConfig {
+            connection,
+            reconnect: cuts.then(|| Policy::fixed(Duration::from_millis(100))),
+            ..ClientConfig::default()
+        };
+        let request = Request::new("ws://server/").unwrap();
+        Self {
+            now: Instant::EPOCH,
+            chance: Chance(seed),
+            client: Client::new(request, config, &Seed::new([seed as u8; 32]), Instant::EPOCH),
+            rx: RecvBuf::with_limit(1 << 17),
+            tx: SendBuf::new(),
+            link: None,
+            log: Vec::new(),
+            cuts,
+        }
+    }
+
+    /// Everything that can be done now.
+    fn work(
+        &mut self,
+        on_event: &mut impl FnMut(&mut Client, ClientEvent<'_>, &mut SendBuf, Instant),
+    ) {
+        let now = self.now;
+        for _ in 0..100 {
+            let before = self.log.len();
+            while let Some(event) = self.client.poll_event(now, &mut self.rx, &mut self.tx) {
+                self.log.push(format!("{now:?} {}", name(&event)));
+                on_event(&mut self.client, event, &mut self.tx, now);
+            }
+            if let Some(link) = &mut self.link {
+                link.up.carry(&mut self.tx, now, &mut self.chance);
+            }
+            match self.client.transport() {
+                Transport::Dial => {
+                    self.rx.clear();
+                    self.tx.clear();
+                    self.link = None;
+                    if self.cuts && self.chance.below(4) == 0 {
+                        self.client.dial_failed(now, DialError::Connect);
+                    } else {
+                        let life = Duration::from_millis(self.chance.below(3000));
+                        self.link = Some(Link::new(now, self.cuts.then_some(now + life)));
+                        self.client.connected(now, &mut self.tx);
+                    }
+                    self.log.push(format!("{now:?} dialled"));
+                }
+                Transport::Down | Transport::Close => {
+                    if let Some(link) = &mut self.link {
+                        link.up.push(None, now, &mut self.chance);
+                    }
+                }
+                Transport::Open | Transport::CloseWrite => {}
+            }
+            if let Some(link) = &mut self.link {
+                link.serve(now, &mut self.chance);
+                link.down.deliver(&mut self.rx, now);
+            }
+            if before == self.log.len() && !self.client.advance(now, &mut self.rx, &mut self.tx) {
+                return;
+            }
+        }
+        panic!("no end at {now:?}: {:#?}", &self.log[self.log.len() - 20..]);
+    }
+
+    /// Jumps to the next time at which something is due; false if nothing is.
+    fn step(&mut self) -> bool {
+        let link = self.link.iter().flat_map(|link| {
+            let front = |wire: &Wire| wire.pieces.front().map(|(at, _)| *at);
+            let timeout = match &link.peer {
+                Peer::Http(server) => server.poll_timeout(),
+                Peer::Open(conn) => conn.poll_timeout(),
+            };
+            [front(&link.up), front(&link.down), timeout, link.cut_at]
+        });
+        let next = link.chain([self.client.poll_timeout()]).flatten().min();
+        let Some(next) = next else { return false };
+        self.now = self.now.max(next);
+        self.client.handle_timeout(self.now, &mut self.tx);
+        true
+    }
+}
+
+impl Link {
+    fn new(now: Instant, cut_at: Option<Instant>) -> Self {
+        Self {
+            up: Wire::default(),
+            down: Wire::default(),
+            peer: Peer::Http(Server::new(ServerConfig::default(), now)),
+            rx: RecvBuf::with_limit(1 << 17),
+            tx: SendBuf::new(),
+            cut_at,
+            accepted: None,
+            over: false,
+        }
+    }
+
+    fn serve(&mut self, now: Instant, chance: &mut Chance) {
+        if self.cut_at.is_some_and(|at| at <= now) {
+            self.cut_at = None;
+            self.over = true;
+            // What is on its way is lost.
+            self.up = Wire { ended: true, ..Wire::default() };
+            self.down.pieces.clear();
+            self.down.push(None, now, chance);
+        }
+        if self.over {
+            self.up.pieces.clear();
+            return;
+        }
+        self.up.deliver(&mut self.rx, now);
+        if let Peer::Http(server) = &mut self.peer {
+            server.handle_timeout(now, &mut self.tx);
+            while let Some(event) = server.poll_event(now, &mut self.rx, &mut self.tx) {
+                match event {
+                    ServerEvent::Request(head) => {
+                        let acceptance = accept(&head, &ServerOptions::default()).unwrap();
+                        server.upgrade(acceptance.fields(), &mut self.tx).unwrap();
+                        self.accepted = Some(acceptance.negotiated());
+                    }
+                    ServerEvent::Closed(_) => self.over = true,
+                    _ => {}
+                }
+            }
+            if let Some(negotiated) = self.accepted.take() {
+                self.peer = Peer::Open(Connection::server(Config::default(), negotiated, now));
+            }
+        }
+        if let Peer::Open(conn) = &mut self.peer {
+            conn.handle_timeout(now, &mut self.tx);
+            while let Some(event) = conn.poll_event(now, &mut self.rx, &mut self.tx) {
+                match event {
+                    Event::Text(text) => conn.send_text(text, &mut self.tx).unwrap(),
+                    Event::Binary(bytes) => conn.send_binary(bytes, &mut self.tx).unwrap(),
+                    Event::Closed { .. } => self.over = true,
+                    _ => {}
+                }
+            }
+        }
+        self.down.carry(&mut self.tx, now, chance);
+        if self.over {
+            self.down.push(None, now, chance);
+        }
+    }
+}
+
+fn name(event: &ClientEvent<'_>) -> String {
+    match event {
+        ClientEvent::Open(_) => "open".into(),
+        ClientEvent::Binary(bytes) => format!("binary of {}", bytes.len()),
+        ClientEvent::Error(error) => format!("error: {error}"),
+        ClientEvent::Closed { why, .. } => format!("closed: {why}"),
+        other => format!("{other:?}"),
+    }
+}
+
+/// Over a link that only splits and delays, every message comes back, in order, and the closing
+/// handshake is clean.
+fn a_whole_conversation(seed: u64) -> Vec<String> {
+    const MESSAGES: usize = 20;
+    let mut world = World::new(seed, false);
+    let mut received = 0;
+    let size = |n: usize| (n * 977) % BIG;
+    for n in 0..MESSAGES {
+        world.client.send_binary(&vec![n as u8; size(n)], &mut world.tx).unwrap();
+    }
+    let mut on_event =
+        |client: &mut Client, event: ClientEvent<'_>, tx: &mut SendBuf, now: Instant| {
+            if let ClientEvent::Binary(bytes) = event {
+                assert_eq!(bytes, vec![received as u8; size(received)]);
+                received += 1;
+                if received == MESSAGES {
+                    client.close(1000.into(), "done", now, tx).unwrap();
+                }
+            }
+        };
+    world.work(&mut on_event);
+    while world.step() {
+        world.work(&mut on_event);
+        if matches!(world.client.status(), tidewire::ws::Status::Idle) {
+            break;
+        }
+    }
+    assert_eq!(received, MESSAGES);
+    let closed = world.log.iter().filter(|line| line.contains("closed")).count();
+    assert!(
+        closed == 1 && world.log.last().unwrap().contains("closed with 1000"),
+        "{:?}",
+        world.log
+    );
+    world.log
+}
+
+/// Over links that break at any moment, what arrives is always a whole message of this connection,
+/// and each attempt tells its events in order.
+fn a_life_of_cuts(seed: u64) -> Vec<String> {
+    let mut world = World::new(seed, true);
+    let mut serial = 0_u32;
+    let mut expected = VecDeque::new();
+    let mut state = "closed";
+    let mut on_event =
+        |client: &mut Client, event: ClientEvent<'_>, tx: &mut SendBuf, _: Instant| {
+            let before = state;
+            match event {
+                ClientEvent::Connected => {
+                    state = "connected";
+                    assert_eq!(before, "closed");
+                    expected.clear();
+                }
+                ClientEvent::Open(_) => {
+                    state = "open";
+                    assert_eq!(before, "connected");
+                    for _ in 0..5 {
+                        serial += 1;
+                        let text = format!("{serial}-").repeat(serial as usize % 300);
+                        client.send_text(&text, tx).unwrap();
+                        expected.push_back(text);
+                    }
+                }
+                ClientEvent::Text(text) => {
+                    assert_eq!((before, Some(text)), ("open", expected.pop_front().as_deref()));
+                    client.send_text(text, tx).unwrap();
+                    expected.push_back(text.into());
+                }
+                ClientEvent::Error(_) => {
+                    state = "failed";
+                    assert_ne!(before, "open");
+                }
+                ClientEvent::Closed { .. } => {
+                    state = "closed";
+                    assert!(before == "failed" || before == "open");
+                }
+                _ => {}
+            }
+        };
+    world.work(&mut on_event);
+    while world.now < Instant::EPOCH + Duration::from_secs(15) && world.step() {
+        world.work(&mut on_event);
+        assert!(world.rx.heap_size() <= 1 << 17);
+    }
+    assert!(world.log.iter().filter(|line| line.contains("closed")).count() > 3);
+    world.log
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn every_message_comes_back_over_a_link_that_splits_and_delays(seed: u64) {
+        // The same run twice, byte for byte.
+        prop_assert_eq!(a_whole_conversation(seed), a_whole_conversation(seed));
+    }
+
+    #[test]
+    fn links_that_break_leave_no_half_message_and_every_attempt_ends_once(seed: u64) {
+        prop_assert_eq!(a_life_of_cuts(seed), a_life_of_cuts(seed));
+    }
+}
+
+#[test]
+fn a_peer_that_falls_silent_is_given_up_after_the_pong_timeout() {
+    let mut world = World::new(1, false);
+    let mut nothing = |_: &mut Client, _: ClientEvent<'_>, _: &mut SendBuf, _: Instant| {};
+    world.work(&mut nothing);
+    while !world.log.iter().any(|line| line.contains("open")) {
+        assert!(world.step());
+        world.work(&mut nothing);
+    }
+    let opened = world.now;
+    // From here on everything is swallowed, and no end of the stream is told.
+    world.link = None;
+    while !world.log.last().unwrap().contains("closed") {
+        assert!(world.step());
+        world.work(&mut nothing);
+    }
+    assert_eq!(world.now - opened, Duration::from_millis(700 + 400));
+    assert!(world.log.last().unwrap().contains("nothing was heard in time"));
+}
