@@ -160,6 +160,12 @@ impl RecvBuf {
         self.limit
     }
 
+    /// Sets another limit, for the protocol that takes over. What is held already stays, even if it
+    /// is more.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
     /// How many bytes of heap this buffer holds now.
     #[must_use]
     pub fn heap_size(&self) -> usize {

@@ -1,0 +1,222 @@
+//! Frame headers (RFC 6455, 5.2).
+//!
+//! ```text
+//!   0                1                2 .. 10            .. 14
+//!  +-+---+--------+-+-----------+------------------+----------+---------
+//!  |F|RSV| opcode |M| length 7  | length 16 or 64  | mask key | payload
+//!  +-+---+--------+-+-----------+------------------+----------+---------
+//! ```
+
+use super::Role;
+use super::error::ProtocolErrorKind as Kind;
+use super::mask::Key;
+
+/// The longest header, in bytes.
+pub(super) const MAX_HEADER: usize = 14;
+
+/// The longest payload of a control frame, in bytes (5.5).
+pub(super) const MAX_CONTROL: usize = 125;
+
+/// The first reserved bit; an extension may give it a meaning.
+pub(super) const RSV1: u8 = 0x40;
+
+const FIN: u8 = 0x80;
+const RSV: u8 = 0x70;
+const MASK: u8 = 0x80;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OpCode {
+    Continuation = 0x0,
+    Text = 0x1,
+    Binary = 0x2,
+    Close = 0x8,
+    Ping = 0x9,
+    Pong = 0xA,
+}
+
+impl OpCode {
+    const fn from_bits(bits: u8) -> Option<Self> {
+        Some(match bits {
+            0x0 => Self::Continuation,
+            0x1 => Self::Text,
+            0x2 => Self::Binary,
+            0x8 => Self::Close,
+            0x9 => Self::Ping,
+            0xA => Self::Pong,
+            _ => return None,
+        })
+    }
+
+    pub(super) const fn is_control(self) -> bool {
+        self as u8 >= 0x8
+    }
+}
+
+/// A header that was received and breaks no rule that it can break on its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) fin: bool,
+    pub(super) opcode: OpCode,
+    /// Whether the first reserved bit is set; only if [`Rules`] allow it.
+    pub(super) rsv1: bool,
+    pub(super) mask: Option<Key>,
+    pub(super) payload: u64,
+}
+
+/// What a received header is held to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    /// Who sent it: a client masks and a server does not (5.1).
+    pub(super) sender: Role,
+    /// The reserved bits that an extension defines for the first frame of a message.
+    pub(super) reserved: u8,
+}
+
+/// Decodes the header at the front of `raw` and returns it with its length; `None` if more bytes
+/// are needed. What can be refused by the first two bytes is refused when they are there.
+#[inline]
+pub(super) fn decode(raw: &[u8], rules: Rules) -> Result<Option<(Header, usize)>, Kind> {
+    let [first, second, rest @ ..] = raw else { return Ok(None) };
+    let opcode = OpCode::from_bits(first & 0x0F).ok_or(Kind::ReservedOpcode)?;
+    let fin = first & FIN != 0;
+    let begins = matches!(opcode, OpCode::Text | OpCode::Binary);
+    if first & RSV & !(if begins { rules.reserved } else { 0 }) != 0 {
+        return Err(Kind::ReservedBit);
+    }
+    let short = second & !MASK;
+    if opcode.is_control() {
+        if !fin {
+            return Err(Kind::FragmentedControl);
+        }
+        if usize::from(short) > MAX_CONTROL {
+            return Err(Kind::ControlTooLong);
+        }
+    }
+    match (rules.sender, second & MASK != 0) {
+        (Role::Client, false) => return Err(Kind::UnmaskedByClient),
+        (Role::Server, true) => return Err(Kind::MaskedByServer),
+        _ => {}
+    }
+    let (payload, rest) = match short {
+        126 => {
+            let Some((length, rest)) = rest.split_first_chunk() else { return Ok(None) };
+            (u64::from(u16::from_be_bytes(*length)), rest)
+        }
+        127 => {
+            let Some((length, rest)) = rest.split_first_chunk() else { return Ok(None) };
+            (u64::from_be_bytes(*length), rest)
+        }
+        _ => (u64::from(short), rest),
+    };
+    match (short, payload) {
+        (126, ..126) | (127, ..0x1_0000) => return Err(Kind::LengthNotMinimal),
+        (127, 0x8000_0000_0000_0000..) => return Err(Kind::LengthOutOfRange),
+        _ => {}
+    }
+    let (mask, rest) = match rules.sender {
+        Role::Server => (None, rest),
+        Role::Client => {
+            let Some((key, rest)) = rest.split_first_chunk() else { return Ok(None) };
+            (Some(*key), rest)
+        }
+    };
+    let rsv1 = first & RSV1 != 0;
+    Ok(Some((Header { fin, opcode, rsv1, mask, payload }, raw.len() - rest.len())))
+}
+
+impl Header {
+    /// Encodes the header, its length in the shortest form, and returns how many bytes it took.
+    #[inline]
+    pub(super) fn encode(&self, out: &mut [u8; MAX_HEADER]) -> usize {
+        out[0] =
+            self.opcode as u8 | if self.fin { FIN } else { 0 } | if self.rsv1 { RSV1 } else { 0 };
+        let masked = if self.mask.is_some() { MASK } else { 0 };
+        let mut len = match self.payload {
+            ..126 => {
+                out[1] = masked | self.payload as u8;
+                2
+            }
+            126..0x1_0000 => {
+                out[1] = masked | 126;
+                out[2..4].copy_from_slice(&(self.payload as u16).to_be_bytes());
+                4
+            }
+            _ => {
+                out[1] = masked | 127;
+                out[2..10].copy_from_slice(&self.payload.to_be_bytes());
+                10
+            }
+        };
+        if let Some(key) = self.mask {
+            out[len..len + 4].copy_from_slice(&key);
+            len += 4;
+        }
+        len
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const FROM_SERVER: Rules = Rules { sender: Role::Server, reserved: 0 };
+    const FROM_CLIENT: Rules = Rules { sender: Role::Client, reserved: 0 };
+
+    #[test]
+    fn the_first_two_bytes_are_enough_to_refuse() {
+        let refuse = |raw: &[u8], rules| decode(raw, rules).unwrap_err();
+        assert_eq!(refuse(&[0xF1, 0], FROM_SERVER), Kind::ReservedBit);
+        assert_eq!(refuse(&[0x83, 0], FROM_SERVER), Kind::ReservedOpcode);
+        assert_eq!(refuse(&[0x8B, 0], FROM_SERVER), Kind::ReservedOpcode);
+        assert_eq!(refuse(&[0x09, 0], FROM_SERVER), Kind::FragmentedControl);
+        assert_eq!(refuse(&[0x89, 126], FROM_SERVER), Kind::ControlTooLong);
+        assert_eq!(refuse(&[0x81, 0x80], FROM_SERVER), Kind::MaskedByServer);
+        assert_eq!(refuse(&[0x81, 0x00], FROM_CLIENT), Kind::UnmaskedByClient);
+    }
+
+    #[test]
+    fn an_extension_may_define_a_reserved_bit_of_the_first_frame_only() {
+        let rules = Rules { sender: Role::Server, reserved: RSV1 };
+        assert!(decode(&[0xC1, 0], rules).unwrap().unwrap().0.rsv1);
+        assert_eq!(decode(&[0xC0, 0], rules), Err(Kind::ReservedBit));
+        assert_eq!(decode(&[0xC9, 0], rules), Err(Kind::ReservedBit));
+        assert_eq!(decode(&[0xA1, 0], rules), Err(Kind::ReservedBit));
+    }
+
+    #[test]
+    fn lengths_must_be_in_their_shortest_form_and_below_2_to_the_63() {
+        let refuse = |raw: &[u8]| decode(raw, FROM_SERVER).unwrap_err();
+        assert_eq!(refuse(&[0x82, 126, 0, 125]), Kind::LengthNotMinimal);
+        assert_eq!(refuse(&[0x82, 127, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF]), Kind::LengthNotMinimal);
+        assert_eq!(refuse(&[0x82, 127, 0x80, 0, 0, 0, 0, 0, 0, 0]), Kind::LengthOutOfRange);
+    }
+
+    #[test]
+    fn lengths_are_written_in_their_shortest_form() {
+        for (payload, len) in [(125, 2), (126, 4), (65_535, 4), (65_536, 10)] {
+            let header =
+                Header { fin: true, opcode: OpCode::Binary, rsv1: false, mask: None, payload };
+            assert_eq!(header.encode(&mut [0; MAX_HEADER]), len);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded_and_every_shorter_piece_is_incomplete(
+            fin: bool, binary: bool, rsv1: bool, key: Option<Key>,
+            payload in prop_oneof![0..200_u64, 65_000..66_000_u64, 0..1_u64 << 63],
+        ) {
+            let opcode = if binary { OpCode::Binary } else { OpCode::Text };
+            let header = Header { fin, opcode, rsv1, mask: key, payload };
+            let sender = if key.is_some() { Role::Client } else { Role::Server };
+            let rules = Rules { sender, reserved: RSV1 };
+            let mut out = [0; MAX_HEADER];
+            let len = header.encode(&mut out);
+            prop_assert_eq!(decode(&out[..len], rules), Ok(Some((header, len))));
+            for short in 0..len {
+                prop_assert_eq!(decode(&out[..short], rules), Ok(None));
+            }
+        }
+    }
+}
