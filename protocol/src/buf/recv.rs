@@ -244,6 +244,22 @@ impl RecvBuf {
         self.storage.consume(n + hole);
     }
 
+    /// Drops content from the back, so that `len` bytes remain: a layer that decodes in place made
+    /// it shorter. Raw bytes stay; what is kept next closes up behind the rest.
+    pub fn truncate(&mut self, len: usize) {
+        if len < self.content {
+            self.hole += self.content - len;
+            self.content = len;
+            // A hole without content is no hole.
+            self.consume(0);
+        }
+    }
+
+    /// The content, and where to put what decoding makes longer.
+    pub(crate) fn content_and_scratch(&mut self) -> (&[u8], &mut String) {
+        (&self.storage.live()[..self.content], &mut self.scratch)
+    }
+
     /// Moves the raw bytes down to the content.
     fn close_hole(&mut self) {
         if self.hole > 0 {
@@ -299,7 +315,7 @@ mod tests {
     proptest! {
         /// A model of two vectors behaves alike, and the limit holds.
         #[test]
-        fn behaves_like_two_queues(ops in proptest::collection::vec((0..6_u8, 0..200_usize), 1..200)) {
+        fn behaves_like_two_queues(ops in proptest::collection::vec((0..7_u8, 0..200_usize), 1..200)) {
             let mut rx = RecvBuf::with_limit(512);
             let (mut content, mut raw) = (Vec::<u8>::new(), Vec::<u8>::new());
             let mut byte = 0_u8;
@@ -314,6 +330,7 @@ mod tests {
                     2 => { let n = n.min(raw.len()); rx.skip(n); raw.drain(..n); }
                     3 => { let n = n.min(raw.len()); rx.keep(n); content.extend(raw.drain(..n)); }
                     4 => { let n = n.min(content.len()); rx.consume(n); content.drain(..n); }
+                    5 => { rx.truncate(n); content.truncate(n); }
                     _ => rx.shrink(),
                 }
                 prop_assert_eq!(rx.content(), &content[..]);
