@@ -32,7 +32,12 @@ impl<T: Timer, const N: usize> Timers<T, N> {
     }
 
     /// Arms `timer` `after` from `now`, or stops it when there is no such limit.
-    pub(crate) fn set_after(&mut self, timer: T, now: Instant, after: Option<core::time::Duration>) {
+    pub(crate) fn set_after(
+        &mut self,
+        timer: T,
+        now: Instant,
+        after: Option<core::time::Duration>,
+    ) {
         self.deadlines[timer.index()] = after.map(|after| now + after);
     }
 

@@ -1,5 +1,40 @@
-//! HTTP/1.1 (RFC 9110, RFC 9112).
+//! HTTP/1.1 (RFC 9110, RFC 9112): a [`Server`] and a [`Client`], each one connection.
+//!
+//! ```text
+//!   rx.raw() --> parse (grammar) --> framing (meaning) --> incoming (body) --> events
+//!   commands --> outgoing (checks, heads, bodies) --> tx
+//! ```
+//!
+//! Both are strict in what they accept: whatever two readers could understand differently is
+//! refused, since that is what request smuggling is made of (RFC 9112, 11.2). After an error the
+//! connection is over.
 
-/// Where one header line lies in the receive buffer.
-#[derive(Clone, Copy, Debug)]
-pub struct HeaderSpan;
+mod accept;
+mod chars;
+mod client;
+mod error;
+mod framing;
+mod head;
+mod headers;
+mod incoming;
+mod limits;
+mod outgoing;
+mod parse;
+mod server;
+mod slot;
+mod status;
+
+pub use accept::{accepts, accepts_explicitly};
+pub use client::{Client, ClientConfig, ClientEvent};
+pub use error::{Closed, ErrorKind, Misuse, ProtocolError};
+pub use head::{OwnedRequestHead, OwnedResponseHead, RequestHead, ResponseHead};
+pub(crate) use headers::HeaderSpan;
+pub use headers::{Headers, OwnedHeaders};
+pub use limits::Limits;
+pub use outgoing::{BodyLength, NO_FIELDS};
+pub use parse::{
+    ParsedRequest, ParsedResponse, RequestParser, ResponseParser, parse_request, parse_response,
+};
+pub use server::{Server, ServerConfig, ServerEvent};
+pub use slot::Timer;
+pub use status::{Status, Version};

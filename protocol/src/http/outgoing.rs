@@ -1,0 +1,188 @@
+//! Heads and bodies on their way out (RFC 9112, 2 to 7).
+
+use super::chars::{is_token, is_value_byte};
+use super::headers::Split;
+use super::{Misuse, Status};
+use crate::SendBuf;
+use bytes::Bytes;
+
+/// How long the body of an outgoing message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BodyLength {
+    /// This many bytes, announced with `Content-Length`. A message without a body has
+    /// [`BodyLength::EMPTY`].
+    Known(u64),
+    /// Not known yet: sent in chunks, or, to a peer of HTTP/1.0, until the connection closes.
+    Unknown,
+}
+
+impl BodyLength {
+    /// No body.
+    pub const EMPTY: Self = Self::Known(0);
+}
+
+/// No header lines, for the `fields` that many calls take.
+pub const NO_FIELDS: [(&str, &str); 0] = [];
+
+/// What outgoing fields say that concerns the machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Declared {
+    pub(super) hosts: usize,
+    /// `Connection: close` was given.
+    pub(super) close: bool,
+    /// `Connection: keep-alive` was given, in field number so and so.
+    pub(super) keep_alive: Option<usize>,
+    pub(super) upgrade: bool,
+}
+
+/// Checks outgoing fields, before the first byte of them is written.
+pub(super) fn check_fields(
+    fields: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)>,
+) -> Result<Declared, Misuse> {
+    let mut declared = Declared::default();
+    for (index, (name, value)) in fields.into_iter().enumerate() {
+        let (name, value) = (name.as_ref(), value.as_ref());
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        if !is_token(name.as_bytes()) {
+            return Err(Misuse::BadFieldName(index));
+        }
+        if !value.iter().copied().all(is_value_byte) {
+            return Err(Misuse::BadFieldValue(index));
+        }
+        if is("content-length") || is("transfer-encoding") {
+            return Err(Misuse::FramingField(index));
+        }
+        if is("connection") {
+            for option in Split::new(value, b',') {
+                declared.close |= option.eq_ignore_ascii_case(b"close");
+                if option.eq_ignore_ascii_case(b"keep-alive") {
+                    declared.keep_alive = Some(index);
+                }
+            }
+        }
+        declared.hosts += usize::from(is("host"));
+        declared.upgrade |= is("upgrade");
+    }
+    Ok(declared)
+}
+
+/// Writes header lines with their order and case.
+pub(super) fn write_fields(
+    fields: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)>,
+    tx: &mut SendBuf,
+) {
+    for (name, value) in fields {
+        write_field(name.as_ref(), value.as_ref(), tx);
+    }
+}
+
+pub(super) fn write_field(name: &str, value: &[u8], tx: &mut SendBuf) {
+    write_all(&[name.as_bytes(), b": ", value, b"\r\n"], tx);
+}
+
+/// Writes all parts, with one look for room.
+pub(super) fn write_all(parts: &[&[u8]], tx: &mut SendBuf) {
+    let len = parts.iter().map(|part| part.len()).sum();
+    let mut spare = &mut tx.spare(len)[..len];
+    for part in parts {
+        let (here, rest) = spare.split_at_mut(part.len());
+        here.copy_from_slice(part);
+        spare = rest;
+    }
+    tx.commit(len);
+}
+
+/// Writes `HTTP/1.1 200 OK`, CRLF. The version is ours, whatever the peer's is (RFC 9110, 2.5).
+pub(super) fn write_status_line(status: Status, tx: &mut SendBuf) {
+    let mut digits = [0; 20];
+    let code = write_decimal(u64::from(status.code()), &mut digits);
+    write_all(&[b"HTTP/1.1 ", code, b" ", status.reason().as_bytes(), b"\r\n"], tx);
+}
+
+pub(super) fn write_content_length(length: u64, tx: &mut SendBuf) {
+    write_field("Content-Length", write_decimal(length, &mut [0; 20]), tx);
+}
+
+fn write_decimal(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return &digits[at..];
+        }
+    }
+}
+
+/// The body of the message under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outgoing {
+    /// This much is still to come.
+    Known(u64),
+    Chunked,
+    UntilClose,
+    /// The answer to a HEAD, or a 304: what would be the body is taken and dropped.
+    Dropped,
+    /// All is sent.
+    Finished,
+}
+
+impl Outgoing {
+    pub(super) fn send(&mut self, data: &[u8], tx: &mut SendBuf) -> Result<(), Misuse> {
+        self.send_with(data.len(), tx, |tx| tx.append(data))
+    }
+
+    pub(super) fn send_shared(&mut self, data: &Bytes, tx: &mut SendBuf) -> Result<(), Misuse> {
+        self.send_with(data.len(), tx, |tx| tx.append_shared(data))
+    }
+
+    #[inline]
+    fn send_with(
+        &mut self,
+        len: usize,
+        tx: &mut SendBuf,
+        append: impl FnOnce(&mut SendBuf),
+    ) -> Result<(), Misuse> {
+        match self {
+            // A chunk of no bytes would be the last one.
+            _ if len == 0 => {}
+            Self::Known(left) => {
+                *left = left.checked_sub(len as u64).ok_or(Misuse::BodyTooLong)?;
+                append(tx);
+            }
+            Self::Chunked => {
+                write_chunk_size(len, tx);
+                append(tx);
+                tx.append(b"\r\n");
+            }
+            Self::UntilClose => append(tx),
+            Self::Dropped => {}
+            Self::Finished => return Err(Misuse::BodyTooLong),
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(&mut self, tx: &mut SendBuf) -> Result<(), Misuse> {
+        match self {
+            Self::Known(left) if *left > 0 => return Err(Misuse::BodyTooShort),
+            Self::Chunked => tx.append(b"0\r\n\r\n"),
+            _ => {}
+        }
+        *self = Self::Finished;
+        Ok(())
+    }
+}
+
+fn write_chunk_size(size: usize, tx: &mut SendBuf) {
+    let mut line = [0; 18];
+    let mut at = 16;
+    line[16..].copy_from_slice(b"\r\n");
+    let mut rest = size as u64;
+    while rest > 0 {
+        at -= 1;
+        line[at] = b"0123456789abcdef"[(rest % 16) as usize];
+        rest /= 16;
+    }
+    tx.append(&line[at..]);
+}
