@@ -9,21 +9,21 @@
 //! * memory stays within the limits, and output within a multiple of the input;
 //! * a connection ends with exactly one last event, whether the stream ends or falls silent.
 
-//mod http;
+mod http;
 mod sse;
 mod ws;
 
-//pub use http::{request_head, response_head, server_connection};
+pub use http::{request_head, response_head, server_connection};
 pub use sse::sse_decoder;
 pub use ws::{ws_frames_client, ws_frames_server};
 
 use tidewire::{RecvBuf, SendBuf};
 
 /// Every body with the name of its target.
-pub const TARGETS: [(&str, fn(&[u8])); 3] = [
-//    ("request_head", request_head),
-//    ("response_head", response_head),
-//    ("server_connection", server_connection),
+pub const TARGETS: [(&str, fn(&[u8])); 6] = [
+    ("request_head", request_head),
+    ("response_head", response_head),
+    ("server_connection", server_connection),
     ("sse_decoder", sse_decoder),
     ("ws_frames_client", ws_frames_client),
     ("ws_frames_server", ws_frames_server),

@@ -23,7 +23,11 @@ pub fn sse_decoder(data: &[u8]) {
                 if cuts.liberty() {
                     let announced = decoder.advance(rx);
                     rx.shrink();
-                    assert_eq!(decoder.advance(rx), announced, "an output that was not taken is lost");
+                    assert_eq!(
+                        decoder.advance(rx),
+                        announced,
+                        "an output that was not taken is lost"
+                    );
                 }
                 match decoder.poll(rx) {
                     Ok(None) => break,
@@ -38,7 +42,10 @@ pub fn sse_decoder(data: &[u8]) {
                     }
                 }
                 // U+FFFD is three times as long as the byte that it replaces.
-                assert!(rx.heap_size() <= BUFFER + 2 * 3 * LIMITS.event, "more memory than the limits");
+                assert!(
+                    rx.heap_size() <= BUFFER + 2 * 3 * LIMITS.event,
+                    "more memory than the limits"
+                );
             }
             false
         });

@@ -56,7 +56,8 @@ fn run(data: &[u8], mut cuts: Cuts, mut conn: Connection) -> Transcript {
     }
     let mut wakes = 0;
     while !over {
-        let at = conn.poll_timeout().expect("an open connection with a ping interval has a deadline");
+        let at =
+            conn.poll_timeout().expect("an open connection with a ping interval has a deadline");
         conn.handle_timeout(at, &mut tx);
         over = echo(&mut conn, at, &mut rx, &mut tx, &mut cuts, &mut transcript);
         assert!(over || conn.poll_timeout() > Some(at), "a deadline that has passed stays");
@@ -92,7 +93,11 @@ fn echo(
         if cuts.liberty() {
             let announced = conn.advance(now, rx, tx);
             rx.shrink();
-            assert_eq!(conn.advance(now, rx, tx), announced, "an output that was not taken is lost");
+            assert_eq!(
+                conn.advance(now, rx, tx),
+                announced,
+                "an output that was not taken is lost"
+            );
         }
         let open = conn.is_open();
         let event = conn.poll_event(now, rx, tx);
