@@ -19,8 +19,11 @@ pub use ws::{ws_frames_client, ws_frames_server};
 
 use tidewire::{RecvBuf, SendBuf};
 
+/// A body: it panics if a promise is broken.
+pub type Body = fn(&[u8]);
+
 /// Every body with the name of its target.
-pub const TARGETS: [(&str, fn(&[u8])); 6] = [
+pub const TARGETS: [(&str, Body); 6] = [
     ("request_head", request_head),
     ("response_head", response_head),
     ("server_connection", server_connection),

@@ -1,9 +1,10 @@
 //! The bodies of the fuzz targets over their seeds and over mutations of them, on every test run.
 
+use core::panic::AssertUnwindSafe;
 use std::fs;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{catch_unwind, resume_unwind};
 use std::path::Path;
-use tidewire_tests::fuzz::{Random, TARGETS};
+use tidewire_tests::fuzz::{Body, Random, TARGETS};
 
 /// Mutations of each seed. The fuzzer tries more, guided by coverage; this keeps it honest between.
 const MUTATIONS: usize = 200;
@@ -24,10 +25,10 @@ fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 /// Runs a body; a failure shows the input as something to paste into a test.
-fn run(target: &str, body: fn(&[u8]), seed: &str, data: &[u8]) {
+fn run(target: &str, body: Body, seed: &str, data: &[u8]) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| body(data))) {
         eprintln!("{target}, from seed {seed}: b\"{}\"", data.escape_ascii());
-        std::panic::resume_unwind(panic);
+        resume_unwind(panic);
     }
 }
 

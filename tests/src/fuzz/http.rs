@@ -89,10 +89,8 @@ fn check_request(head: RequestHead<'_>, size: usize) {
     assert!(!explicitly || http::accepts(head.headers, "text/event-stream"));
     assert_eq!(head.to_owned().as_head(), head);
 
-    let mut rx = written(
-        &format!("{} {} {}", head.method, head.target, version(head.version)),
-        head.headers,
-    );
+    let mut rx =
+        written(format!("{} {} {}", head.method, head.target, version(head.version)), head.headers);
     let again =
         http::parse_request(&mut rx, &Limits::default()).expect("what was read can be written");
     assert_eq!(again.map(|parsed| parsed.head(&rx)), Some(head));
