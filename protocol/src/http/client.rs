@@ -307,9 +307,14 @@ impl Client {
         rx: &'a mut RecvBuf,
         _tx: &mut SendBuf,
     ) -> Option<ClientEvent<'a>> {
-        let event = self.slot.take()?;
-        let rx: &'a RecvBuf = rx;
-        Some(match event {
+        self.slot.take()?;
+        self.peek(rx)
+    }
+
+    /// The event that [`advance`](Self::advance) announced, taken or not: a machine around this one
+    /// looks at it in its own `advance` before it lends it.
+    pub(crate) fn peek<'a>(&self, rx: &'a RecvBuf) -> Option<ClientEvent<'a>> {
+        Some(match self.slot.peek()? {
             Lent::Informational(response) => ClientEvent::Informational(response.head(rx)),
             Lent::Response(response) => ClientEvent::Response(response.head(rx)),
             Lent::Data(len) => ClientEvent::Data(&rx.raw()[..len]),

@@ -84,6 +84,11 @@ impl<E: Copy> Slot<E> {
         event
     }
 
+    /// The event, waiting or taken.
+    pub(super) const fn peek(&self) -> Option<E> {
+        self.event
+    }
+
     /// Drops the bytes of the event that was taken; returns how many.
     pub(super) fn release(&mut self, rx: &mut RecvBuf) -> u64 {
         let covers = core::mem::take(&mut self.covers);
