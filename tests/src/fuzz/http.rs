@@ -195,7 +195,10 @@ struct App {
     mode: usize,
     status: Status,
     upgrade: bool,
+    /// The request is a HEAD: its answer's body is dropped unseen.
+    head: bool,
     body: Vec<u8>,
+    closed: usize,
     /// What came behind an upgrade.
     behind: Vec<u8>,
 }
@@ -209,7 +212,9 @@ impl App {
             mode: 0,
             status: Status::OK,
             upgrade: false,
+            head: false,
             body: Vec::new(),
+            closed: 0,
             behind: Vec::new(),
         }
     }
@@ -250,6 +255,7 @@ impl App {
                             self.end(now);
                         }
                         ServerEvent::Closed(_) | ServerEvent::Data(_) => {
+                            self.closed += 1;
                             self.transcript.drain(&mut self.tx);
                             return true;
                         }
@@ -265,6 +271,7 @@ impl App {
     fn request(&mut self, head: RequestHead<'_>, now: Instant) {
         self.mode = head.target.len() % 4;
         self.status = if head.method == "CONNECT" { Status::NOT_FOUND } else { Status::OK };
+        self.head = head.method == "HEAD";
         self.upgrade = head.headers.contains_token("connection", "upgrade");
         match self.mode {
             1 => self.answer(now),
@@ -291,7 +298,10 @@ impl App {
 
     fn answer(&mut self, now: Instant) {
         self.respond(BodyLength::Known(2), now);
-        assert_eq!(self.server.send_data(b"ok!", &mut self.tx), Err(Misuse::BodyTooLong));
+        if !self.head {
+            let long = self.server.send_data(b"ok!", &mut self.tx);
+            assert_eq!(long, Err(Misuse::BodyTooLong));
+        }
         self.server.send_data(b"ok", &mut self.tx).expect("a response is under way");
         self.server.finish(&mut self.tx).expect("all was sent");
     }
@@ -303,8 +313,7 @@ impl App {
     }
 
     fn check_closed(&mut self, rx: &mut RecvBuf) {
-        let closed = self.transcript.events.iter().filter(|e| e.contains("Closed(")).count();
-        assert_eq!(closed, 1);
+        assert_eq!(self.closed, 1);
         // Whoever was refused in the middle of a request is listened to for a while.
         while let Some(at) = self.server.poll_timeout() {
             assert_eq!(self.server.transport(), Transport::CloseWrite);
