@@ -225,6 +225,19 @@ impl Decoder {
         })
     }
 
+    /// Whether an event has been announced.
+    pub(super) const fn found_event(&self) -> bool {
+        matches!(self.found, Some(Found::Event))
+    }
+
+    /// The time that has been announced.
+    pub(super) const fn found_retry(&self) -> Option<Duration> {
+        match self.found {
+            Some(Found::Retry(retry)) => Some(retry),
+            _ => None,
+        }
+    }
+
     /// Drops what was lent.
     fn release(&mut self, rx: &mut RecvBuf) {
         if matches!(self.found.take(), Some(Found::Event)) {

@@ -1,5 +1,8 @@
-//! What can go wrong with an event stream.
+//! What can go wrong with an event stream, and how it ended.
 
+use super::source::Timer;
+use crate::DialError;
+use crate::http::{self, Misuse, Status};
 use thiserror::Error;
 
 /// What the peer did wrong. There is nothing that an event stream may not contain, so all that is
@@ -45,4 +48,91 @@ pub enum EncodeError {
     /// NUL in the id, at this byte: every client would ignore the id.
     #[error("NUL in the event id, at byte {0}")]
     NulInId(usize),
+}
+
+/// Why a connection was lost or could not be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// There is no transport.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// The stream came to its end, as HTTP sees it.
+    #[error("the stream came to its end")]
+    EndOfStream,
+    /// The connection broke off within a response or before one.
+    #[error("the connection broke off")]
+    Eof,
+    /// The server took too long.
+    #[error("the server took too long")]
+    Timeout(Timer),
+    /// The server broke a rule of HTTP.
+    #[error("HTTP: {0}")]
+    Http(http::ProtocolError),
+    /// The status is not 200: with 204 a server says that it wants no reconnection. Final.
+    #[error("the status is {0}")]
+    Status(Status),
+    /// `Content-Type` is not `text/event-stream`. Final.
+    #[error("the content type is not text/event-stream")]
+    ContentType,
+    /// A redirect cannot be followed. Final.
+    #[error(transparent)]
+    Redirect(#[from] RedirectError),
+    /// The stream passed a limit. Final: the same event would come again.
+    #[error(transparent)]
+    Stream(#[from] ProtocolError),
+    /// The request cannot be sent. Final.
+    #[error("the request cannot be sent: {0}")]
+    Request(Misuse),
+}
+
+impl SourceError {
+    /// Whether this fails the connection, so that there is no other attempt (WHATWG HTML, 9.2.3).
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        match self {
+            Self::Dial(_) | Self::EndOfStream | Self::Eof | Self::Timeout(_) | Self::Http(_) => {
+                false
+            }
+            Self::Status(_) | Self::ContentType | Self::Redirect(_) => true,
+            Self::Stream(_) | Self::Request(_) => true,
+        }
+    }
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SourceClosed {
+    /// By [`EventSource::close`](super::EventSource::close).
+    Caller,
+    /// By this error, which is final.
+    Failed(SourceError),
+    /// With this error; the policy's attempts are used up.
+    GaveUp(SourceError),
+}
+
+/// Why a redirect is not followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
+pub enum RedirectError {
+    /// More than [`SourceConfig::max_redirects`](super::SourceConfig::max_redirects) in a row.
+    #[error("too many redirects")]
+    TooMany,
+    /// `Location` is missing, no URL, or of a scheme that is not HTTP.
+    #[error("the location of a redirect is missing or no HTTP URL")]
+    Location,
+    /// From `https` to `http`.
+    #[error("a redirect leads from https to http")]
+    Insecure,
+}
+
+impl From<http::Closed> for SourceError {
+    fn from(closed: http::Closed) -> Self {
+        match closed {
+            http::Closed::Done | http::Closed::Eof => Self::Eof,
+            http::Closed::Timeout(timer) => Self::Timeout(timer.into()),
+            http::Closed::Protocol(error) => Self::Http(error),
+        }
+    }
 }

@@ -2,15 +2,22 @@
 //!
 //! ```text
 //!   server:  Event ---encode---> SendBuf          client:  RecvBuf ---Decoder---> MessageEvent
+//!            Stream over http::Server                      EventSource over http::Client
 //! ```
 
 mod decode;
 mod encode;
 mod error;
+mod request;
+mod source;
+mod stream;
 
 pub use decode::{Decoded, Decoder, Limits, MessageEvent};
 pub use encode::Event;
-pub use error::{EncodeError, ErrorKind, ProtocolError};
+pub use error::{EncodeError, ErrorKind, ProtocolError, RedirectError, SourceClosed, SourceError};
+pub use request::{SourceConfig, SourceRequest};
+pub use source::{EventSource, ReadyState, SourceEvent, Timer};
+pub use stream::{SendError, Stream, last_event_id};
 
 /// The media type of an event stream (WHATWG HTML, 9.2.5).
 pub const MEDIA_TYPE: &str = "text/event-stream";

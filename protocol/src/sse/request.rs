@@ -1,0 +1,206 @@
+//! What an `EventSource` asks for, and where redirects take it.
+
+use super::{Limits, MEDIA_TYPE, RedirectError};
+use crate::http::{self, BodyLength, Client, Misuse};
+use crate::reconnect::Policy;
+use crate::url::{Scheme, Url};
+use crate::{Instant, SendBuf};
+use alloc::string::String;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::time::Duration;
+
+/// How an [`EventSource`](super::EventSource) behaves.
+#[derive(Clone, Debug)]
+pub struct SourceConfig {
+    /// How much of the stream is held at a time.
+    pub limits: Limits,
+    /// What the head of a response may be.
+    pub http: http::Limits,
+    /// How long a transport may take to come up: 30 s unless changed.
+    pub connect_timeout: Option<Duration>,
+    /// How long the head of a response may take: 30 s unless changed.
+    pub response_timeout: Option<Duration>,
+    /// How long an open stream may be silent. There is no such limit unless it is given, because
+    /// only the server knows how often it sends something.
+    pub idle_timeout: Option<Duration>,
+    /// When to reconnect: 3 s after each end unless changed. `retry` fields change the wait.
+    pub reconnect: Policy,
+    /// What a `retry` field is raised to: 100 ms unless changed, so that `retry: 0` does not make a
+    /// loop without a pause.
+    pub min_retry: Duration,
+    /// What a `retry` field is lowered to: a day unless changed.
+    pub max_retry: Duration,
+    /// How many redirects in a row are followed: 20 unless changed, as in Fetch.
+    pub max_redirects: u8,
+    /// How much of the body of a refusal to show in [`SourceEvent::Error`](super::SourceEvent::Error): up to 4 KiB unless
+    /// changed. It is waited for no longer than for a head; with zero not at all.
+    pub error_body: usize,
+}
+
+impl Default for SourceConfig {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            http: http::Limits::default(),
+            connect_timeout: Some(Duration::from_secs(30)),
+            response_timeout: Some(Duration::from_secs(30)),
+            idle_timeout: None,
+            reconnect: Policy::fixed(Duration::from_secs(3)),
+            min_retry: Duration::from_millis(100),
+            max_retry: Duration::from_secs(24 * 60 * 60),
+            max_redirects: 20,
+            error_body: 4096,
+        }
+    }
+}
+
+/// The request of an [`EventSource`](super::EventSource), made anew for each attempt.
+///
+/// `Host`, `Accept: text/event-stream`, `Cache-Control: no-store` and, once there is one,
+/// `Last-Event-ID` come first, then the fields given here with their order and case. A field given
+/// here replaces the one of that name.
+///
+/// ```
+/// use tidewire::sse::SourceRequest;
+/// use tidewire::url::Url;
+///
+/// let request = SourceRequest::new(Url::parse("http://example.com/news")?)
+///     .field("Authorization", "Bearer 123")
+///     .last_event_id("41");
+/// # Ok::<(), tidewire::url::UrlError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct SourceRequest {
+    pub(super) url: Url,
+    body: Option<Bytes>,
+    fields: Vec<(String, Vec<u8>)>,
+    pub(super) last_event_id: String,
+}
+
+impl SourceRequest {
+    /// A GET of this URL.
+    pub const fn new(url: Url) -> Self {
+        Self { url, body: None, fields: Vec::new(), last_event_id: String::new() }
+    }
+
+    /// Makes it a POST with this body, which each attempt sends again.
+    pub fn post(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+
+    /// Adds a header line.
+    pub fn field(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
+        self.fields.push((name.into(), value.into()));
+        self
+    }
+
+    /// Replaces all header lines of this name: a token that has expired, say.
+    pub fn set_field(&mut self, name: &str, value: impl Into<Vec<u8>>) {
+        self.fields.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        self.fields.push((name.into(), value.into()));
+    }
+
+    /// Goes on behind this event. Only the first attempt looks at it: later on it is the stream
+    /// that says which event came last.
+    pub fn last_event_id(mut self, id: impl Into<String>) -> Self {
+        self.last_event_id = id.into();
+        self
+    }
+
+    /// Writes the request.
+    pub(super) fn send(
+        &self,
+        hop: &Hop,
+        last_event_id: &str,
+        client: &mut Client,
+        now: Instant,
+        tx: &mut SendBuf,
+    ) -> Result<(), Misuse> {
+        let authority = hop.url.host_header();
+        let authorization = hop.url.authorization();
+        let own = [
+            ("Host", Some(authority.as_str())),
+            ("Accept", Some(MEDIA_TYPE)),
+            ("Cache-Control", Some("no-store")),
+            ("Last-Event-ID", Some(last_event_id).filter(|id| !id.is_empty())),
+            ("Authorization", authorization.as_deref()),
+        ];
+        let given = || self.fields.iter().filter(|(name, _)| hop.carries(name));
+        let mut fields = Vec::with_capacity(own.len() + self.fields.len());
+        for (name, value) in own {
+            if let Some(value) = value {
+                if !given().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
+                    fields.push((name, value.as_bytes()));
+                }
+            }
+        }
+        fields.extend(given().map(|(name, value)| (name.as_str(), value.as_slice())));
+
+        let body = self.body.as_ref().filter(|_| !hop.get);
+        let method = if body.is_some() { "POST" } else { "GET" };
+        let length = BodyLength::Known(body.map_or(0, |body| body.len() as u64));
+        client.request(method, hop.url.target(), fields.iter().copied(), length, now, tx)?;
+        if let Some(body) = body {
+            client.send_shared(body, tx)?;
+        }
+        client.finish(tx)
+    }
+}
+
+/// Where an attempt goes.
+#[derive(Clone, Debug)]
+pub(super) struct Hop {
+    pub(super) url: Url,
+    /// A redirect turned the POST into a GET.
+    get: bool,
+    /// A redirect led to another origin, which the user's credentials are not for.
+    foreign: bool,
+}
+
+impl Hop {
+    pub(super) const fn start(url: Url) -> Self {
+        Self { url, get: false, foreign: false }
+    }
+
+    /// Where a redirect with this status and `Location` leads (Fetch, 4.4, HTTP-redirect fetch).
+    pub(super) fn follow(
+        &self,
+        status: u16,
+        location: Option<&str>,
+    ) -> Result<Self, RedirectError> {
+        let url = location.and_then(|location| self.url.join(location).ok());
+        let url = url.filter(|url| matches!(url.scheme(), Scheme::Http | Scheme::Https));
+        let url = url.ok_or(RedirectError::Location)?;
+        if self.url.is_secure() && !url.is_secure() {
+            return Err(RedirectError::Insecure);
+        }
+        let (from, to) = (&self.url, &url);
+        let same_origin =
+            (from.is_secure(), from.host(), from.port()) == (to.is_secure(), to.host(), to.port());
+        Ok(Self {
+            get: self.get || matches!(status, 301..=303),
+            foreign: self.foreign || !same_origin,
+            url,
+        })
+    }
+
+    /// Whether a field that the user gave is sent on this hop.
+    fn carries(&self, name: &str) -> bool {
+        let is = |known: &&str| name.eq_ignore_ascii_case(known);
+        let credential = ["Authorization", "Cookie", "Proxy-Authorization", "Host"].iter().any(is);
+        let of_body = name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("content-"));
+        !(self.foreign && credential || self.get && of_body)
+    }
+}
+
+/// Whether a redirect of this status is followed, and then whether it holds for ever.
+pub(super) const fn redirect(status: u16) -> Option<bool> {
+    match status {
+        301 | 308 => Some(true),
+        302 | 303 | 307 => Some(false),
+        _ => None,
+    }
+}
