@@ -6,9 +6,10 @@
 use core::panic::PanicInfo;
 use static_alloc::Bump;
 use tidewire::http::{self, BodyLength, NO_FIELDS, ServerEvent, Status};
-use tidewire::sse::{self, Decoded};
+use tidewire::sse::{self, Decoded, SourceRequest};
+use tidewire::url::Url;
 use tidewire::ws::{self, Negotiated};
-use tidewire::{Instant, RecvBuf, Seed, SendBuf};
+use tidewire::{Dialer, Instant, RecvBuf, Seed, SendBuf, Transport};
 
 /// Memory for everything that the machines allocate. It is never given back: the shortest allocator
 /// that can be made without `unsafe`.
@@ -17,8 +18,8 @@ static HEAP: Bump<[u8; 1 << 20]> = Bump::uninit();
 
 /// Keeps the functions, since an exported name would need `unsafe`.
 #[used]
-static ENTRIES: [fn(&[u8], Instant, &mut SendBuf) -> usize; 5] =
-    [http_server, http_client, ws_server, ws_client, event_stream];
+static ENTRIES: [fn(&[u8], Instant, &mut SendBuf) -> usize; 6] =
+    [http_server, http_client, ws_server, ws_client, event_stream, event_source];
 
 #[panic_handler]
 fn panic(_: &PanicInfo<'_>) -> ! {
@@ -105,4 +106,25 @@ fn event_stream(bytes: &[u8], _now: Instant, tx: &mut SendBuf) -> usize {
         }
     }
     failed
+}
+
+fn event_source(bytes: &[u8], now: Instant, tx: &mut SendBuf) -> usize {
+    let Ok(url) = Url::parse("http://example.com/events") else { return 0 };
+    let (config, seed) = (sse::SourceConfig::default(), Seed::new([5; 32]));
+    sse::EventSource::new(SourceRequest::new(url), config, &seed, now)
+        .map_or(0, |source| dial(source, bytes, now, tx))
+}
+
+/// One connection of a machine that makes its own.
+fn dial(mut machine: impl Dialer, bytes: &[u8], now: Instant, tx: &mut SendBuf) -> usize {
+    let mut rx = received(bytes);
+    if machine.transport() == Transport::Dial {
+        machine.connected(now, tx);
+    }
+    let mut events = machine.target().host().len();
+    while machine.advance(now, &mut rx, tx) {
+        events += usize::from(machine.event(now, &mut rx, tx).is_some());
+    }
+    machine.handle_timeout(now, tx);
+    events
 }
