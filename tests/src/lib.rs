@@ -1,0 +1,3 @@
+//! What the tests of this folder and the fuzz targets share.
+
+pub mod fuzz;
