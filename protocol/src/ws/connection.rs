@@ -17,7 +17,7 @@ use super::frame::{self, Header, MAX_CONTROL, OpCode, Rules};
 use super::handshake::Negotiated;
 use super::keepalive::Keepalive;
 use super::mask;
-use super::message::{Assembler, Fill, Message, MessageKind};
+use super::message::{self, Assembler, Fill, Message, MessageKind};
 use super::send::Sender;
 use crate::timer::{self, Timers};
 use crate::{Instant, Machine, RecvBuf, Seed, SendBuf, Transport, utf8};
@@ -534,10 +534,15 @@ impl Connection {
                         return self.receive_control(&header, len, now, rx, tx);
                     }
                     Some((header, len)) => {
-                        self.assembler
-                            .begin(&header, self.config.max_message, rx)
-                            .map_err(|kind| (kind, 0))?;
+                        let max_message = self.config.max_message;
+                        self.assembler.check(&header, max_message, rx).map_err(|kind| (kind, 0))?;
                         self.skip(len, rx);
+                        let began = self.offset;
+                        if let Some(message) = message::take_whole(&header, rx) {
+                            self.offset += header.payload;
+                            return Ok(self.announce(Lease::Message { message, began }));
+                        }
+                        self.assembler.begin(&header);
                     }
                 }
             }
