@@ -667,10 +667,11 @@ impl Client {
 
     /// A connection or an attempt has ended: the policy decides what comes next.
     fn ended(&mut self, now: Instant) {
-        self.connect_deadline = None;
-        if !self.stopped && self.reconnector.closed(now).is_some() {
-            self.await_transport(now);
+        self.reconnector.closed(now);
+        if self.stopped {
+            self.reconnector.cancel();
         }
+        self.await_transport(now);
     }
 
     fn schedule(&mut self, after: Duration, now: Instant) {
