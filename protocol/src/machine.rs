@@ -71,7 +71,7 @@ pub trait Machine {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
     /// No connection; nothing will come of reading or writing. Only a deadline or a command can
-    /// change this. If there is one, drop it together with what waits in `tx`.
+    /// change this. If there is one, write what it takes at once, last words perhaps, and drop it.
     Down,
     /// A new connection, with `rx` and `tx` cleared. Only a [`Dialer`] asks for it.
     Dial,
@@ -90,6 +90,10 @@ pub enum Transport {
 pub trait Dialer: Machine {
     /// Where to connect to.
     fn target(&self) -> &crate::url::Url;
+
+    /// How many attempts have become due. A transport that was asked for at another count is not
+    /// wanted any more.
+    fn attempts(&self) -> u64;
 
     /// The transport is up, with empty buffers.
     fn connected(&mut self, now: Instant, tx: &mut SendBuf);

@@ -1,7 +1,7 @@
 //! Entropy as data.
 //!
 //! RFC 6455 wants masking keys (5.3) and handshake nonces (4.1) that nobody can predict. The
-//! machines draw them, and the jitter of reconnection, from ChaCha20 keyed with a [`Seed`] that the
+//! machines draw them, and the jitter of reconnection, from `ChaCha20` keyed with a [`Seed`] that the
 //! caller takes from the operating system. The same seed gives the same bytes, which is what makes
 //! a recorded run replay; a program that reuses a seed for two connections gives its keys away.
 

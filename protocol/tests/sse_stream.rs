@@ -74,6 +74,16 @@ fn a_client_of_http_1_0_gets_no_chunks() {
 }
 
 #[test]
+fn a_head_request_gets_the_head_alone() {
+    let mut peer = Peer::asked("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n");
+    let mut stream = peer.open();
+    assert!(peer.written().ends_with("Transfer-Encoding: chunked\r\n\r\n"));
+    peer.send(&mut stream, Event::data("a")).unwrap();
+    stream.finish(&mut peer.server, &mut peer.tx).unwrap();
+    assert_eq!(peer.written(), "");
+}
+
+#[test]
 fn the_users_fields_come_last_and_replace_ours() {
     let mut peer = Peer::asked(GET);
     let fields = [("Access-Control-Allow-Origin", "*"), ("cache-control", "no-store")];

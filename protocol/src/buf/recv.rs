@@ -60,7 +60,7 @@ impl RecvBuf {
     /// An empty buffer that will hold at most `limit` bytes. Nothing is allocated yet.
     ///
     /// The limit must exceed the largest unit that the machine above needs whole: for a WebSocket
-    /// its `max_message` and a frame header, for HTTP its `max_head`. A machine that finds it too
+    /// its `max_message` and a frame header, for HTTP its `Limits::head`. A machine that finds it too
     /// small refuses the unit as too big.
     #[must_use]
     pub const fn with_limit(limit: usize) -> Self {

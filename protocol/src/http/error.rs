@@ -195,15 +195,22 @@ pub enum Misuse {
 }
 
 /// How a connection ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Closed {
     /// In order, between two exchanges.
+    #[error("ended in order")]
     Done,
     /// The peer left in the middle of an exchange.
+    #[error("the peer left in the middle of an exchange")]
     Eof,
+    /// The caller gave it up in the middle of an exchange.
+    #[error("given up in the middle of an exchange")]
+    Aborted,
     /// The peer took too long.
+    #[error("the peer took too long: {0:?}")]
     Timeout(Timer),
     /// The peer broke a rule.
-    Protocol(ProtocolError),
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
 }

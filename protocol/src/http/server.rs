@@ -293,6 +293,15 @@ impl Server {
         }
     }
 
+    /// Ends the connection without finishing the response under way, so that the client can tell it
+    /// from a whole one. What waits in `tx` is still sent.
+    pub fn abort(&mut self) {
+        if self.life == Life::Running {
+            self.timers.stop_all();
+            self.life = Life::Ending(Closed::Aborted);
+        }
+    }
+
     // Queries.
 
     /// Whether the connection waits for a request, of which nothing has been seen.

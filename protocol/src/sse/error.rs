@@ -129,7 +129,7 @@ pub enum RedirectError {
 impl From<http::Closed> for SourceError {
     fn from(closed: http::Closed) -> Self {
         match closed {
-            http::Closed::Done | http::Closed::Eof => Self::Eof,
+            http::Closed::Done | http::Closed::Eof | http::Closed::Aborted => Self::Eof,
             http::Closed::Timeout(timer) => Self::Timeout(timer.into()),
             http::Closed::Protocol(error) => Self::Http(error),
         }

@@ -80,7 +80,7 @@ pub struct SourceRequest {
 }
 
 impl SourceRequest {
-    /// A GET of this URL.
+    /// A GET of this URL, whose scheme says no more than whether TLS is wanted.
     pub const fn new(url: Url) -> Self {
         Self { url, body: None, fields: Vec::new(), last_event_id: String::new() }
     }

@@ -209,18 +209,12 @@ impl EventSource {
         if core::mem::replace(&mut self.lent, true) {
             return None;
         }
-        match self.event? {
+        let pending = self.event?;
+        match pending {
             Pending::Open | Pending::Refused => {
-                let (Phase::Streaming { client, .. } | Phase::Refused { client, .. }) =
-                    &mut self.phase
-                else {
-                    return None;
-                };
-                match client.event(now, rx, tx)? {
-                    ClientEvent::Response(head) if matches!(self.event, Some(Pending::Open)) => {
-                        Some(SourceEvent::Open(head))
-                    }
-                    ClientEvent::Response(head) => Some(SourceEvent::Refused(head)),
+                match (pending, self.phase.client_mut()?.event(now, rx, tx)?) {
+                    (Pending::Open, ClientEvent::Response(head)) => Some(SourceEvent::Open(head)),
+                    (_, ClientEvent::Response(head)) => Some(SourceEvent::Refused(head)),
                     _ => None,
                 }
             }
@@ -592,6 +586,10 @@ impl Machine for EventSource {
 impl Dialer for EventSource {
     fn target(&self) -> &Url {
         self.target()
+    }
+
+    fn attempts(&self) -> u64 {
+        self.attempts()
     }
 
     fn connected(&mut self, now: Instant, tx: &mut SendBuf) {

@@ -66,7 +66,8 @@ impl Stream {
     /// Answers the request under way with an event stream.
     ///
     /// `Content-Type: text/event-stream`, `Cache-Control: no-cache` and `X-Accel-Buffering: no` (or
-    /// nginx would hold events back) come first, then `fields`, which replace those two.
+    /// nginx would hold events back) come first, then `fields`, which replace the last two. The
+    /// answer to a HEAD ends with the head: [`finish`](Self::finish) it at once.
     ///
     /// # Errors
     /// As [`Server::respond`]: if there is no request to answer, or a field is malformed.

@@ -782,6 +782,10 @@ impl Dialer for Client {
         self.target()
     }
 
+    fn attempts(&self) -> u64 {
+        self.attempts()
+    }
+
     fn connected(&mut self, now: Instant, tx: &mut SendBuf) {
         self.connected(now, tx);
     }

@@ -1,0 +1,48 @@
+//! What the examples share: the flags, and one line to choose the runtime by one of them.
+
+use std::error::Error;
+use std::future::Future;
+use std::process::ExitCode;
+use tidewire_runtime::SendRuntime;
+
+/// The command line of an example.
+pub struct Flags(pico_args::Arguments);
+
+impl Flags {
+    /// The value of `--name`, or `default`.
+    pub fn value(&mut self, name: &'static str, default: &str) -> String {
+        self.0.value_from_str(name).unwrap_or_else(|_| default.to_owned())
+    }
+}
+
+/// A program that runs on any runtime.
+pub trait Program {
+    /// The program. What it fails with is printed, and the exit code is not zero.
+    fn run<R: SendRuntime>(
+        self,
+        runtime: R,
+        flags: Flags,
+    ) -> impl Future<Output = Result<(), Box<dyn Error>>>;
+}
+
+/// Runs `program` on the runtime that `--runtime smol|async-std` names; smol unless said otherwise.
+pub fn main(program: impl Program) -> ExitCode {
+    let mut flags = Flags(pico_args::Arguments::from_env());
+    let result = match flags.value("--runtime", "smol").as_str() {
+        "smol" => smol::block_on(program.run(tidewire_smol::Smol, flags)),
+        "async-std" => async_std::task::block_on(program.run(tidewire_async_std::AsyncStd, flags)),
+        other => Err(format!("--runtime {other}: there are smol and async-std").into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("failed: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The programs in the README compile as they stand there.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,42 @@
+//! What is refused, and why.
+//!
+//! Parsers of HTTP, WebSocket and event streams have a long history of the same few mistakes. Each
+//! row names one, and what stops it here.
+//!
+//! # HTTP/1.1
+//!
+//! | mistake | what it leads to | here |
+//! |---|---|---|
+//! | `Content-Length` together with `Transfer-Encoding` | two parties see different ends of a request: smuggling | refused (RFC 9112, 6.1) |
+//! | several `Content-Length`, one of them believed | the same | refused if they differ (6.3) |
+//! | signs, `0x`, underscores or overflow in a length or chunk size | the same | digits only, checked arithmetic |
+//! | a bare CR or LF ends a line | the same | refused |
+//! | white space before the colon | a field that a proxy ignores and the server obeys | refused (5.1) |
+//! | line folding | the same | refused (5.2) |
+//! | no `Host`, or two | requests for the wrong site | refused (3.2) |
+//! | CR or LF in an outgoing field | response splitting | a typed error before anything is written |
+//! | a limit checked after buffering | memory exhausted | limits come first |
+//! | searching the end of the head from its start at each read | quadratic time for a peer that trickles | the search goes on where it was |
+//!
+//! # WebSocket
+//!
+//! | mistake | what it leads to | here |
+//! |---|---|---|
+//! | `Sec-WebSocket-Accept` unchecked | any server that says 101 is believed | compared (RFC 6455, 4.1) |
+//! | `Connection: keep-alive, Upgrade` refused | no connection through some proxies | read as a list of tokens |
+//! | masking keys from a fast generator | proxies can be poisoned (10.3) | `ChaCha20`, a new key for each frame |
+//! | text validated frame by frame | characters on a frame boundary refused, or invalid text lent | validated over boundaries, failing at the first bad byte |
+//! | frames without a mask accepted by a server | see 10.3 | close code 1002 |
+//! | memory reserved for what a header announces | 14 bytes cost gigabytes | the limit is checked at the header, memory grows as bytes come |
+//! | a pong queued for every ping | a flood of pings grows the queue | only the latest waits (5.5.3) |
+//! | state in the receive future | dropping the future loses bytes | state is in the machine and its buffers |
+//!
+//! # Event streams
+//!
+//! | mistake | what it leads to | here |
+//! |---|---|---|
+//! | CR LF over two reads taken as two line ends | an empty line, and half an event dispatched | one line end |
+//! | a byte order mark taken as text | the first field is not understood | skipped, once |
+//! | a line searched from its start at each read | quadratic time | the search goes on where it was |
+//! | a line break in an id or event name | fields injected into the stream | a typed error |
+//! | the wait between attempts reset by any response | a server that fails after its head is hammered | reset by an event or a stable time only |

@@ -1,0 +1,310 @@
+//! The WebSocket client that reconnects: an async interface, and callbacks.
+
+use crate::driver::Driver;
+use crate::entropy;
+use crate::error::Error;
+use crate::runtime::Runtime;
+use std::future::poll_fn;
+use std::time::Duration;
+use tidewire::http::ResponseHead;
+use tidewire::ws::handshake::Request;
+use tidewire::ws::{self, ClientClosed, ClientConfig, ClientEvent, CloseCode, SendError, Status};
+use tidewire::{Instant, SendBuf};
+
+/// Receive buffer beyond the largest message, in bytes.
+const RX_SLACK: usize = 64 * 1024;
+
+/// A WebSocket client that survives the loss of its connection.
+///
+/// There are two ways to use it. [`next`](Self::next) lends one event after the other:
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use tidewire_runtime::{Client, Error, Runtime, ws::{ClientConfig, ClientEvent, handshake::Request}};
+/// # async fn example<R: Runtime>(runtime: R) -> Result<(), Error> {
+/// let request = Request::new("ws://127.0.0.1:1234")?;
+/// let mut client = Client::new(runtime, request, ClientConfig::default())?;
+/// while let Some(event) = client.next().await {
+///     match event {
+///         ClientEvent::Open(_) => client.send_text("hello")?,
+///         ClientEvent::Text(text) => println!("{text}"),
+///         ClientEvent::Closed { .. } => drop(client.reconnect(Duration::from_secs(1))),
+///         _ => {}
+///     }
+/// }
+/// # Ok(()) }
+/// ```
+///
+/// [`run`](Self::run) calls a [`Handler`] instead.
+///
+/// Nothing happens while neither is polled: pings are sent and reconnections made in there.
+pub struct Client<R: Runtime> {
+    driver: Driver<R, ws::Client>,
+}
+
+impl<R: Runtime> Client<R> {
+    /// A client for `request`'s URL. It connects at the first call of [`next`](Self::next) or
+    /// [`run`](Self::run).
+    ///
+    /// # Errors
+    /// [`Error::Entropy`] if the operating system has no randomness.
+    pub fn new(runtime: R, request: Request, config: ClientConfig) -> Result<Self, Error> {
+        let seed = entropy::seed()?;
+        let rx_limit = config.connection.max_message.saturating_add(RX_SLACK);
+        let driver =
+            Driver::new(runtime, rx_limit, |now, _tx| ws::Client::new(request, config, &seed, now));
+        Ok(Self { driver })
+    }
+
+    /// Waits for the next event and lends it. `None` means that nothing will come unless
+    /// [`reconnect`](Self::reconnect) is called: the connection is closed and no policy opens it
+    /// again.
+    ///
+    /// Cancel-safe: a dropped future takes no event with it.
+    pub async fn next(&mut self) -> Option<ClientEvent<'_>> {
+        if !poll_fn(|cx| self.driver.poll_session(cx)).await {
+            return None;
+        }
+        let (machine, rx, tx, now) = self.driver.split();
+        machine.event(now, rx, tx)
+    }
+
+    /// Runs until nothing is left to do: the connection is closed, and neither the handler nor the
+    /// policy wants another one.
+    pub async fn run(&mut self, handler: &mut impl Handler) {
+        while poll_fn(|cx| self.driver.poll_session(cx)).await {
+            let last_words = self.driver.io_error();
+            let (machine, rx, tx, now) = self.driver.split();
+            let Some(event) = machine.event(now, rx, tx) else { continue };
+            let mut con = Control { machine, tx, now, full: false };
+            match event {
+                ClientEvent::Connected => handler.on_connect(&mut con),
+                ClientEvent::Open(response) => handler.on_open(&mut con, response),
+                ClientEvent::Text(text) => handler.on_message(&mut con, Received::Text(text)),
+                ClientEvent::Binary(data) => handler.on_message(&mut con, Received::Binary(data)),
+                ClientEvent::Ping(payload) => handler.on_ping(&mut con, payload),
+                ClientEvent::Pong(payload) => handler.on_pong(&mut con, payload),
+                ClientEvent::Drained => handler.on_buffer_drained(&mut con),
+                ClientEvent::Error(error) => {
+                    handler.on_error(&mut con, &Error::client(error, last_words));
+                }
+                ClientEvent::Closed { why, reason } => {
+                    match handler.on_close(&mut con, why, reason) {
+                        Next::Policy => {}
+                        Next::Reconnect(after) => con.reconnect(after),
+                        Next::Stop => con.machine.cancel(),
+                    }
+                }
+            }
+            if con.full {
+                handler.on_buffer_full(&mut con);
+            }
+        }
+    }
+
+    /// Queues a text message; before the connection is open it is kept and leaves first. It leaves
+    /// while [`next`](Self::next) is polled.
+    ///
+    /// # Errors
+    /// [`SendError::Full`] if too much is queued, [`SendError::Closing`] if there is no connection
+    /// and none is coming.
+    pub fn send_text(&mut self, text: &str) -> Result<(), SendError> {
+        let ws = self.driver.parts();
+        ws.machine.send_text(text, ws.tx)
+    }
+
+    /// Queues a binary message; as [`send_text`](Self::send_text).
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text).
+    pub fn send_binary(&mut self, data: &[u8]) -> Result<(), SendError> {
+        let ws = self.driver.parts();
+        ws.machine.send_binary(data, ws.tx)
+    }
+
+    /// Begins the closing handshake, or gives up connecting. [`ClientEvent::Closed`] follows.
+    ///
+    /// # Errors
+    /// [`ws::Misuse`] for a code or reason that must not be sent.
+    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), ws::Misuse> {
+        let ws = self.driver.parts();
+        ws.machine.close(code, reason, ws.now, ws.tx)
+    }
+
+    /// Opens a connection `after` from now; zero means at once. To be called when the connection
+    /// has closed, at once or any time later. Two calls make one attempt.
+    ///
+    /// Does nothing and returns `false` while there is a connection or an attempt under way.
+    pub fn reconnect(&mut self, after: Duration) -> bool {
+        let ws = self.driver.parts();
+        ws.machine.reconnect(after, ws.now)
+    }
+
+    /// Drops a reconnection that is waiting.
+    pub fn cancel(&mut self) {
+        self.driver.parts().machine.cancel();
+    }
+
+    /// What the client is doing.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.driver.machine().status()
+    }
+
+    /// What the operating system said when the last connection broke or could not be made, if it
+    /// said anything.
+    #[must_use]
+    pub fn io_error(&self) -> Option<std::io::Error> {
+        self.driver.io_error()
+    }
+}
+
+impl<R: Runtime> std::fmt::Debug for Client<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Client").field(&self.driver).finish()
+    }
+}
+
+/// A message, lent to [`Handler::on_message`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received<'a> {
+    /// A text message.
+    Text(&'a str),
+    /// A binary message.
+    Binary(&'a [u8]),
+}
+
+/// What follows a closed connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Next {
+    /// What [`ClientConfig::reconnect`] says, or what was asked for with [`Control::reconnect`].
+    #[default]
+    Policy,
+    /// A new connection after this time; zero means at once.
+    Reconnect(Duration),
+    /// Nothing: [`Client::run`] returns.
+    Stop,
+}
+
+/// Callbacks of a [`Client`], in the order in which they come:
+///
+/// ```text
+///   on_connect --> on_open --> on_message, on_ping, on_pong … --> on_close
+///       |             |
+///       +-------------+--> on_error --> on_close
+/// ```
+///
+/// Each attempt ends with exactly one `on_close`. All of them have a default that does nothing.
+pub trait Handler {
+    /// TCP is up; the handshake begins. What is sent here leaves right after the handshake.
+    fn on_connect(&mut self, con: &mut Control<'_>) {
+        let _ = con;
+    }
+
+    /// The handshake is done; `response` is what the server answered.
+    fn on_open(&mut self, con: &mut Control<'_>, response: ResponseHead<'_>) {
+        let _ = (con, response);
+    }
+
+    /// A message has arrived.
+    fn on_message(&mut self, con: &mut Control<'_>, message: Received<'_>) {
+        let _ = (con, message);
+    }
+
+    /// The peer has sent a ping. The pong is already on its way.
+    fn on_ping(&mut self, con: &mut Control<'_>, payload: &[u8]) {
+        let _ = (con, payload);
+    }
+
+    /// The peer has sent a pong.
+    fn on_pong(&mut self, con: &mut Control<'_>, payload: &[u8]) {
+        let _ = (con, payload);
+    }
+
+    /// The connection could not be made. `on_close` follows.
+    fn on_error(&mut self, con: &mut Control<'_>, error: &Error) {
+        let _ = (con, error);
+    }
+
+    /// The connection is closed, or was never made. The answer says what follows.
+    fn on_close(&mut self, con: &mut Control<'_>, why: ClientClosed, reason: &str) -> Next {
+        let _ = (con, why, reason);
+        Next::Policy
+    }
+
+    /// A message was refused with [`SendError::Full`].
+    fn on_buffer_full(&mut self, con: &mut Control<'_>) {
+        let _ = con;
+    }
+
+    /// After `on_buffer_full`: there is room again.
+    fn on_buffer_drained(&mut self, con: &mut Control<'_>) {
+        let _ = con;
+    }
+}
+
+/// The connection, in a callback of a [`Handler`].
+pub struct Control<'a> {
+    machine: &'a mut ws::Client,
+    tx: &'a mut SendBuf,
+    now: Instant,
+    full: bool,
+}
+
+impl Control<'_> {
+    /// Queues a text message.
+    ///
+    /// # Errors
+    /// [`SendError::Full`] if too much is queued; `on_buffer_full` follows.
+    pub fn send_text(&mut self, text: &str) -> Result<(), SendError> {
+        let result = self.machine.send_text(text, self.tx);
+        self.note(result)
+    }
+
+    /// Queues a binary message.
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text).
+    pub fn send_binary(&mut self, data: &[u8]) -> Result<(), SendError> {
+        let result = self.machine.send_binary(data, self.tx);
+        self.note(result)
+    }
+
+    /// Queues a ping with up to 125 bytes of payload.
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text), and if the payload is too long.
+    pub fn send_ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        let result = self.machine.send_ping(payload, self.tx);
+        self.note(result)
+    }
+
+    /// Begins the closing handshake.
+    ///
+    /// # Errors
+    /// [`ws::Misuse`] for a code or reason that must not be sent.
+    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), ws::Misuse> {
+        self.machine.close(code, reason, self.now, self.tx)
+    }
+
+    /// In `on_close`: opens a connection `after` from now; zero means at once.
+    pub fn reconnect(&mut self, after: Duration) {
+        self.machine.reconnect(after, self.now);
+    }
+
+    /// The request of the next attempt, to change its URL or fields.
+    pub fn request_mut(&mut self) -> &mut Request {
+        self.machine.request_mut()
+    }
+
+    fn note(&mut self, result: Result<(), SendError>) -> Result<(), SendError> {
+        self.full |= result == Err(SendError::Full);
+        result
+    }
+}
+
+impl std::fmt::Debug for Control<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Control").field("status", &self.machine.status()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,167 @@
+//! One accepted connection: requests in turn, each handed to the handler with the whole connection.
+
+use crate::driver::Driver;
+use crate::error::HandlerError;
+use crate::exchange::Exchange;
+use crate::runtime::Runtime;
+use crate::server::ServerConfig;
+use crate::shutdown::{Counted, Shutdown, Watch};
+use pin_project_lite::pin_project;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use tidewire::http::{self, BodyLength, NO_FIELDS, OwnedRequestHead, ServerEvent, Status};
+
+/// What belongs to one connection and travels through its exchanges.
+pub(crate) struct Conn<R: Runtime> {
+    pub(crate) driver: Driver<R, http::Server>,
+    pub(crate) peer: SocketAddr,
+    pub(crate) config: Arc<ServerConfig>,
+    pub(crate) phase: Watch,
+    pub(crate) counted: Counted,
+}
+
+/// Where an [`Exchange`] puts the connection when it is dropped, answered or not, so that a
+/// forgetful or panicking handler cannot lose it. Locked twice a request and never across a poll.
+pub(crate) struct Home<R: Runtime>(Arc<Mutex<Option<Box<Conn<R>>>>>);
+
+impl<R: Runtime> Home<R> {
+    pub(crate) fn put(&self, conn: Box<Conn<R>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(conn);
+    }
+
+    fn take(&self) -> Option<Box<Conn<R>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl<R: Runtime> Clone for Home<R> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+pin_project! {
+    /// The task of one connection of a [`Server`](crate::Server). It has a name only so that a
+    /// runtime can say that it [`Spawn`](crate::Spawn)s it.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ConnectionTask<R: Runtime, H, F> {
+        handler: H,
+        home: Home<R>,
+        // Here between requests, in the exchange while one is handled.
+        conn: Option<Box<Conn<R>>>,
+        #[pin]
+        handling: Option<F>,
+        phase: Watch,
+    }
+}
+
+impl<R: Runtime, H, F> ConnectionTask<R, Arc<H>, F> {
+    pub(crate) fn new(
+        runtime: R,
+        stream: R::Stream,
+        peer: SocketAddr,
+        config: Arc<ServerConfig>,
+        handler: Arc<H>,
+        shutdown: &Arc<Shutdown>,
+        counted: Counted,
+    ) -> Self {
+        let driver = Driver::with_stream(runtime, stream, config.receive_buffer, |now, _tx| {
+            http::Server::new(config.http, now)
+        });
+        let phase = Watch::phase(shutdown);
+        let conn = Conn { driver, peer, config, phase, counted };
+        Self {
+            handler,
+            home: Home(Arc::default()),
+            conn: Some(Box::new(conn)),
+            handling: None,
+            phase: Watch::phase(shutdown),
+        }
+    }
+}
+
+impl<R, H, F, E> Future for ConnectionTask<R, Arc<H>, F>
+where
+    R: Runtime,
+    H: Fn(Exchange<R>) -> F,
+    F: Future<Output = Result<(), E>>,
+    E: Into<HandlerError>,
+{
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        if this.phase.poll_until(cx, Shutdown::is_stopped).is_ready() {
+            this.handling.set(None);
+            return Poll::Ready(());
+        }
+        loop {
+            if let Some(handling) = this.handling.as_mut().as_pin_mut() {
+                let handled = match catch_unwind(AssertUnwindSafe(|| handling.poll(cx))) {
+                    Ok(poll) => ready!(poll).is_ok(),
+                    Err(_panic) => false,
+                };
+                this.handling.set(None);
+                // Not home: it became a WebSocket, or the handler keeps it elsewhere.
+                let Some(mut conn) = this.home.take() else { return Poll::Ready(()) };
+                conn.after_handler(handled);
+                *this.conn = Some(conn);
+            }
+            let Some(conn) = this.conn else { return Poll::Ready(()) };
+            let Some(head) = ready!(conn.poll_request(cx)) else { return Poll::Ready(()) };
+            let Some(conn) = this.conn.take() else { return Poll::Ready(()) };
+            let exchange = Exchange::new(conn, head, this.home.clone());
+            match catch_unwind(AssertUnwindSafe(|| (this.handler)(exchange))) {
+                Ok(handling) => this.handling.set(Some(handling)),
+                Err(_panic) => {
+                    let Some(mut conn) = this.home.take() else { return Poll::Ready(()) };
+                    conn.after_handler(false);
+                    *this.conn = Some(conn);
+                }
+            }
+        }
+    }
+}
+
+impl<R: Runtime> Conn<R> {
+    /// Ready with the head of the next request, or with `None` at the end of the connection.
+    fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Option<OwnedRequestHead>> {
+        loop {
+            if self.phase.poll_until(cx, Shutdown::is_draining).is_ready() {
+                let http = self.driver.parts();
+                http.machine.shutdown(http.now);
+            }
+            if !ready!(self.driver.poll_advance(cx)) {
+                return Poll::Ready(None);
+            }
+            // Anything else is the rest of a body that the handler did not want, or the end: poll
+            // on until the transport is closed in order.
+            if let Some(ServerEvent::Request(head)) = self.driver.event() {
+                return Poll::Ready(Some(head.to_owned()));
+            }
+        }
+    }
+
+    /// Ends the response in a way that the client can tell from success if the handler failed.
+    fn after_handler(&mut self, handled: bool) {
+        let http = self.driver.parts();
+        if http.machine.is_response_due() {
+            // Cannot fail: nothing of a response is out yet.
+            let _ = http.machine.respond(
+                Status::INTERNAL_SERVER_ERROR,
+                NO_FIELDS,
+                BodyLength::Known(0),
+                http.now,
+                http.tx,
+            );
+        } else if http.machine.is_responding()
+            && (!handled || http.machine.finish(http.tx).is_err())
+        {
+            http.machine.abort();
+        }
+    }
+}

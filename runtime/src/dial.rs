@@ -1,0 +1,76 @@
+//! From a host name to a connection: resolve, then try one address after the other.
+
+use crate::runtime::Runtime;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tidewire::DialError;
+use tidewire::url::Url;
+
+/// A connection in the making. Dropping it gives the attempt up.
+pub(crate) enum Dial<R: Runtime> {
+    Resolving(R::Resolve),
+    /// The target asks for TLS.
+    Tls,
+    Connecting {
+        now: R::Connect,
+        later: std::vec::IntoIter<SocketAddr>,
+    },
+}
+
+/// The phase that failed, and the operating system's words.
+pub(crate) type DialFailure = (DialError, io::Error);
+
+impl<R: Runtime> Dial<R> {
+    pub(crate) fn new(runtime: &R, target: &Url) -> Self {
+        if target.is_secure() {
+            return Self::Tls;
+        }
+        Self::Resolving(runtime.resolve(target.host(), target.port()))
+    }
+
+    pub(crate) fn poll(
+        &mut self,
+        runtime: &R,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<R::Stream, DialFailure>> {
+        let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no addresses");
+        loop {
+            let next = match self {
+                Self::Tls => {
+                    let error = io::Error::new(
+                        io::ErrorKind::Unsupported,
+                        "this version speaks no TLS: use ws:// or http://",
+                    );
+                    return Poll::Ready(Err((DialError::Tls, error)));
+                }
+                Self::Resolving(resolve) => match ready!(Pin::new(resolve).poll(cx)) {
+                    Ok(addresses) => {
+                        let mut addresses = addresses.into_iter();
+                        addresses.next().map(|first| (first, addresses))
+                    }
+                    Err(error) => return Poll::Ready(Err((DialError::Resolve, error))),
+                },
+                Self::Connecting { now, later } => match ready!(Pin::new(now).poll(cx)) {
+                    Ok(stream) => {
+                        // A stream without the option works as well, only slower.
+                        let _ = runtime.set_nodelay(&stream);
+                        return Poll::Ready(Ok(stream));
+                    }
+                    Err(error) => {
+                        failed = error;
+                        later.next().map(|next| (next, std::mem::take(later)))
+                    }
+                },
+            };
+            match next {
+                Some((address, later)) => {
+                    *self = Self::Connecting { now: runtime.connect(address), later };
+                }
+                None => return Poll::Ready(Err((DialError::Connect, failed))),
+            }
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! The one loop that drives every machine.
+
+use crate::dial::Dial;
+use crate::error::Error;
+use crate::link::Link;
+use crate::runtime::Runtime;
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll};
+use tidewire::url::Url;
+use tidewire::{Dialer, Instant, Machine, RecvBuf, SendBuf, Transport};
+
+/// Turns of the loop in one poll before other tasks get their turn.
+const BUDGET: usize = 64;
+
+/// A machine with a transport: everything in this crate is one of these underneath, and a machine
+/// of your own becomes a client or server by it.
+///
+/// There is no task and no lock behind it. It works while one of its futures is polled, and a
+/// dropped future loses nothing, since all state is in the machine and the two buffers.
+pub struct Driver<R: Runtime, M> {
+    machine: M,
+    link: Link<R>,
+}
+
+/// What a machine's commands take: the machine itself, its output, and the time.
+pub struct Parts<'a, M> {
+    /// The machine.
+    pub machine: &'a mut M,
+    /// Where its commands append.
+    pub tx: &'a mut SendBuf,
+    /// The time of this wake.
+    pub now: Instant,
+}
+
+impl<R: Runtime, M: Machine> Driver<R, M> {
+    /// Drives the machine that `machine` makes, given the time and where its first output goes.
+    /// `rx_limit` bounds its receive buffer, in bytes. It has no transport yet: this is for
+    /// machines that dial.
+    pub fn new(
+        runtime: R,
+        rx_limit: usize,
+        machine: impl FnOnce(Instant, &mut SendBuf) -> M,
+    ) -> Self {
+        Self::with_link(Link::new(runtime, rx_limit), machine)
+    }
+
+    /// As [`new`](Self::new), over a connected stream.
+    pub fn with_stream(
+        runtime: R,
+        stream: R::Stream,
+        rx_limit: usize,
+        machine: impl FnOnce(Instant, &mut SendBuf) -> M,
+    ) -> Self {
+        let mut link = Link::new(runtime, rx_limit);
+        link.attach(stream);
+        Self::with_link(link, machine)
+    }
+
+    fn with_link(mut link: Link<R>, machine: impl FnOnce(Instant, &mut SendBuf) -> M) -> Self {
+        let machine = machine(link.refresh(), &mut link.tx);
+        Self { machine, link }
+    }
+
+    /// As [`with_stream`](Self::with_stream), over a new connection to `target`, whose addresses
+    /// are tried in turn.
+    ///
+    /// # Errors
+    /// [`Error::Dial`] if the host could not be resolved or no address accepted the connection, or
+    /// if `target` asks for TLS, which this version does not speak.
+    pub async fn connect(
+        runtime: R,
+        target: &Url,
+        rx_limit: usize,
+        machine: impl FnOnce(Instant, &mut SendBuf) -> M,
+    ) -> Result<Self, Error> {
+        let mut dial = Dial::new(&runtime, target);
+        let stream = poll_fn(|cx| dial.poll(&runtime, cx)).await.map_err(Error::from)?;
+        Ok(Self::with_stream(runtime, stream, rx_limit, machine))
+    }
+
+    /// The machine, to ask it something.
+    pub fn machine(&self) -> &M {
+        &self.machine
+    }
+
+    /// The machine with what its commands need. What they queue leaves with the next poll.
+    pub fn parts(&mut self) -> Parts<'_, M> {
+        let now = self.link.refresh();
+        Parts { machine: &mut self.machine, tx: &mut self.link.tx, now }
+    }
+
+    /// How many bytes wait to be written.
+    pub fn queued(&self) -> usize {
+        self.link.tx.len()
+    }
+
+    /// Sets another limit for the receive buffer, in bytes.
+    pub fn set_rx_limit(&mut self, limit: usize) {
+        self.link.rx.set_limit(limit);
+    }
+
+    /// A timer of the runtime, not set.
+    pub(crate) fn timer(&self) -> R::Timer {
+        self.link.runtime.timer()
+    }
+
+    /// Puts another machine in the place of this one, on the same transport and buffers: how HTTP
+    /// becomes WebSocket.
+    ///
+    /// The machine is advanced once more, so that the event it lent last leaves the receive buffer.
+    pub fn replace<N: Machine>(mut self, next: impl FnOnce(M, Instant) -> N) -> Driver<R, N> {
+        let now = self.link.refresh();
+        self.machine.advance(now, &mut self.link.rx, &mut self.link.tx);
+        Driver { machine: next(self.machine, now), link: self.link }
+    }
+
+    /// Waits for the next event and lends it; `None` once nothing will come any more.
+    ///
+    /// Cancel-safe: a dropped future takes no event with it.
+    pub async fn next(&mut self) -> Option<M::Event<'_>> {
+        if poll_fn(|cx| self.poll_advance(cx)).await { self.event() } else { None }
+    }
+
+    /// Ready with `true` when [`event`](Self::event) has something to lend, with `false` when
+    /// nothing will come any more.
+    pub fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        for turn in 0.. {
+            let (machine, link) = (&mut self.machine, &mut self.link);
+            if machine.advance(link.now(), &mut link.rx, &mut link.tx) {
+                return Poll::Ready(true);
+            }
+            let now = link.refresh();
+            let mut progress = link.poll_transfer(cx, machine.transport());
+            if machine.poll_timeout().is_some_and(|at| at <= now) {
+                machine.handle_timeout(now, &mut link.tx);
+                progress = true;
+            }
+            if !progress {
+                let deadline = machine.poll_timeout();
+                let dials = matches!(machine.transport(), Transport::Dial);
+                if deadline.is_none() && !dials && !link.is_attached() {
+                    return Poll::Ready(false);
+                }
+                if link.poll_sleep(cx, deadline).is_pending() {
+                    return Poll::Pending;
+                }
+            }
+            if turn == BUDGET {
+                cx.waker().wake_by_ref();
+                break;
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Lends the event that [`poll_advance`](Self::poll_advance) announced.
+    pub fn event(&mut self) -> Option<M::Event<'_>> {
+        let now = self.link.now();
+        self.machine.event(now, &mut self.link.rx, &mut self.link.tx)
+    }
+
+    /// The machine, its buffers and the time, for an event that borrows the receive buffer alone
+    /// and is answered while it is looked at.
+    pub(crate) fn split(&mut self) -> (&mut M, &mut RecvBuf, &mut SendBuf, Instant) {
+        let now = self.link.now();
+        (&mut self.machine, &mut self.link.rx, &mut self.link.tx, now)
+    }
+
+    /// Ready once at most `mark` bytes wait to be written. It reads on meanwhile, as far as the
+    /// receive buffer's limit allows: two peers that only send would else wait for each other.
+    ///
+    /// # Errors
+    /// What the operating system said when the connection broke.
+    pub fn poll_drain(&mut self, cx: &mut Context<'_>, mark: usize) -> Poll<io::Result<()>> {
+        let link = &mut self.link;
+        let now = link.refresh();
+        if self.machine.poll_timeout().is_some_and(|at| at <= now) {
+            self.machine.handle_timeout(now, &mut link.tx);
+        }
+        match self.machine.transport() {
+            Transport::Open => {
+                link.poll_write(cx);
+                while link.poll_read(cx) {}
+            }
+            wanted => while link.poll_transfer(cx, wanted) {},
+        }
+        if let Some(error) = &link.error {
+            return Poll::Ready(Err(copy(error)));
+        }
+        if link.tx.len() <= mark {
+            return Poll::Ready(Ok(()));
+        }
+        if !link.is_attached() {
+            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        }
+        // If a deadline passes, the event loop has to see to it: `poll_advance` reports the end.
+        match link.poll_sleep(cx, self.machine.poll_timeout()) {
+            Poll::Ready(()) => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Writes everything that waits.
+    ///
+    /// # Errors
+    /// What the operating system said when the connection broke.
+    pub async fn flush(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_drain(cx, 0)).await
+    }
+
+    /// Writes what waits and closes the connection as the machine wants it, without looking at
+    /// further events.
+    pub async fn finish(&mut self) {
+        while self.next().await.is_some() {}
+    }
+
+    /// What the operating system said when the last connection broke, if it said anything.
+    pub fn io_error(&self) -> Option<io::Error> {
+        self.link.error.as_ref().map(copy)
+    }
+}
+
+impl<R: Runtime, M: Dialer> Driver<R, M> {
+    /// As [`poll_advance`](Self::poll_advance), and opens a connection whenever the machine wants
+    /// one.
+    pub fn poll_session(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        loop {
+            if let Poll::Ready(more) = self.poll_advance(cx) {
+                return Poll::Ready(more);
+            }
+            let link = &mut self.link;
+            if self.machine.transport() != Transport::Dial {
+                link.dial = None;
+                return Poll::Pending;
+            }
+            let attempt = self.machine.attempts();
+            let (_, dial) = match &mut link.dial {
+                Some(dial) if dial.0 == attempt => dial,
+                _ => {
+                    link.detach();
+                    let dial = Dial::new(&link.runtime, self.machine.target());
+                    link.dial.insert((attempt, dial))
+                }
+            };
+            let Poll::Ready(dialled) = dial.poll(&link.runtime, cx) else { return Poll::Pending };
+            let now = link.refresh();
+            match dialled {
+                Ok(stream) => {
+                    link.attach(stream);
+                    self.machine.connected(now, &mut link.tx);
+                }
+                Err((why, error)) => {
+                    link.detach();
+                    link.error = Some(error);
+                    self.machine.dial_failed(now, why);
+                }
+            }
+        }
+    }
+}
+
+impl<R: Runtime, M: std::fmt::Debug> std::fmt::Debug for Driver<R, M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver").field("machine", &self.machine).finish_non_exhaustive()
+    }
+}
+
+/// An [`io::Error`] that says the same.
+fn copy(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => error.kind().into(),
+    }
+}

@@ -1,0 +1,104 @@
+//! One error for everything that goes wrong at run time.
+
+use crate::dial::DialFailure;
+use std::io;
+use tidewire::http::{self, OwnedResponseHead};
+use tidewire::{DialError, sse, ws};
+
+/// What a handler of a [`Server`](crate::Server) may fail with: any error at all.
+pub type HandlerError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What went wrong, and in which phase.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no connection.
+    #[error("{phase}: {source}")]
+    Dial {
+        /// The phase that failed.
+        phase: DialError,
+        /// The operating system's words, if it had any.
+        source: io::Error,
+    },
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Io(#[from] io::Error),
+    /// The server did not agree to speak WebSocket.
+    #[error("the WebSocket handshake failed: {why}")]
+    Handshake {
+        /// What was wrong.
+        why: ws::handshake::Refusal,
+        /// The response's head, if there was one.
+        head: Option<OwnedResponseHead>,
+        /// The start of the response's body.
+        body: Vec<u8>,
+    },
+    /// A client did not ask for a WebSocket as it should. It was answered already.
+    #[error("the WebSocket handshake was refused: {0}")]
+    Refused(ws::handshake::Rejection),
+    /// A WebSocket connection ended otherwise than by a closing handshake.
+    #[error("the WebSocket connection ended: {0}")]
+    WebSocket(ws::Closed),
+    /// An HTTP connection ended before its message did.
+    #[error("the HTTP connection ended: {0}")]
+    Http(http::Closed),
+    /// The connection is closed.
+    #[error("the connection is closed")]
+    Closed,
+    /// A body is longer than the caller wants.
+    #[error("the body is longer than {limit} bytes")]
+    TooLarge {
+        /// The caller's limit, in bytes.
+        limit: usize,
+    },
+    /// A message cannot be sent now.
+    #[error(transparent)]
+    WebSocketSend(#[from] ws::SendError),
+    /// An event cannot be sent.
+    #[error(transparent)]
+    Send(#[from] sse::SendError),
+    /// An HTTP command that the state of the exchange does not allow.
+    #[error(transparent)]
+    HttpMisuse(#[from] http::Misuse),
+    /// A WebSocket command that is not allowed.
+    #[error(transparent)]
+    WebSocketMisuse(#[from] ws::Misuse),
+    /// A URL that cannot be used.
+    #[error(transparent)]
+    Url(#[from] tidewire::url::UrlError),
+    /// A WebSocket request that must not be sent.
+    #[error(transparent)]
+    Request(#[from] ws::handshake::RequestError),
+    /// The operating system has no randomness.
+    #[error("the operating system has no randomness: {0}")]
+    Entropy(#[source] io::Error),
+}
+
+impl Error {
+    pub(crate) fn handshake(
+        why: ws::handshake::Refusal,
+        head: Option<OwnedResponseHead>,
+        body: &[u8],
+    ) -> Self {
+        Self::Handshake { why, head, body: body.to_vec() }
+    }
+
+    /// An error of a [`ws::Client`], with what the operating system said.
+    pub(crate) fn client(error: ws::ClientError<'_>, last_words: Option<io::Error>) -> Self {
+        match error {
+            ws::ClientError::Dial(phase) => {
+                let source = last_words.unwrap_or_else(|| io::ErrorKind::TimedOut.into());
+                Self::Dial { phase, source }
+            }
+            ws::ClientError::Handshake { why, head, body } => Self::handshake(why, head, body),
+            // A kind that this version does not know.
+            _ => Self::Closed,
+        }
+    }
+}
+
+impl From<DialFailure> for Error {
+    fn from((phase, source): DialFailure) -> Self {
+        Self::Dial { phase, source }
+    }
+}

@@ -1,0 +1,192 @@
+//! One request, and the connection to answer it on.
+
+use crate::connection::{Conn, Home};
+use crate::error::Error;
+use crate::event_stream::EventStream;
+use crate::runtime::Runtime;
+use crate::websocket::WebSocket;
+use bytes::Bytes;
+use std::net::SocketAddr;
+use tidewire::http::{
+    self, BodyLength, NO_FIELDS, OwnedRequestHead, RequestHead, ServerEvent, Status,
+};
+use tidewire::{sse, ws};
+
+/// One request to a [`Server`](crate::Server) and the connection to answer it on.
+///
+/// Answer it in one of three ways: [`respond`](Self::respond), [`event_stream`](Self::event_stream)
+/// or [`websocket`](Self::websocket). Dropped without an answer, it gives the client a `500`.
+pub struct Exchange<R: Runtime> {
+    /// `None` only while it is dropped or turned into something else.
+    conn: Option<Box<Conn<R>>>,
+    head: OwnedRequestHead,
+    peer: SocketAddr,
+    home: Home<R>,
+}
+
+impl<R: Runtime> Exchange<R> {
+    pub(crate) fn new(conn: Box<Conn<R>>, head: OwnedRequestHead, home: Home<R>) -> Self {
+        Self { peer: conn.peer, conn: Some(conn), head, home }
+    }
+
+    pub(crate) fn conn(&mut self) -> &mut Conn<R> {
+        self.conn.as_mut().expect("an exchange holds its connection until it is dropped")
+    }
+
+    /// The request's head (RFC 9112, 3).
+    #[must_use]
+    pub fn head(&self) -> RequestHead<'_> {
+        self.head.as_head()
+    }
+
+    /// The request's method, as sent: `GET`.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        self.head().method
+    }
+
+    /// The path of the request's target, without its query.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.head().path()
+    }
+
+    /// The client's address.
+    #[must_use]
+    pub fn peer_addr(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Whether the client asks for `text/event-stream` by name in `Accept` (RFC 9110, 12.5.1), as
+    /// every `EventSource` does. Wildcards do not count.
+    #[must_use]
+    pub fn wants_event_stream(&self) -> bool {
+        http::accepts_explicitly(self.head().headers, "text/event-stream")
+    }
+
+    /// Whether the client asks to upgrade to WebSocket (RFC 6455, 4.1).
+    #[must_use]
+    pub fn wants_websocket(&self) -> bool {
+        self.head().headers.contains_token("upgrade", "websocket")
+    }
+
+    /// The next piece of the request's body; `None` at its end.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] if the client left or broke the rules before the body's end.
+    pub async fn body(&mut self) -> Result<Option<&[u8]>, Error> {
+        match self.conn().driver.next().await {
+            Some(ServerEvent::Data(data)) => Ok(Some(data)),
+            Some(ServerEvent::End(_)) => Ok(None),
+            Some(ServerEvent::Closed(why)) => Err(Error::Http(why)),
+            Some(_) => Ok(None),
+            None => Err(Error::Closed),
+        }
+    }
+
+    /// The whole body of the request, if it is not longer than `limit` bytes.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] beyond the limit; else as [`body`](Self::body).
+    pub async fn collect(&mut self, limit: usize) -> Result<Vec<u8>, Error> {
+        let mut whole = Vec::new();
+        while let Some(piece) = self.body().await? {
+            if piece.len() > limit - whole.len() {
+                return Err(Error::TooLarge { limit });
+            }
+            whole.extend_from_slice(piece);
+        }
+        Ok(whole)
+    }
+
+    /// Answers `200` with `body` as it is.
+    ///
+    /// # Errors
+    /// As [`respond_with`](Self::respond_with).
+    pub async fn respond(&mut self, body: impl Into<Bytes>) -> Result<(), Error> {
+        self.respond_with(Status::OK, NO_FIELDS, body).await
+    }
+
+    /// Answers with a status, fields and a body. Its length, `Connection`, and what a `HEAD`
+    /// request or a status without body needs are seen to.
+    ///
+    /// # Errors
+    /// [`Error::HttpMisuse`] if a response was begun already or a field is not allowed; [`Error::Io`]
+    /// if the client is gone.
+    pub async fn respond_with(
+        &mut self,
+        status: Status,
+        fields: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)> + Clone,
+        body: impl Into<Bytes>,
+    ) -> Result<(), Error> {
+        let body = body.into();
+        let driver = &mut self.conn().driver;
+        let http = driver.parts();
+        let length = BodyLength::Known(body.len() as u64);
+        http.machine.respond(status, fields, length, http.now, http.tx)?;
+        http.machine.send_shared(&body, http.tx)?;
+        http.machine.finish(http.tx)?;
+        Ok(driver.flush().await?)
+    }
+
+    /// Answers with an event stream (WHATWG HTML, 9.2) and sends its head. `fields` come on top of
+    /// its own. In answer to `HEAD` there is nothing but the head, and the stream is closed.
+    ///
+    /// # Errors
+    /// As [`respond_with`](Self::respond_with).
+    pub async fn event_stream(
+        mut self,
+        fields: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)>,
+    ) -> Result<EventStream<R>, Error> {
+        let high_water = self.conn().config.send_high_water;
+        let bodiless = self.method() == "HEAD";
+        let driver = &mut self.conn().driver;
+        let http = driver.parts();
+        let mut stream = sse::Stream::open(http.machine, fields, http.now, http.tx)?;
+        stream.set_high_water(high_water);
+        if bodiless {
+            stream.clone().finish(http.machine, http.tx)?;
+        }
+        driver.flush().await?;
+        Ok(EventStream::new(self, stream, high_water / 2))
+    }
+
+    /// Answers with an upgrade to WebSocket (RFC 6455, 4.2).
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if the request does not ask for it in order; the client has then been
+    /// answered as RFC 6455 says, `426` for another version and else `400`.
+    pub async fn websocket(
+        mut self,
+        options: &ws::handshake::ServerOptions<'_>,
+        config: ws::Config,
+    ) -> Result<WebSocket<R>, Error> {
+        let accepted = match ws::handshake::accept(&self.head(), options) {
+            Ok(accepted) => accepted,
+            Err(rejection) => {
+                let fields = rejection.fields().iter().copied();
+                self.respond_with(rejection.status(), fields, Bytes::new()).await?;
+                return Err(Error::Refused(rejection));
+            }
+        };
+        let http = self.conn().driver.parts();
+        http.machine.upgrade(accepted.fields(), http.tx)?;
+        let Some(conn) = self.conn.take() else { return Err(Error::Closed) };
+        Ok(WebSocket::accepted(*conn, config, accepted.negotiated()))
+    }
+}
+
+/// Hands the connection back to its task.
+impl<R: Runtime> Drop for Exchange<R> {
+    fn drop(&mut self) {
+        if let Some(conn) = self.conn.take() {
+            self.home.put(conn);
+        }
+    }
+}
+
+impl<R: Runtime> std::fmt::Debug for Exchange<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Exchange").field("head", &self.head()).finish_non_exhaustive()
+    }
+}

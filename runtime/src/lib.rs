@@ -1,0 +1,45 @@
+//! Drives the machines of [`tidewire`] over [`futures_io`] streams, for any async runtime.
+//!
+//! Most programs name the crate of their runtime instead, `tidewire-smol` or `tidewire-async-std`:
+//! they fill in the [`Runtime`] here and hand on everything else.
+//!
+//! | type | what it is |
+//! |---|---|
+//! | [`Server`] | answers HTTP requests, event streams and WebSocket upgrades on one port |
+//! | [`WebSocket`] | one WebSocket connection, lending or as `Stream` and `Sink` |
+//! | [`Client`] | a WebSocket client that reconnects, with events or callbacks |
+//! | [`EventSource`] | the client of an event stream, which reconnects |
+//! | [`Driver`] | the loop behind all of them, for machines of your own |
+//!
+//! # No task, no lock
+//!
+//! Nothing runs behind your back: each of these works while one of its futures is polled. All
+//! futures are cancel-safe, since all state is in the machine and its two buffers.
+
+mod adapter;
+mod client;
+mod connection;
+mod dial;
+mod driver;
+mod entropy;
+mod error;
+mod event_source;
+mod event_stream;
+mod exchange;
+mod link;
+mod runtime;
+mod server;
+mod shutdown;
+mod websocket;
+
+pub use client::{Client, Control, Handler, Next, Received};
+pub use connection::ConnectionTask;
+pub use driver::{Driver, Parts};
+pub use error::{Error, HandlerError};
+pub use event_source::EventSource;
+pub use event_stream::EventStream;
+pub use exchange::Exchange;
+pub use runtime::{BoxFuture, Runtime, SendRuntime, Spawn, Timer};
+pub use server::{Server, ServerConfig, ServerHandle};
+pub use tidewire::{http, reconnect, sse, url, ws};
+pub use websocket::{Message, Reply, WebSocket};

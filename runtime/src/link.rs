@@ -1,0 +1,291 @@
+//! One transport: the socket, its two buffers and its timer.
+
+use crate::dial::Dial;
+use crate::runtime::{Runtime, Timer};
+use futures_io::{AsyncRead, AsyncWrite};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tidewire::{Clock, Instant, RecvBuf, SendBuf, Transport};
+
+/// The first read of a connection, in bytes. Reads double while they fill their room.
+const READ_MIN: usize = 4 * 1024;
+/// The largest read, in bytes.
+const READ_MAX: usize = 64 * 1024;
+/// The most runs of bytes in one write.
+const WRITE_SLICES: usize = 16;
+/// After this time without traffic, empty buffers give their memory back.
+const RELEASE_AFTER: Duration = Duration::from_secs(1);
+/// How long a closed connection is still read from. Closing a socket with unread input resets it,
+/// and a reset overtakes what was written last: the close frame, or the response to a bad request.
+const LINGER: Duration = Duration::from_secs(2);
+/// How long a connection that is to be closed may take for any next byte of what still waits.
+const STALL: Duration = Duration::from_secs(30);
+
+/// Everything below a machine. It moves bytes and keeps time, and knows no protocol.
+pub(crate) struct Link<R: Runtime> {
+    pub(crate) runtime: R,
+    pub(crate) rx: RecvBuf,
+    pub(crate) tx: SendBuf,
+    clock: Clock,
+    /// Read once a wake; see [`Link::refresh`].
+    now: Instant,
+    stream: Option<R::Stream>,
+    /// The connection in the making, and at which count of [`tidewire::Dialer::attempts`] it was
+    /// asked for.
+    pub(crate) dial: Option<(u64, Dial<R>)>,
+    /// The sending side was shut down, by us or by a failed write.
+    write_ended: bool,
+    linger_until: Option<Instant>,
+    release_at: Option<Instant>,
+    read_size: usize,
+    timer: R::Timer,
+    /// What the timer is set to. It may lie before the deadline: then it fires and is set anew,
+    /// which is cheaper than setting it whenever a deadline moves back.
+    armed: Option<Instant>,
+    /// The operating system's words about the end of the last connection.
+    pub(crate) error: Option<io::Error>,
+}
+
+impl<R: Runtime> Link<R> {
+    pub(crate) fn new(runtime: R, rx_limit: usize) -> Self {
+        Self {
+            timer: runtime.timer(),
+            runtime,
+            rx: RecvBuf::with_limit(rx_limit),
+            tx: SendBuf::new(),
+            clock: Clock::starting_at(std::time::Instant::now()),
+            now: Instant::EPOCH,
+            stream: None,
+            dial: None,
+            write_ended: false,
+            linger_until: None,
+            release_at: None,
+            read_size: READ_MIN,
+            armed: None,
+            error: None,
+        }
+    }
+
+    /// The time of the last [`refresh`](Self::refresh).
+    pub(crate) fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Reads the clock.
+    pub(crate) fn refresh(&mut self) -> Instant {
+        self.now = self.clock.instant(std::time::Instant::now());
+        self.now
+    }
+
+    /// Starts with a fresh transport.
+    pub(crate) fn attach(&mut self, stream: R::Stream) {
+        self.detach();
+        self.stream = Some(stream);
+    }
+
+    /// Drops the transport and everything that waited for it.
+    pub(crate) fn detach(&mut self) {
+        self.stream = None;
+        self.dial = None;
+        self.rx.clear();
+        self.tx.clear();
+        self.write_ended = false;
+        self.linger_until = None;
+        self.error = None;
+    }
+
+    pub(crate) fn is_attached(&self) -> bool {
+        self.stream.is_some()
+    }
+
+    /// Writes what waits, does what the machine wants of the transport, and reads once. Says
+    /// whether the machine should look again.
+    pub(crate) fn poll_transfer(&mut self, cx: &mut Context<'_>, wanted: Transport) -> bool {
+        if self.stream.is_none() {
+            return false;
+        }
+        if wanted == Transport::Down {
+            self.part(cx);
+            return false;
+        }
+        let wrote = self.poll_write(cx);
+        let shut = match wanted {
+            Transport::Close | Transport::CloseWrite => self.poll_shutdown(cx),
+            _ => false,
+        };
+        if wanted == Transport::Close {
+            if wrote || shut {
+                self.linger_until = None;
+            }
+            return self.poll_linger(cx) | wrote | shut;
+        }
+        let read = self.poll_read(cx);
+        if self.write_ended && self.error.is_some() && !read && !self.rx.is_finished() {
+            // A write failed and there is nothing more to read: the peer is gone.
+            self.rx.finish();
+            return true;
+        }
+        wrote | shut | read
+    }
+
+    /// Writes until nothing waits or the socket is full.
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut wrote = false;
+        while !self.tx.is_empty() {
+            let Some(stream) = &mut self.stream else { break };
+            if self.write_ended {
+                self.tx.clear();
+                break;
+            }
+            let stream = Pin::new(stream);
+            let chunk = self.tx.chunk();
+            let result = if chunk.len() == self.tx.len() {
+                stream.poll_write(cx, chunk)
+            } else {
+                let mut slices = [IoSlice::new(&[]); WRITE_SLICES];
+                let mut n = 0;
+                for (slice, bytes) in slices.iter_mut().zip(self.tx.slices()) {
+                    *slice = IoSlice::new(bytes);
+                    n += 1;
+                }
+                stream.poll_write_vectored(cx, &slices[..n])
+            };
+            match result {
+                Poll::Ready(Ok(n)) if n > 0 => self.tx.consume(n),
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Poll::Ready(result) => {
+                    self.error =
+                        Some(result.err().unwrap_or_else(|| io::ErrorKind::WriteZero.into()));
+                    self.write_ended = true;
+                    self.tx.clear();
+                }
+                Poll::Pending => break,
+            }
+            wrote = true;
+        }
+        if wrote {
+            self.touch();
+        }
+        wrote
+    }
+
+    /// Reads once into `rx`, if there is room.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(stream) = &mut self.stream else { return false };
+        if self.rx.is_finished() {
+            return false;
+        }
+        let spare = self.rx.spare(self.read_size);
+        if spare.is_empty() {
+            return false;
+        }
+        let room = spare.len();
+        match Pin::new(stream).poll_read(cx, spare) {
+            Poll::Ready(Ok(0)) => self.rx.finish(),
+            Poll::Ready(Ok(n)) => {
+                self.rx.commit(n);
+                if n == room {
+                    self.read_size = (self.read_size * 2).min(READ_MAX);
+                }
+            }
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+            Poll::Ready(Err(error)) => {
+                self.error = Some(error);
+                self.rx.finish();
+            }
+            Poll::Pending => return false,
+        }
+        self.touch();
+        true
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(stream) = &mut self.stream else { return false };
+        if self.write_ended || !self.tx.is_empty() {
+            return false;
+        }
+        if Pin::new(&mut *stream).poll_close(cx).is_pending() {
+            return false;
+        }
+        // Errors say that the peer is gone already: it has nothing to be told.
+        let _ = self.runtime.shutdown_write(stream);
+        self.write_ended = true;
+        true
+    }
+
+    /// Once everything is written and shut down, discards input until the peer closes too or
+    /// [`LINGER`] is over, then drops the socket.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> bool {
+        let patience = if self.write_ended { LINGER } else { STALL };
+        let until = *self.linger_until.get_or_insert(self.now + patience);
+        if self.now < until {
+            if !self.write_ended {
+                return false;
+            }
+            if !self.rx.is_finished() {
+                // What is left belongs to nobody: the machine that asked to close looks no more.
+                self.rx.clear();
+                return self.poll_read(cx);
+            }
+        }
+        self.stream = None;
+        self.linger_until = None;
+        self.tx.clear();
+        self.rx.finish();
+        true
+    }
+
+    /// Drops the socket at once, after the last words that it takes without waiting. What has come
+    /// in meanwhile is read, for the reason that [`LINGER`] has.
+    fn part(&mut self, cx: &mut Context<'_>) {
+        self.poll_write(cx);
+        self.tx.clear();
+        self.poll_shutdown(cx);
+        self.rx.clear();
+        for _ in 0..16 {
+            if !self.poll_read(cx) {
+                break;
+            }
+            self.rx.clear();
+        }
+        self.stream = None;
+        self.rx.finish();
+    }
+
+    /// Notes that there was traffic.
+    fn touch(&mut self) {
+        self.release_at = Some(self.now + RELEASE_AFTER);
+    }
+
+    /// Sleeps until `deadline`, or until the link wants something itself. Ready when time has
+    /// passed such that it is worth looking again.
+    pub(crate) fn poll_sleep(
+        &mut self,
+        cx: &mut Context<'_>,
+        deadline: Option<Instant>,
+    ) -> Poll<()> {
+        if self.release_at.is_some_and(|at| at <= self.now) {
+            self.release_at = None;
+            self.read_size = READ_MIN;
+            self.rx.shrink();
+            self.tx.shrink();
+        }
+        let wishes = [deadline, self.linger_until, self.release_at];
+        let Some(next) = wishes.into_iter().flatten().min() else {
+            return Poll::Pending;
+        };
+        if self.armed.is_none_or(|armed| armed > next) {
+            self.timer.set(self.clock.std(next));
+            self.armed = Some(next);
+        }
+        match self.timer.poll(cx) {
+            Poll::Ready(()) => {
+                self.armed = None;
+                Poll::Ready(())
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The HTTP server: ordinary responses, event streams and WebSocket upgrades on one port.
+
+use crate::connection::ConnectionTask;
+use crate::error::HandlerError;
+use crate::exchange::Exchange;
+use crate::runtime::{Runtime, Spawn, Timer};
+use crate::shutdown::{Counted, Shutdown, Watch};
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+use tidewire::http;
+
+/// How long to wait before accepting again after the operating system refused, most often because
+/// the process has no file descriptor left.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// The limits of a server.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// Limits and deadlines of each connection: size of a head, time for a head, idle time, …
+    pub http: http::ServerConfig,
+    /// The most connections at a time; further ones wait in the operating system's queue.
+    /// 10,000 by default.
+    pub max_connections: usize,
+    /// How long connections may take to come to their end after a shutdown was asked for. 10 s by
+    /// default.
+    pub grace: Duration,
+    /// The receive buffer of each HTTP connection, in bytes. 64 KiB by default. A WebSocket gets
+    /// its own limit at the upgrade.
+    pub receive_buffer: usize,
+    /// How many bytes may wait to be written on each connection before sending has to wait.
+    /// 1 MiB by default.
+    pub send_high_water: usize,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            http: http::ServerConfig::default(),
+            max_connections: 10_000,
+            grace: Duration::from_secs(10),
+            receive_buffer: 64 * 1024,
+            send_high_water: 1024 * 1024,
+        }
+    }
+}
+
+/// A listening HTTP server.
+#[derive(Debug)]
+pub struct Server<R: Runtime> {
+    runtime: R,
+    listener: R::Listener,
+    config: Arc<ServerConfig>,
+    shutdown: Arc<Shutdown>,
+}
+
+/// Shuts a [`Server`] down from elsewhere.
+#[derive(Clone, Debug)]
+pub struct ServerHandle {
+    shutdown: Arc<Shutdown>,
+}
+
+impl ServerHandle {
+    /// Asks the server to come to its end: it accepts no more connections, closes idle ones,
+    /// finishes requests in progress, ends event streams, and tells WebSocket peers 1001. What
+    /// has not ended after [`ServerConfig::grace`] is dropped, and [`Server::serve`] returns.
+    pub fn shutdown(&self) {
+        self.shutdown.drain();
+    }
+
+    /// How many connections are open.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.shutdown.connections()
+    }
+}
+
+impl<R: Runtime> Server<R> {
+    /// Listens on `address`, with default limits. Port 0 means any free one.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub async fn bind(runtime: R, address: SocketAddr) -> io::Result<Self> {
+        Self::bind_with(runtime, address, ServerConfig::default()).await
+    }
+
+    /// Listens on `address`.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub async fn bind_with(
+        runtime: R,
+        address: SocketAddr,
+        config: ServerConfig,
+    ) -> io::Result<Self> {
+        let listener = runtime.listen(address).await?;
+        Ok(Self { runtime, listener, config: Arc::new(config), shutdown: Arc::default() })
+    }
+
+    /// The address that the server listens on.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.runtime.local_addr(&self.listener)
+    }
+
+    /// A handle that can shut this server down.
+    #[must_use]
+    pub fn handle(&self) -> ServerHandle {
+        ServerHandle { shutdown: self.shutdown.clone() }
+    }
+
+    /// Accepts connections until [`ServerHandle::shutdown`], and calls `handler` for each request.
+    ///
+    /// Each connection is a task of its own. A handler that returns an error, panics, or forgets to
+    /// answer gives its client a `500` and harms no other connection.
+    ///
+    /// # Errors
+    /// None at present: accept errors are survived by trying again.
+    pub async fn serve<H, F, E>(self, handler: H) -> io::Result<()>
+    where
+        H: Fn(Exchange<R>) -> F,
+        F: Future<Output = Result<(), E>>,
+        E: Into<HandlerError>,
+        R: Spawn<ConnectionTask<R, Arc<H>, F>>,
+    {
+        let handler = Arc::new(handler);
+        let mut phase = Watch::phase(&self.shutdown);
+        let mut ended = Watch::connections(&self.shutdown);
+        let max = self.config.max_connections;
+        loop {
+            let room = poll_fn(|cx| {
+                phase.poll_until(cx, Shutdown::is_draining).map(|()| false).or_else_poll(|| {
+                    ended.poll_until(cx, |it| it.connections() < max).map(|()| true)
+                })
+            });
+            if !room.await {
+                break;
+            }
+            let mut accept = pin!(self.runtime.accept(&self.listener));
+            let accepted = poll_fn(|cx| {
+                phase
+                    .poll_until(cx, Shutdown::is_draining)
+                    .map(|()| None)
+                    .or_else_poll(|| accept.as_mut().poll(cx).map(Some))
+            });
+            match accepted.await {
+                None => break,
+                Some(Ok((stream, peer))) => {
+                    // A stream without the option works as well, only slower.
+                    let _ = self.runtime.set_nodelay(&stream);
+                    let counted = Counted::new(&self.shutdown);
+                    self.runtime.spawn(ConnectionTask::new(
+                        self.runtime.clone(),
+                        stream,
+                        peer,
+                        self.config.clone(),
+                        handler.clone(),
+                        &self.shutdown,
+                        counted,
+                    ));
+                }
+                Some(Err(_)) => {
+                    let mut timer = self.runtime.timer();
+                    timer.set(Instant::now() + ACCEPT_AGAIN);
+                    poll_fn(|cx| timer.poll(cx)).await;
+                }
+            }
+        }
+        drop(self.listener);
+        let mut timer = self.runtime.timer();
+        timer.set(Instant::now() + self.config.grace);
+        poll_fn(|cx| {
+            ended.poll_until(cx, |it| it.connections() == 0).or_else_poll(|| timer.poll(cx))
+        })
+        .await;
+        self.shutdown.stop();
+        Ok(())
+    }
+}
+
+/// Of two things to wait for, the first that is ready.
+trait OrElsePoll<T> {
+    fn or_else_poll(self, other: impl FnOnce() -> Poll<T>) -> Poll<T>;
+}
+
+impl<T> OrElsePoll<T> for Poll<T> {
+    fn or_else_poll(self, other: impl FnOnce() -> Poll<T>) -> Poll<T> {
+        if self.is_ready() { self } else { other() }
+    }
+}

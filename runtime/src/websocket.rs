@@ -1,0 +1,356 @@
+//! A WebSocket connection: lending, `Stream` and `Sink`.
+
+use crate::connection::Conn;
+use crate::driver::Driver;
+use crate::entropy;
+use crate::error::Error;
+use crate::runtime::Runtime;
+use crate::shutdown::{Counted, Shutdown, Watch};
+use bytes::Bytes;
+use futures_core::Stream;
+use futures_sink::Sink;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tidewire::http::OwnedResponseHead;
+use tidewire::ws::handshake::{ClientHandshake, HandshakeConfig, HandshakeEvent, Request};
+use tidewire::ws::{self, CloseCode, Connection, Event, Negotiated, SendError};
+use tidewire::{Instant, SendBuf};
+
+/// Receive buffer beyond the largest message, in bytes: frame headers and what follows in the same
+/// read.
+const RX_SLACK: usize = 64 * 1024;
+
+/// One WebSocket connection (RFC 6455), of a client or a server.
+///
+/// Everything happens while one of its futures is polled; there is no task behind it. Keep calling
+/// [`next`](Self::next), or pings are not answered and not sent.
+///
+/// For a client that reconnects, see [`Client`](crate::Client).
+pub struct WebSocket<R: Runtime> {
+    driver: Driver<R, Connection>,
+    low_water: usize,
+    high_water: usize,
+    /// On a server: tells of a shutdown, and counts the connection.
+    served: Option<(Watch, Counted)>,
+    /// `Stream` has yielded its last item.
+    ended: bool,
+}
+
+/// The sending side, in the callback of [`WebSocket::run`].
+pub struct Reply<'a> {
+    machine: &'a mut Connection,
+    tx: &'a mut SendBuf,
+    now: Instant,
+}
+
+impl Reply<'_> {
+    /// Queues a text message.
+    ///
+    /// # Errors
+    /// [`SendError::Full`] if too much is queued, [`SendError::Closing`] if the connection is
+    /// closing.
+    pub fn send_text(&mut self, text: &str) -> Result<(), SendError> {
+        self.machine.send_text(text, self.tx)
+    }
+
+    /// Queues a binary message.
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text).
+    pub fn send_binary(&mut self, data: &[u8]) -> Result<(), SendError> {
+        self.machine.send_binary(data, self.tx)
+    }
+
+    /// Begins the closing handshake.
+    ///
+    /// # Errors
+    /// [`ws::Misuse`] for a code or reason that must not be sent.
+    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), ws::Misuse> {
+        self.machine.close(code, reason, self.now, self.tx)
+    }
+}
+
+impl std::fmt::Debug for Reply<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reply").field("queued", &self.tx.len()).finish_non_exhaustive()
+    }
+}
+
+/// A message of one's own, for [`Stream`] and [`Sink`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// A text message.
+    Text(String),
+    /// A binary message.
+    Binary(Bytes),
+}
+
+impl<R: Runtime> WebSocket<R> {
+    /// Connects to `request`'s URL and shakes hands. Returns the response's head too: its fields
+    /// may matter (`Set-Cookie`, the subprotocol).
+    ///
+    /// # Errors
+    /// [`Error::Dial`] if there is no connection; [`Error::Handshake`] if the server answered
+    /// something else than a correct `101`, with its head and the start of its body, or nothing in
+    /// time; [`Error::Entropy`] if the operating system has no randomness.
+    pub async fn connect(
+        runtime: R,
+        request: &Request,
+        config: ws::Config,
+    ) -> Result<(Self, OwnedResponseHead), Error> {
+        let seeds = (entropy::seed()?, entropy::seed()?);
+        let rx_limit = config.max_message.saturating_add(RX_SLACK);
+        let mut driver = Driver::connect(runtime, request.url(), rx_limit, |now, tx| {
+            ClientHandshake::new(request, HandshakeConfig::default(), &seeds.0, now, tx)
+        })
+        .await?;
+        let (head, negotiated) = match driver.next().await {
+            Some(HandshakeEvent::Accepted { head, negotiated }) => (head.to_owned(), negotiated),
+            Some(HandshakeEvent::Refused { why, head, body }) => {
+                return Err(Error::handshake(why, head, body));
+            }
+            None => return Err(Error::Closed),
+        };
+        let driver = driver.replace(|_, now| Connection::client(config, negotiated, &seeds.1, now));
+        Ok((Self::new(driver, &config, None), head))
+    }
+
+    pub(crate) fn accepted(conn: Conn<R>, config: ws::Config, negotiated: Negotiated) -> Self {
+        let mut driver = conn.driver.replace(|_, now| Connection::server(config, negotiated, now));
+        driver.set_rx_limit(config.max_message.saturating_add(RX_SLACK));
+        Self::new(driver, &config, Some((conn.phase, conn.counted)))
+    }
+
+    fn new(
+        driver: Driver<R, Connection>,
+        config: &ws::Config,
+        served: Option<(Watch, Counted)>,
+    ) -> Self {
+        let (low_water, high_water) = (config.send_low_water, config.send_high_water);
+        Self { driver, low_water, high_water, served, ended: false }
+    }
+
+    /// Waits for the next event and lends it. [`Event::Closed`] is the last one; then `None`.
+    ///
+    /// Cancel-safe: a dropped future takes no event with it. What was sent but not written yet
+    /// leaves while this waits.
+    pub async fn next(&mut self) -> Option<Event<'_>> {
+        if poll_fn(|cx| self.poll_advance(cx)).await { self.driver_event() } else { None }
+    }
+
+    /// Calls `on_event` with each event until the connection has ended, with the means to answer
+    /// while the event is still lent: nothing is copied. Returns how the connection ended.
+    ///
+    /// It takes no further event while more than [`ws::Config::send_high_water`] bytes wait to be
+    /// written, so a peer that sends without reading is slowed down.
+    ///
+    /// # Errors
+    /// The first error that `on_event` returns; [`Error::Io`] if the connection broke.
+    pub async fn run(
+        &mut self,
+        mut on_event: impl FnMut(Event<'_>, &mut Reply<'_>) -> Result<(), SendError>,
+    ) -> Result<ws::Closed, Error> {
+        loop {
+            if self.driver.queued() >= self.high_water && self.driver.machine().is_open() {
+                let mark = self.low_water;
+                poll_fn(|cx| self.driver.poll_drain(cx, mark)).await?;
+            }
+            if !poll_fn(|cx| self.poll_advance(cx)).await {
+                return Err(Error::Closed);
+            }
+            let (machine, rx, tx, now) = self.driver.split();
+            let Some(event) = machine.event(now, rx, tx) else { continue };
+            let closed = if let Event::Closed { why, .. } = event { Some(why) } else { None };
+            on_event(event, &mut Reply { machine, tx, now })?;
+            if let Some(why) = closed {
+                self.driver.finish().await;
+                return Ok(why);
+            }
+        }
+    }
+
+    fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if let Some((phase, _)) = &mut self.served {
+            if phase.poll_until(cx, Shutdown::is_draining).is_ready() {
+                let ws = self.driver.parts();
+                // Refused only if the connection is closing already.
+                let _ = ws.machine.close(CloseCode::GOING_AWAY, "", ws.now, ws.tx);
+            }
+        }
+        self.driver.poll_advance(cx)
+    }
+
+    fn driver_event(&mut self) -> Option<Event<'_>> {
+        let (machine, rx, tx, now) = self.driver.split();
+        machine.event(now, rx, tx)
+    }
+
+    /// Sends a text message: waits for room if much is queued, then writes it out.
+    ///
+    /// Cancel-safe in that a dropped future either has queued the whole message, which then leaves
+    /// with the next call, or nothing. It goes on receiving meanwhile, as far as the receive buffer
+    /// allows, so that two peers that only send do not wait for each other for ever.
+    ///
+    /// # Errors
+    /// [`Error::WebSocketSend`] if the connection is closing; [`Error::Io`] if it broke.
+    pub async fn send_text(&mut self, text: &str) -> Result<(), Error> {
+        self.send_with(|ws, tx| ws.send_text(text, tx)).await
+    }
+
+    /// Sends a binary message; as [`send_text`](Self::send_text).
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text).
+    pub async fn send_binary(&mut self, data: &[u8]) -> Result<(), Error> {
+        self.send_with(|ws, tx| ws.send_binary(data, tx)).await
+    }
+
+    /// Sends a ping with up to 125 bytes of payload (RFC 6455, 5.5.2).
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text), and if the payload is too long.
+    pub async fn send_ping(&mut self, payload: &[u8]) -> Result<(), Error> {
+        self.send_with(|ws, tx| ws.send_ping(payload, tx)).await
+    }
+
+    async fn send_with(
+        &mut self,
+        mut send: impl FnMut(&mut Connection, &mut SendBuf) -> Result<(), SendError>,
+    ) -> Result<(), Error> {
+        loop {
+            let ws = self.driver.parts();
+            match send(ws.machine, ws.tx) {
+                Err(SendError::Full) => {
+                    let mark = self.low_water;
+                    poll_fn(|cx| self.driver.poll_drain(cx, mark)).await?;
+                }
+                Err(error) => return Err(error.into()),
+                Ok(()) => return Ok(self.driver.flush().await?),
+            }
+        }
+    }
+
+    /// Queues a text message without waiting. It leaves while [`next`](Self::next) or
+    /// [`flush`](Self::flush) is polled.
+    ///
+    /// # Errors
+    /// [`SendError::Full`] if too much is queued already, [`SendError::Closing`] if the connection
+    /// is closing.
+    pub fn queue_text(&mut self, text: &str) -> Result<(), SendError> {
+        let ws = self.driver.parts();
+        ws.machine.send_text(text, ws.tx)
+    }
+
+    /// Queues a binary message without waiting; as [`queue_text`](Self::queue_text).
+    ///
+    /// # Errors
+    /// As [`queue_text`](Self::queue_text).
+    pub fn queue_binary(&mut self, data: &[u8]) -> Result<(), SendError> {
+        let ws = self.driver.parts();
+        ws.machine.send_binary(data, ws.tx)
+    }
+
+    /// Writes out what is queued.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the connection broke.
+    pub async fn flush(&mut self) -> Result<(), Error> {
+        Ok(self.driver.flush().await?)
+    }
+
+    /// Begins the closing handshake (RFC 6455, 7.1.2) and waits for its end, discarding messages
+    /// that still arrive. Returns how the connection ended.
+    ///
+    /// # Errors
+    /// [`Error::WebSocketMisuse`] for a code or reason that must not be sent; [`Error::Closed`] if the
+    /// connection had ended already.
+    pub async fn close(&mut self, code: CloseCode, reason: &str) -> Result<ws::Closed, Error> {
+        let ws = self.driver.parts();
+        if ws.machine.is_open() {
+            ws.machine.close(code, reason, ws.now, ws.tx)?;
+        }
+        let mut how = Err(Error::Closed);
+        while let Some(event) = self.next().await {
+            if let Event::Closed { why, .. } = event {
+                how = Ok(why);
+            }
+        }
+        how
+    }
+
+    /// The machine underneath, to ask it something.
+    #[must_use]
+    pub fn connection(&self) -> &Connection {
+        self.driver.machine()
+    }
+}
+
+/// Whole messages; pings and pongs are seen to. Ends after a clean close; an unclean one is
+/// yielded as an error first.
+impl<R: Runtime> Stream for WebSocket<R> {
+    type Item = Result<Message, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        while !this.ended && ready!(this.poll_advance(cx)) {
+            match this.driver_event() {
+                Some(Event::Text(text)) => {
+                    return Poll::Ready(Some(Ok(Message::Text(text.to_owned()))));
+                }
+                Some(Event::Binary(data)) => {
+                    let data = Bytes::copy_from_slice(data);
+                    return Poll::Ready(Some(Ok(Message::Binary(data))));
+                }
+                Some(Event::Closed { why, .. }) if !why.is_clean() => {
+                    this.ended = true;
+                    return Poll::Ready(Some(Err(Error::WebSocket(why))));
+                }
+                _ => {}
+            }
+        }
+        this.ended = true;
+        Poll::Ready(None)
+    }
+}
+
+/// `close` sends code 1000 and waits until everything is written; the stream then ends with the
+/// peer's answer.
+impl<R: Runtime> Sink<Message> for WebSocket<R> {
+    type Error = Error;
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let this = self.get_mut();
+        if this.driver.queued() < this.high_water {
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Ready(Ok(ready!(this.driver.poll_drain(cx, this.low_water))?))
+    }
+
+    fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
+        let ws = self.get_mut().driver.parts();
+        match message {
+            Message::Text(text) => ws.machine.send_text(&text, ws.tx)?,
+            Message::Binary(data) => ws.machine.send_binary(&data, ws.tx)?,
+        }
+        Ok(())
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(ready!(self.get_mut().driver.poll_drain(cx, 0))?))
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let ws = self.driver.parts();
+        if ws.machine.is_open() {
+            ws.machine.close(CloseCode::NORMAL, "", ws.now, ws.tx)?;
+        }
+        self.poll_flush(cx)
+    }
+}
+
+impl<R: Runtime> std::fmt::Debug for WebSocket<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("WebSocket").field(&self.driver).finish()
+    }
+}

@@ -1,0 +1,50 @@
+"""judge.py REPORTS LEAST: counts the verdicts of an Autobahn run.
+
+A case is as bad as the worse of its behaviour and its closing. Everything but OK and INFORMATIONAL
+fails, and so does a run of fewer than LEAST cases.
+"""
+
+import collections
+import json
+import pathlib
+import sys
+
+# From good to bad; a verdict that is not known is the worst.
+VERDICTS = [
+    "OK", "INFORMATIONAL", "NON-STRICT", "UNIMPLEMENTED", "UNCLEAN", "WRONG CODE", "FAILED BY CLIENT", "FAILED",
+]
+FINE = {"OK", "INFORMATIONAL"}
+
+
+def badness(verdict):
+    return VERDICTS.index(verdict) if verdict in VERDICTS else len(VERDICTS)
+
+
+def case_number(case):
+    return [int(part) for part in case.split(".")]
+
+
+def main():
+    reports, least = pathlib.Path(sys.argv[1]), int(sys.argv[2])
+    try:
+        agents = json.loads((reports / "index.json").read_text())
+    except (OSError, ValueError) as error:
+        sys.exit(f"FAIL  no report: {error}")
+    failed = not agents
+    for agent, cases in agents.items():
+        by_verdict = collections.defaultdict(list)
+        for case, result in cases.items():
+            by_verdict[max(result["behavior"], result["behaviorClose"], key=badness)].append(case)
+        counts = ", ".join(f"{len(by_verdict[v])} {v}" for v in sorted(by_verdict, key=badness))
+        print(f"{agent}: {len(cases)} cases: {counts}")
+        for verdict in sorted(by_verdict, key=badness):
+            if verdict != "OK":
+                print(f"  {verdict}: {' '.join(sorted(by_verdict[verdict], key=case_number))}")
+        bad = sum(len(found) for verdict, found in by_verdict.items() if verdict not in FINE)
+        if bad or len(cases) < least:
+            print(f"FAIL  {bad} cases are bad; {len(cases)} of at least {least} ran")
+            failed = True
+    sys.exit(failed)
+
+
+main()
