@@ -423,6 +423,11 @@ fn a_crossing_of_closed_and_close_stays_one_closed() {
     assert_eq!((why.code(), why.is_clean()), (CloseCode::NORMAL, true));
 }
 
+#[test]
+fn a_client_that_is_open_takes_little_more_than_its_connection() {
+    assert!(size_of::<Client>() <= 2048, "{}", size_of::<Client>());
+}
+
 /// What an attempt has told so far.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Told {

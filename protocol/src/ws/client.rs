@@ -25,6 +25,7 @@ use crate::url::Url;
 use crate::{DialError, Instant, RecvBuf, Seed, SendBuf, Transport, utf8};
 #[cfg(doc)]
 use crate::{Dialer, Machine};
+use alloc::boxed::Box;
 use bytes::Bytes;
 use core::time::Duration;
 
@@ -76,7 +77,6 @@ pub struct Client {
 }
 
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a client is most of its time in the largest one")]
 enum Phase {
     /// There is no connection; what the [`Reconnector`] has scheduled comes next, after these.
     Down {
@@ -84,13 +84,13 @@ enum Phase {
         closed: Option<ClientClosed>,
     },
     Opening {
-        handshake: ClientHandshake,
+        handshake: Box<ClientHandshake>,
         told: bool,
     },
     /// The refusal is announced or lent.
-    Refused(ClientHandshake),
+    Refused(Box<ClientHandshake>),
     /// [`ClientEvent::Open`] is announced or lent.
-    Accepted(ClientHandshake, Connection),
+    Accepted(Box<ClientHandshake>, Connection),
     Open(Connection),
 }
 
@@ -361,7 +361,7 @@ impl Client {
             tx.clear();
             let (config, seed) = (self.config.handshake, self.entropy.fork());
             let handshake = ClientHandshake::new(&self.request, config, &seed, now, tx);
-            self.phase = Phase::Opening { handshake, told: false };
+            self.phase = Phase::Opening { handshake: Box::new(handshake), told: false };
         }
     }
 

@@ -315,12 +315,15 @@ impl Connection {
     #[inline]
     pub fn advance(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
         self.keepalive.look(rx.raw().len(), &mut self.timers);
-        match core::mem::replace(&mut self.slot, Slot::Empty) {
-            Slot::Empty => {}
-            announced @ Slot::Announced(_) => self.slot = announced,
-            Slot::Lent(lease) => self.release(lease, rx),
-        }
-        let announced = matches!(self.slot, Slot::Announced(_)) || self.decide(now, rx, tx);
+        let announced = match self.slot {
+            Slot::Announced(_) => true,
+            Slot::Empty => self.decide(now, rx, tx),
+            Slot::Lent(lease) => {
+                self.slot = Slot::Empty;
+                self.release(lease, rx);
+                self.decide(now, rx, tx)
+            }
+        };
         self.keepalive.leave(rx.raw().len());
         announced
     }
