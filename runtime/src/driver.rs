@@ -1,6 +1,6 @@
 //! The one loop that drives every machine.
 
-use crate::dial::Dial;
+use crate::dial::{self, Dial};
 use crate::error::Error;
 use crate::link::Link;
 use crate::runtime::Runtime;
@@ -66,16 +66,15 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     /// are tried in turn.
     ///
     /// # Errors
-    /// [`Error::Dial`] if the host could not be resolved or no address accepted the connection, or
-    /// if `target` asks for TLS, which this version does not speak.
+    /// [`Error::Dial`] if the host could not be resolved, no address accepted the connection, it took
+    /// longer than 30 s, or `target` asks for TLS, which this version does not speak.
     pub async fn connect(
         runtime: R,
         target: &Url,
         rx_limit: usize,
         machine: impl FnOnce(Instant, &mut SendBuf) -> M,
     ) -> Result<Self, Error> {
-        let mut dial = Dial::new(&runtime, target);
-        let stream = poll_fn(|cx| dial.poll(&runtime, cx)).await.map_err(Error::from)?;
+        let stream = dial::dial(&runtime, target).await?;
         Ok(Self::with_stream(runtime, stream, rx_limit, machine))
     }
 
@@ -128,6 +127,10 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         for turn in 0.. {
             let (machine, link) = (&mut self.machine, &mut self.link);
             if machine.advance(link.now(), &mut link.rx, &mut link.tx) {
+                if machine.transport() != Transport::Open {
+                    // This may be the last poll: a caller who sees the end asks no more.
+                    link.poll_write(cx);
+                }
                 return Poll::Ready(true);
             }
             let now = link.refresh();
