@@ -57,11 +57,16 @@ pub(super) fn request(
     })
 }
 
-/// Judges a response head. `bodiless` says that the request was a HEAD.
+/// Judges a response head. `bodiless` says that the request was a HEAD, `tunnels` that this is a
+/// success in answer to CONNECT: whatever that says of a body is ignored (RFC 9110, 9.3.6).
 pub(super) fn response(
     head: &ResponseHead<'_>,
     bodiless: bool,
+    tunnels: bool,
 ) -> Result<ResponseFraming, ProtocolError> {
+    if tunnels {
+        return Ok(ResponseFraming { length: Length::Known(0), keep_alive: false });
+    }
     let fields = Fields::read(head.headers, head.version, false)?;
     let length = match fields.length {
         _ if bodiless || matches!(head.status.code(), 100..=199 | 204 | 304) => Length::Known(0),
