@@ -128,6 +128,11 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         for turn in 0.. {
             let (machine, link) = (&mut self.machine, &mut self.link);
             if machine.advance(link.now(), &mut link.rx, &mut link.tx) {
+                if machine.transport() != Transport::Open {
+                    // This may be the last event, and nobody has to poll after it. What goes with
+                    // it, a Close frame or the answer to a bad request, leaves before.
+                    link.poll_write(cx);
+                }
                 return Poll::Ready(true);
             }
             let now = link.refresh();
