@@ -324,7 +324,10 @@ impl ClientHandshake {
         if head.status != Status::SWITCHING_PROTOCOLS {
             return Err(Refusal::Status(head.status));
         }
-        if !headers.contains_token("Upgrade", "websocket") {
+        // Another protocol besides it would be spoken as well (RFC 9110, 7.8).
+        let mut upgrades = headers.get_all("Upgrade");
+        let named = upgrades.next().is_some_and(|name| name.eq_ignore_ascii_case(b"websocket"));
+        if !named || upgrades.next().is_some() {
             return Err(Refusal::Upgrade);
         }
         if !headers.contains_token("Connection", "Upgrade") {
@@ -334,7 +337,7 @@ impl ClientHandshake {
         if accepts.next() != Some(&self.expected) || accepts.next().is_some() {
             return Err(Refusal::AcceptKey);
         }
-        if headers.get("Sec-WebSocket-Extensions").is_some_and(|value| !value.is_empty()) {
+        if headers.list("Sec-WebSocket-Extensions").next().is_some() {
             return Err(Refusal::Extension);
         }
         let mut chosen = headers.get_all("Sec-WebSocket-Protocol");
