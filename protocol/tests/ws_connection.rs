@@ -574,6 +574,16 @@ fn any_received_byte_counts_as_life() {
 }
 
 #[test]
+fn without_a_queue_pings_are_answered_all_the_same() {
+    let config = Config { send_high_water: 0, ..Config::default() };
+    let mut server = End::new(Role::Server, config);
+    server.receive(&frame(true, 0x89, b"?"));
+    assert_eq!(server.sent(), from_server(0x8A, b"?"));
+    server.conn.send_text("x", &mut server.tx).unwrap();
+    assert_eq!(server.conn.send_text("x", &mut server.tx), Err(SendError::Full));
+}
+
+#[test]
 fn silence_after_a_ping_ends_the_connection_with_that_reason() {
     let mut server = keepalive();
     server.conn.handle_timeout(at(55), &mut server.tx);

@@ -142,6 +142,8 @@ impl Connection {
         sender: Sender,
         now: Instant,
     ) -> Self {
+        // With zero there would be no room for a pong either.
+        config.send_high_water = config.send_high_water.max(1);
         config.send_low_water = config.send_low_water.min(config.send_high_water.saturating_sub(1));
         let peer = if role == Role::Client { Role::Server } else { Role::Client };
         let keepalive = Keepalive::new(config.ping_interval, config.pong_timeout);
@@ -484,7 +486,7 @@ impl Connection {
         if !matches!(self.state, State::Open) {
             return Err(SendError::Closing);
         }
-        if tx.len() >= self.config.send_high_water && !tx.is_empty() {
+        if tx.len() >= self.config.send_high_water {
             self.full = true;
             return Err(SendError::Full);
         }
