@@ -389,8 +389,10 @@ impl Connection {
             match (self.timers.expire(now), due) {
                 (None, _) | (_, None) => return,
                 (Some(Timer::Ping), Some((due, _))) => {
-                    // With so much ahead of it, it could not leave in time.
-                    if tx.len() < self.config.send_high_water {
+                    // However much is ahead of it: the deadline that begins now asks for an answer.
+                    // Of those that have none yet, one is enough.
+                    let waits = self.timers.get(Timer::Pong).is_some();
+                    if !waits || tx.len() < self.config.send_high_water {
                         self.sender.frame(OpCode::Ping, &[], tx);
                     }
                     self.keepalive.pinged(due, now, &mut self.timers);
