@@ -19,6 +19,7 @@ fn config() -> Config {
         ping_interval: Some(Duration::from_millis(50)),
         pong_timeout: Duration::from_millis(30),
         close_timeout: Duration::from_millis(40),
+        ..Config::default()
     }
 }
 

@@ -21,6 +21,9 @@ const BUDGET: usize = 64;
 pub struct Driver<R: Runtime, M> {
     machine: M,
     link: Link<R>,
+    /// A deadline had passed when bytes were read last. They are looked at before it is acted on:
+    /// the pong that it waits for may be among them.
+    overdue: bool,
 }
 
 /// What a machine's commands take: the machine itself, its output, and the time.
@@ -59,7 +62,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
 
     fn with_link(mut link: Link<R>, machine: impl FnOnce(Instant, &mut SendBuf) -> M) -> Self {
         let machine = machine(link.refresh(), &mut link.tx);
-        Self { machine, link }
+        Self { machine, link, overdue: false }
     }
 
     /// As [`with_stream`](Self::with_stream), over a new connection to `target`, whose addresses
@@ -111,7 +114,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     pub fn replace<N: Machine>(mut self, next: impl FnOnce(M, Instant) -> N) -> Driver<R, N> {
         let now = self.link.refresh();
         self.machine.advance(now, &mut self.link.rx, &mut self.link.tx);
-        Driver { machine: next(self.machine, now), link: self.link }
+        Driver { machine: next(self.machine, now), link: self.link, overdue: false }
     }
 
     /// Waits for the next event and lends it; `None` once nothing will come any more.
@@ -134,12 +137,14 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
                 return Poll::Ready(true);
             }
             let now = link.refresh();
-            let mut progress = link.poll_transfer(cx, machine.transport());
-            if machine.poll_timeout().is_some_and(|at| at <= now) {
+            let due = |machine: &M| machine.poll_timeout().is_some_and(|at| at <= now);
+            if std::mem::take(&mut self.overdue) && due(machine) {
                 machine.handle_timeout(now, &mut link.tx);
-                progress = true;
-            }
-            if !progress {
+            } else if link.poll_transfer(cx, machine.transport()) {
+                self.overdue = due(machine);
+            } else if due(machine) {
+                machine.handle_timeout(now, &mut link.tx);
+            } else {
                 let deadline = machine.poll_timeout();
                 let dials = matches!(machine.transport(), Transport::Dial);
                 if deadline.is_none() && !dials && !link.is_attached() {
@@ -178,7 +183,9 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     pub fn poll_drain(&mut self, cx: &mut Context<'_>, mark: usize) -> Poll<io::Result<()>> {
         let link = &mut self.link;
         let now = link.refresh();
-        if self.machine.poll_timeout().is_some_and(|at| at <= now) {
+        // Unread bytes may be what a deadline waits for: `poll_advance` sees to both.
+        let deadline = |machine: &M, rx: &RecvBuf| machine.poll_timeout().filter(|_| rx.is_empty());
+        if deadline(&self.machine, &link.rx).is_some_and(|at| at <= now) {
             self.machine.handle_timeout(now, &mut link.tx);
         }
         match self.machine.transport() {
@@ -198,7 +205,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
             return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
         }
         // If a deadline passes, the event loop has to see to it: `poll_advance` reports the end.
-        match link.poll_sleep(cx, self.machine.poll_timeout()) {
+        match link.poll_sleep(cx, deadline(&self.machine, &link.rx)) {
             Poll::Ready(()) => {
                 cx.waker().wake_by_ref();
                 Poll::Pending
@@ -276,6 +283,6 @@ impl<R: Runtime, M: std::fmt::Debug> std::fmt::Debug for Driver<R, M> {
 fn copy(error: &io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(code) => io::Error::from_raw_os_error(code),
-        None => error.kind().into(),
+        None => io::Error::new(error.kind(), error.to_string()),
     }
 }

@@ -1,5 +1,7 @@
 //! What the tests of this folder and the fuzz targets share.
 
+#[cfg(feature = "net")]
+pub mod frames;
 pub mod fuzz;
 #[cfg(feature = "net")]
 pub mod net;

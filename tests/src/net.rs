@@ -180,6 +180,27 @@ impl RawPeer {
         bytes
     }
 
+    /// Whether nothing comes for `duration`, not even the end of the stream.
+    ///
+    /// # Panics
+    /// If the socket is broken.
+    #[must_use]
+    pub fn is_silent_for(&mut self, duration: Duration) -> bool {
+        self.0.set_read_timeout(Some(duration)).expect("a read timeout");
+        let peeked = self.0.peek(&mut [0]);
+        self.0.set_read_timeout(Some(PATIENCE)).expect("a read timeout");
+        matches!(peeked, Err(error) if
+            matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
+    }
+
+    /// Waits until something has come, and leaves it there.
+    ///
+    /// # Panics
+    /// If the socket is broken.
+    pub fn wait_readable(&mut self) {
+        self.0.peek(&mut [0]).expect("the peer sends");
+    }
+
     /// Reads to the end of the stream. A reset counts as an end.
     ///
     /// # Panics
@@ -203,6 +224,21 @@ pub async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'sta
     smol::unblock(move || std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)))
         .await
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Starts blocking work on a thread of its own, at once. The value is that of the work.
+pub fn background<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> impl Future<Output = T> {
+    let work = smol::unblock(move || std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)));
+    async { work.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic)) }
+}
+
+/// Waits until `condition` holds, looking every few milliseconds.
+pub async fn until<R: SendRuntime>(runtime: &R, condition: impl Fn() -> bool) {
+    while !condition() {
+        sleep(runtime, Duration::from_millis(2)).await;
+    }
 }
 
 /// A listener on a free port, and its address.

@@ -158,6 +158,20 @@ impl Client {
         }
     }
 
+    /// Sends a message of the connection's own kind, [`Config::message_kind`].
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text), and [`SendError::NotUtf8`] for a text that is none.
+    pub fn send(&mut self, message: &[u8], tx: &mut SendBuf) -> Result<(), SendError> {
+        match self.config.connection.message_kind {
+            MessageKind::Binary => self.send_binary(message, tx),
+            MessageKind::Text => {
+                let text = utf8::validate(message).map_err(|_| SendError::NotUtf8)?;
+                self.send_text(text, tx)
+            }
+        }
+    }
+
     /// Sends a message that others may share; see [`Connection::send_shared`].
     ///
     /// # Errors

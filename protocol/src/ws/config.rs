@@ -1,5 +1,6 @@
 //! Limits and times.
 
+use super::MessageKind;
 use super::handshake::HandshakeConfig;
 use crate::reconnect::Policy;
 use core::time::Duration;
@@ -32,6 +33,8 @@ pub struct Config {
     /// How long the closing handshake may take, counted from our Close or our answer to the peer's;
     /// on a client it covers the wait for the end of the stream. 5 s by default.
     pub close_timeout: Duration,
+    /// What `send` makes of its bytes. Text by default.
+    pub message_kind: MessageKind,
 }
 
 impl Default for Config {
@@ -43,6 +46,7 @@ impl Default for Config {
             ping_interval: None,
             pong_timeout: Duration::from_secs(20),
             close_timeout: Duration::from_secs(5),
+            message_kind: MessageKind::Text,
         }
     }
 }

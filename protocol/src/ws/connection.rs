@@ -189,6 +189,20 @@ impl Connection {
         Ok(())
     }
 
+    /// Queues a message of the connection's own kind, [`Config::message_kind`].
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text), and [`SendError::NotUtf8`] for a text that is none.
+    pub fn send(&mut self, message: &[u8], tx: &mut SendBuf) -> Result<(), SendError> {
+        match self.config.message_kind {
+            MessageKind::Binary => self.send_binary(message, tx),
+            MessageKind::Text => {
+                let text = utf8::validate(message).map_err(|_| SendError::NotUtf8)?;
+                self.send_text(text, tx)
+            }
+        }
+    }
+
     /// Queues a message that others may share. A server does not copy it if it is large; a client
     /// must, because it masks each frame with a key of its own.
     ///
