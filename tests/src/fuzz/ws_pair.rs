@@ -103,7 +103,7 @@ impl Pair {
             _ if with < 16 => self.cut(who),
             _ => self.ends[who].rx.shrink(),
         }
-        assert!(self.ends.iter().all(|end| end.rx.heap_size() <= ws::BUFFER));
+        assert!(self.ends.iter().all(|end| end.rx.heap_size() <= ws::BUFFER + ws::BUFFER / 4));
     }
 
     fn send(&mut self, who: usize, text: bool, len: usize) {
