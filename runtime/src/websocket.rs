@@ -303,7 +303,7 @@ impl<R: Runtime> Stream for WebSocket<R> {
                     return Poll::Ready(Some(Ok(Message::Binary(data))));
                 }
                 Some(Event::Closed { why, .. }) if !why.is_clean() => {
-                    this.ended = true;
+                    // The next poll closes the transport in order.
                     return Poll::Ready(Some(Err(Error::WebSocket(why))));
                 }
                 _ => {}
