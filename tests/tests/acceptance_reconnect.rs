@@ -258,6 +258,63 @@ async fn reconnect_from_the_close_callback_is_exact_and_keeps_callbacks_and_opti
 }
 
 // Acceptance group 20.
+async fn a_callback_that_takes_its_time_does_not_shorten_the_wait<R: SendRuntime>(runtime: R) {
+    const DELAY: Duration = Duration::from_millis(100);
+    /// Blocks longer than the wait is, before it is asked for.
+    #[derive(Default)]
+    struct Slow {
+        connected: Vec<Instant>,
+        heard: Option<Instant>,
+        /// From when on the wait may count, at the earliest.
+        closed: Vec<Instant>,
+    }
+    impl Handler for Slow {
+        fn on_connect(&mut self, _: &mut Control<'_>) {
+            self.connected.push(Instant::now());
+        }
+        fn on_message(&mut self, _: &mut Control<'_>, _: Received<'_>) {
+            std::thread::sleep(DELAY + DELAY / 2);
+            self.heard = Some(Instant::now());
+        }
+        fn on_close(&mut self, con: &mut Control<'_>, why: ClientClosed, _: &str) -> Next {
+            assert!(matches!(why, ClientClosed::Ended(Closed::Protocol(_))), "{why}");
+            match self.closed.len() {
+                0 => self.closed.extend(self.heard),
+                1 => {
+                    self.closed.push(Instant::now());
+                    con.reconnect(DELAY);
+                }
+                2 => {
+                    std::thread::sleep(DELAY + DELAY / 2);
+                    self.closed.push(Instant::now());
+                    return Next::Reconnect(DELAY);
+                }
+                _ => return Next::Stop,
+            }
+            Next::Policy
+        }
+    }
+    let (listener, address) = listener();
+    let server = background(move || {
+        // The end is in the same segment as the message.
+        let bytes = [frame(TEXT, "x"), frame(ENDS, "!")].concat();
+        for _ in 0..4 {
+            let (mut peer, _) = RawPeer::accept_websocket_and_send(&listener, &bytes);
+            peer.read_to_end();
+        }
+    });
+    let config = ClientConfig { reconnect: Some(Policy::fixed(DELAY)), ..ClientConfig::default() };
+    let mut slow = Slow::default();
+    client(&runtime, &format!("ws://{address}/"), config).run(&mut slow).await;
+    assert_eq!((slow.connected.len(), slow.closed.len()), (4, 3));
+    for (turn, closed) in slow.closed.into_iter().enumerate() {
+        let waited = slow.connected[turn + 1] - closed;
+        assert!(waited >= DELAY && waited < DELAY + LATE, "{turn}: {waited:?}");
+    }
+    server.await;
+}
+
+// Acceptance group 20.
 async fn reconnect_at_once_can_go_on_and_on<R: SendRuntime>(runtime: R) {
     const TIMES: usize = 300;
     let (listener, address) = listener();
@@ -338,29 +395,28 @@ async fn close_and_cancel_take_back_what_is_scheduled<R: SendRuntime>(runtime: R
 async fn the_policy_brings_it_back_until_it_is_told_otherwise<R: SendRuntime>(runtime: R) {
     const DELAY: Duration = Duration::from_millis(100);
     let (listener, address) = listener();
-    let server = background(move || open_and_close_times(listener, 3));
+    let server = background(move || {
+        let mut closing = None::<Instant>;
+        for _ in 0..3 {
+            let (mut peer, _) = RawPeer::accept_websocket(&listener);
+            let waited = closing.map_or(DELAY, |closing| closing.elapsed());
+            assert!(waited >= DELAY && waited < DELAY + LATE, "{waited:?}");
+            // The client cannot have closed before this.
+            closing = Some(Instant::now());
+            peer.send(frame(CLOSE, close(1001, "")));
+            assert_eq!(peer.read_frame().close().0, 1001);
+        }
+    });
     let config = ClientConfig { reconnect: Some(Policy::fixed(DELAY)), ..ClientConfig::default() };
     let mut client = client(&runtime, &format!("ws://{address}/"), config);
-    let mut closed = None::<Instant>;
-    let mut times = 0;
+    let mut told = Vec::new();
     while let Some(what) = tell(&mut client).await {
-        match &what[..] {
-            "connected" => {
-                let waited = closed.map_or(DELAY, |closed| closed.elapsed());
-                assert!(waited >= DELAY && waited < DELAY + LATE, "{waited:?}");
-            }
-            "closed 1001 " => {
-                closed = Some(Instant::now());
-                times += 1;
-                if times == 3 {
-                    client.cancel();
-                }
-            }
-            "open" => {}
-            other => panic!("{other}"),
+        told.push(what);
+        if told.len() == 9 {
+            client.cancel();
         }
     }
-    assert_eq!(times, 3);
+    assert_eq!(told, ["connected", "open", "closed 1001 "].repeat(3));
     server.await;
 }
 
@@ -474,6 +530,7 @@ on_every_runtime!(
     an_address_without_an_answer_is_left_after_the_timeout_of_connecting,
     a_peer_that_hangs_up_in_the_handshake_is_one_error_and_then_one_closed,
     reconnect_from_the_close_callback_is_exact_and_keeps_callbacks_and_options,
+    a_callback_that_takes_its_time_does_not_shorten_the_wait,
     reconnect_at_once_can_go_on_and_on,
     two_calls_of_reconnect_make_one_attempt,
     close_and_cancel_take_back_what_is_scheduled,
