@@ -28,7 +28,7 @@ pub(crate) struct Link<R: Runtime> {
     pub(crate) runtime: R,
     pub(crate) rx: RecvBuf,
     pub(crate) tx: SendBuf,
-    clock: Clock,
+    pub(crate) clock: Clock,
     /// Read once a wake; see [`Link::refresh`].
     now: Instant,
     stream: Option<R::Stream>,
