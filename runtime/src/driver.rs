@@ -124,7 +124,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     /// Ready with `true` when [`event`](Self::event) has something to lend, with `false` when
     /// nothing will come any more.
     pub fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        for turn in 0.. {
+        for _turn in 0..BUDGET {
             let (machine, link) = (&mut self.machine, &mut self.link);
             if machine.advance(link.now(), &mut link.rx, &mut link.tx) {
                 if machine.transport() != Transport::Open {
@@ -133,9 +133,16 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
                 }
                 return Poll::Ready(true);
             }
+            // Only what was read before a deadline and has gone through the machine keeps it from
+            // being missed; a peer that never pauses must not hold it back.
+            let read_at = link.read_at();
+            if machine.poll_timeout().is_some_and(|at| at <= read_at) {
+                machine.handle_timeout(read_at, &mut link.tx);
+                continue;
+            }
             let now = link.refresh();
             let mut progress = link.poll_transfer(cx, machine.transport());
-            if machine.poll_timeout().is_some_and(|at| at <= now) {
+            if !progress && machine.poll_timeout().is_some_and(|at| at <= now) {
                 machine.handle_timeout(now, &mut link.tx);
                 progress = true;
             }
@@ -149,11 +156,8 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
                     return Poll::Pending;
                 }
             }
-            if turn == BUDGET {
-                cx.waker().wake_by_ref();
-                break;
-            }
         }
+        cx.waker().wake_by_ref();
         Poll::Pending
     }
 
@@ -176,12 +180,14 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     /// # Errors
     /// What the operating system said when the connection broke.
     pub fn poll_drain(&mut self, cx: &mut Context<'_>, mark: usize) -> Poll<io::Result<()>> {
-        let link = &mut self.link;
+        let (machine, link) = (&mut self.machine, &mut self.link);
         let now = link.refresh();
-        if self.machine.poll_timeout().is_some_and(|at| at <= now) {
-            self.machine.handle_timeout(now, &mut link.tx);
+        if machine.poll_timeout().is_some_and(|at| at <= now) {
+            while link.poll_read(cx) {}
+            machine.advance(now, &mut link.rx, &mut link.tx);
+            machine.handle_timeout(now, &mut link.tx);
         }
-        match self.machine.transport() {
+        match machine.transport() {
             Transport::Open => {
                 link.poll_write(cx);
                 while link.poll_read(cx) {}
@@ -198,7 +204,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
             return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
         }
         // If a deadline passes, the event loop has to see to it: `poll_advance` reports the end.
-        match link.poll_sleep(cx, self.machine.poll_timeout()) {
+        match link.poll_sleep(cx, machine.poll_timeout()) {
             Poll::Ready(()) => {
                 cx.waker().wake_by_ref();
                 Poll::Pending

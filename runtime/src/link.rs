@@ -31,6 +31,8 @@ pub(crate) struct Link<R: Runtime> {
     clock: Clock,
     /// Read once a wake; see [`Link::refresh`].
     now: Instant,
+    /// When the transport was last asked for bytes.
+    read_at: Instant,
     stream: Option<R::Stream>,
     /// The connection in the making, and at which count of [`tidewire::Dialer::attempts`] it was
     /// asked for.
@@ -57,6 +59,7 @@ impl<R: Runtime> Link<R> {
             tx: SendBuf::new(),
             clock: Clock::starting_at(std::time::Instant::now()),
             now: Instant::EPOCH,
+            read_at: Instant::EPOCH,
             stream: None,
             dial: None,
             write_ended: false,
@@ -71,6 +74,11 @@ impl<R: Runtime> Link<R> {
     /// The time of the last [`refresh`](Self::refresh).
     pub(crate) fn now(&self) -> Instant {
         self.now
+    }
+
+    /// The time at which `rx` last was what had come.
+    pub(crate) fn read_at(&self) -> Instant {
+        self.read_at
     }
 
     /// Reads the clock.
@@ -182,6 +190,7 @@ impl<R: Runtime> Link<R> {
             return false;
         }
         let room = spare.len();
+        self.read_at = self.now;
         match Pin::new(stream).poll_read(cx, spare) {
             Poll::Ready(Ok(0)) => self.rx.finish(),
             Poll::Ready(Ok(n)) => {
