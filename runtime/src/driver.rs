@@ -12,6 +12,9 @@ use tidewire::{Dialer, Instant, Machine, RecvBuf, SendBuf, Transport};
 
 /// Turns of the loop in one poll before other tasks get their turn.
 const BUDGET: usize = 64;
+/// Events in a row, without a pause in between, before other tasks get their turn: a peer that is
+/// faster than the program never lets it wait.
+const EVENTS: usize = 128;
 
 /// A machine with a transport: everything in this crate is one of these underneath, and a machine
 /// of your own becomes a client or server by it.
@@ -21,6 +24,8 @@ const BUDGET: usize = 64;
 pub struct Driver<R: Runtime, M> {
     machine: M,
     link: Link<R>,
+    /// Events since the task last paused.
+    events: usize,
 }
 
 /// What a machine's commands take: the machine itself, its output, and the time.
@@ -59,7 +64,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
 
     fn with_link(mut link: Link<R>, machine: impl FnOnce(Instant, &mut SendBuf) -> M) -> Self {
         let machine = machine(link.refresh(), &mut link.tx);
-        Self { machine, link }
+        Self { machine, link, events: 0 }
     }
 
     /// As [`with_stream`](Self::with_stream), over a new connection to `target`, whose addresses
@@ -111,7 +116,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     pub fn replace<N: Machine>(mut self, next: impl FnOnce(M, Instant) -> N) -> Driver<R, N> {
         let now = self.link.refresh();
         self.machine.advance(now, &mut self.link.rx, &mut self.link.tx);
-        Driver { machine: next(self.machine, now), link: self.link }
+        Driver { machine: next(self.machine, now), link: self.link, events: self.events }
     }
 
     /// Waits for the next event and lends it; `None` once nothing will come any more.
@@ -124,6 +129,15 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     /// Ready with `true` when [`event`](Self::event) has something to lend, with `false` when
     /// nothing will come any more.
     pub fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        self.events += 1;
+        let polled = if self.events > EVENTS { give_way(cx) } else { self.poll_loop(cx) };
+        if polled.is_pending() {
+            self.events = 0;
+        }
+        polled
+    }
+
+    fn poll_loop(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         for _turn in 0..BUDGET {
             let (machine, link) = (&mut self.machine, &mut self.link);
             if machine.advance(link.now(), &mut link.rx, &mut link.tx) {
@@ -157,8 +171,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
                 }
             }
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        give_way(cx)
     }
 
     /// Lends the event that [`poll_advance`](Self::poll_advance) announced.
@@ -205,10 +218,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         }
         // If a deadline passes, the event loop has to see to it: `poll_advance` reports the end.
         match link.poll_sleep(cx, machine.poll_timeout()) {
-            Poll::Ready(()) => {
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
+            Poll::Ready(()) => give_way(cx),
             Poll::Pending => Poll::Pending,
         }
     }
@@ -276,6 +286,12 @@ impl<R: Runtime, M: std::fmt::Debug> std::fmt::Debug for Driver<R, M> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Driver").field("machine", &self.machine).finish_non_exhaustive()
     }
+}
+
+/// Lets other tasks run before this one goes on.
+fn give_way<T>(cx: &Context<'_>) -> Poll<T> {
+    cx.waker().wake_by_ref();
+    Poll::Pending
 }
 
 /// An [`io::Error`] that says the same.

@@ -8,6 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 use tidewire_runtime::SendRuntime;
 use tidewire_runtime::ws;
+use tidewire_runtime::ws::Event;
 use tidewire_runtime::ws::handshake::ServerOptions;
 use tidewire_tests::net::{RawPeer, on_thread, serve, sleep};
 
@@ -117,4 +118,45 @@ async fn who_talks_while_we_send_is_alive<R: SendRuntime>(runtime: R) {
     assert_eq!(event, "Ok(()), Some(Text(\"alive\"))");
 }
 
-tidewire_tests::on_every_runtime!(a_pong_that_is_there_counts, who_talks_while_we_send_is_alive,);
+/// Whoever is busy with a peer that never pauses lets others in between.
+async fn a_flood_leaves_room_for_others<R: SendRuntime>(runtime: R) {
+    let (address, _) = serve(&runtime, |exchange| async move {
+        let mut socket =
+            exchange.websocket(&ServerOptions::default(), ws::Config::default()).await?;
+        let mut seen = 0;
+        let mut longest = 0;
+        let mut run = 0;
+        // How many events come before the task pauses.
+        while seen < 20_000 {
+            let mut next = pin!(socket.next());
+            let text = poll_fn(|cx| {
+                let poll = next.as_mut().poll(cx);
+                run = if poll.is_pending() { 0 } else { run + 1 };
+                longest = longest.max(run);
+                poll.map(|event| matches!(event, Some(Event::Text(_))))
+            })
+            .await;
+            assert!(text);
+            seen += 1;
+        }
+        socket.send_text(&longest.to_string()).await?;
+        Ok(())
+    })
+    .await;
+    let longest = on_thread(move || {
+        let mut peer = RawPeer::connect(address);
+        peer.send(UPGRADE);
+        peer.read_head();
+        peer.send(frame(0x81, b"x").repeat(20_000));
+        let [_, len] = peer.read_exact(2)[..] else { unreachable!() };
+        String::from_utf8(peer.read_exact(len.into())).unwrap()
+    })
+    .await;
+    assert!(longest.parse::<usize>().unwrap() <= 1024, "{longest} events without a pause");
+}
+
+tidewire_tests::on_every_runtime!(
+    a_pong_that_is_there_counts,
+    who_talks_while_we_send_is_alive,
+    a_flood_leaves_room_for_others,
+);
