@@ -2,7 +2,7 @@
 
 use crate::dial::{self, Dial};
 use crate::error::Error;
-use crate::link::Link;
+use crate::link::{Link, Side};
 use crate::runtime::Runtime;
 use std::future::poll_fn;
 use std::io;
@@ -130,6 +130,8 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     /// nothing will come any more.
     pub fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         self.events += 1;
+        let both = self.link.park(Side::Events, cx.waker());
+        let cx = &mut Context::from_waker(both.as_ref().unwrap_or(cx.waker()));
         let polled = if self.events > EVENTS { give_way(cx) } else { self.poll_loop(cx) };
         if polled.is_pending() {
             self.events = 0;
@@ -193,6 +195,16 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     /// # Errors
     /// What the operating system said when the connection broke.
     pub fn poll_drain(&mut self, cx: &mut Context<'_>, mark: usize) -> Poll<io::Result<()>> {
+        let both = self.link.park(Side::Drain, cx.waker());
+        let cx = &mut Context::from_waker(both.as_ref().unwrap_or(cx.waker()));
+        let polled = self.poll_output(cx, mark);
+        if polled.is_ready() {
+            self.link.drained();
+        }
+        polled
+    }
+
+    fn poll_output(&mut self, cx: &mut Context<'_>, mark: usize) -> Poll<io::Result<()>> {
         let (machine, link) = (&mut self.machine, &mut self.link);
         let now = link.refresh();
         if machine.poll_timeout().is_some_and(|at| at <= now) {

@@ -2,9 +2,11 @@
 #![cfg(feature = "net")]
 
 use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::pin::pin;
-use std::sync::mpsc;
-use std::task::Poll;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tidewire_runtime::SendRuntime;
 use tidewire_runtime::ws;
@@ -155,8 +157,72 @@ async fn a_flood_leaves_room_for_others<R: SendRuntime>(runtime: R) {
     assert!(longest.parse::<usize>().unwrap() <= 1024, "{longest} events without a pause");
 }
 
+/// The two halves in two tasks, as after `futures::StreamExt::split`.
+async fn two_tasks_do_not_wake_each_other_for_ever<R: SendRuntime>(runtime: R) {
+    use futures_core::Stream;
+    use futures_sink::Sink;
+    let (tell, told) = mpsc::channel();
+    let own = runtime.clone();
+    let (address, _) = serve(&runtime, move |exchange| {
+        let (tell, own) = (tell.clone(), own.clone());
+        async move {
+            let config = ws::Config::default();
+            let socket = exchange.websocket(&ServerOptions::default(), config).await?;
+            let socket = Arc::new(Mutex::new(socket));
+            let polls = Arc::new(AtomicUsize::new(0));
+            let reading = Arc::new(AtomicBool::new(false));
+            let (other, count, flag) = (socket.clone(), polls.clone(), reading.clone());
+            own.spawn_send(async move {
+                let item = poll_fn(|cx: &mut Context<'_>| {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    flag.store(true, Ordering::Release);
+                    Pin::new(&mut *other.lock().unwrap()).poll_next(cx)
+                })
+                .await;
+                tell.send(format!("{item:?}")).unwrap();
+            });
+            while !reading.load(Ordering::Acquire) {
+                sleep(&own, Duration::from_millis(5)).await;
+            }
+            let message = tidewire_runtime::Message::Binary(vec![7; 32 << 20].into());
+            Pin::new(&mut *socket.lock().unwrap()).start_send(message)?;
+            poll_fn(|cx: &mut Context<'_>| {
+                polls.fetch_add(1, Ordering::Relaxed);
+                Pin::new(&mut *socket.lock().unwrap()).poll_flush(cx)
+            })
+            .await?;
+            let polls = polls.load(Ordering::Relaxed);
+            let text = tidewire_runtime::Message::Text(polls.to_string());
+            Pin::new(&mut *socket.lock().unwrap()).start_send(text)?;
+            poll_fn(|cx| Pin::new(&mut *socket.lock().unwrap()).poll_flush(cx)).await?;
+            sleep(&own, Duration::from_secs(1)).await;
+            Ok(())
+        }
+    })
+    .await;
+    let (polls, item) = on_thread(move || {
+        let mut peer = RawPeer::connect(address);
+        peer.send(UPGRADE);
+        peer.read_head();
+        std::thread::sleep(Duration::from_millis(500));
+        let mut left = 10 + (32 << 20);
+        while left > 0 {
+            left -= peer.read_exact(left.min(65536)).len();
+        }
+        let [_, len] = peer.read_exact(2)[..] else { unreachable!() };
+        let polls = String::from_utf8(peer.read_exact(len.into())).unwrap();
+        peer.send(frame(0x81, b"hi"));
+        (polls, told.recv().expect("an item"))
+    })
+    .await;
+    assert_eq!(item, "Some(Ok(Text(\"hi\")))");
+    eprintln!("polls: {polls}");
+    assert!(polls.parse::<usize>().unwrap() < 3_000, "{polls} polls");
+}
+
 tidewire_tests::on_every_runtime!(
     a_pong_that_is_there_counts,
     who_talks_while_we_send_is_alive,
     a_flood_leaves_room_for_others,
+    two_tasks_do_not_wake_each_other_for_ever,
 );
