@@ -146,8 +146,17 @@ impl<R: Runtime> Conn<R> {
         }
     }
 
+    /// Before a response: if the server is coming to its end, the response says so (RFC 9112, 9.6).
+    pub(crate) fn heed_shutdown(&mut self) {
+        if self.phase.is_draining() {
+            let http = self.driver.parts();
+            http.machine.shutdown(http.now);
+        }
+    }
+
     /// Ends the response in a way that the client can tell from success if the handler failed.
     fn after_handler(&mut self, handled: bool) {
+        self.heed_shutdown();
         let http = self.driver.parts();
         if http.machine.is_response_due() {
             // Cannot fail: nothing of a response is out yet.

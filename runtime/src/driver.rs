@@ -2,7 +2,7 @@
 
 use crate::dial::{self, Dial};
 use crate::error::Error;
-use crate::link::Link;
+use crate::link::{Link, Side};
 use crate::runtime::Runtime;
 use std::future::poll_fn;
 use std::io;
@@ -12,6 +12,9 @@ use tidewire::{Dialer, Instant, Machine, RecvBuf, SendBuf, Transport};
 
 /// Turns of the loop in one poll before other tasks get their turn.
 const BUDGET: usize = 64;
+/// Events in a row, without a pause in between, before other tasks get their turn: a peer that is
+/// faster than the program never lets it wait.
+const EVENTS: usize = 128;
 
 /// A machine with a transport: everything in this crate is one of these underneath, and a machine
 /// of your own becomes a client or server by it.
@@ -21,9 +24,8 @@ const BUDGET: usize = 64;
 pub struct Driver<R: Runtime, M> {
     machine: M,
     link: Link<R>,
-    /// A deadline had passed when bytes were read last. They are looked at before it is acted on:
-    /// the pong that it waits for may be among them.
-    overdue: bool,
+    /// Events since the task last paused.
+    events: usize,
 }
 
 /// What a machine's commands take: the machine itself, its output, and the time.
@@ -62,7 +64,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
 
     fn with_link(mut link: Link<R>, machine: impl FnOnce(Instant, &mut SendBuf) -> M) -> Self {
         let machine = machine(link.refresh(), &mut link.tx);
-        Self { machine, link, overdue: false }
+        Self { machine, link, events: 0 }
     }
 
     /// As [`with_stream`](Self::with_stream), over a new connection to `target`, whose addresses
@@ -114,7 +116,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     pub fn replace<N: Machine>(mut self, next: impl FnOnce(M, Instant) -> N) -> Driver<R, N> {
         let now = self.link.refresh();
         self.machine.advance(now, &mut self.link.rx, &mut self.link.tx);
-        Driver { machine: next(self.machine, now), link: self.link, overdue: false }
+        Driver { machine: next(self.machine, now), link: self.link, events: self.events }
     }
 
     /// Waits for the next event and lends it; `None` once nothing will come any more.
@@ -127,7 +129,18 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     /// Ready with `true` when [`event`](Self::event) has something to lend, with `false` when
     /// nothing will come any more.
     pub fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        for turn in 0.. {
+        self.events += 1;
+        let both = self.link.park(Side::Events, cx.waker());
+        let cx = &mut Context::from_waker(both.as_ref().unwrap_or(cx.waker()));
+        let polled = if self.events > EVENTS { give_way(cx) } else { self.poll_loop(cx) };
+        if polled.is_pending() {
+            self.events = 0;
+        }
+        polled
+    }
+
+    fn poll_loop(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        for _turn in 0..BUDGET {
             let (machine, link) = (&mut self.machine, &mut self.link);
             if machine.advance(link.now(), &mut link.rx, &mut link.tx) {
                 if machine.transport() != Transport::Open {
@@ -136,15 +149,20 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
                 }
                 return Poll::Ready(true);
             }
+            // Only what was read before a deadline and has gone through the machine keeps it from
+            // being missed; a peer that never pauses must not hold it back.
+            let read_at = link.read_at();
+            if machine.poll_timeout().is_some_and(|at| at <= read_at) {
+                machine.handle_timeout(read_at, &mut link.tx);
+                continue;
+            }
             let now = link.refresh();
-            let due = |machine: &M| machine.poll_timeout().is_some_and(|at| at <= now);
-            if std::mem::take(&mut self.overdue) && due(machine) {
+            let mut progress = link.poll_transfer(cx, machine.transport());
+            if !progress && machine.poll_timeout().is_some_and(|at| at <= now) {
                 machine.handle_timeout(now, &mut link.tx);
-            } else if link.poll_transfer(cx, machine.transport()) {
-                self.overdue = due(machine);
-            } else if due(machine) {
-                machine.handle_timeout(now, &mut link.tx);
-            } else {
+                progress = true;
+            }
+            if !progress {
                 let deadline = machine.poll_timeout();
                 let dials = matches!(machine.transport(), Transport::Dial);
                 if deadline.is_none() && !dials && !link.is_attached() {
@@ -154,12 +172,8 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
                     return Poll::Pending;
                 }
             }
-            if turn == BUDGET {
-                cx.waker().wake_by_ref();
-                break;
-            }
         }
-        Poll::Pending
+        give_way(cx)
     }
 
     /// Lends the event that [`poll_advance`](Self::poll_advance) announced.
@@ -181,14 +195,24 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     /// # Errors
     /// What the operating system said when the connection broke.
     pub fn poll_drain(&mut self, cx: &mut Context<'_>, mark: usize) -> Poll<io::Result<()>> {
-        let link = &mut self.link;
-        let now = link.refresh();
-        // Unread bytes may be what a deadline waits for: `poll_advance` sees to both.
-        let deadline = |machine: &M, rx: &RecvBuf| machine.poll_timeout().filter(|_| rx.is_empty());
-        if deadline(&self.machine, &link.rx).is_some_and(|at| at <= now) {
-            self.machine.handle_timeout(now, &mut link.tx);
+        let both = self.link.park(Side::Drain, cx.waker());
+        let cx = &mut Context::from_waker(both.as_ref().unwrap_or(cx.waker()));
+        let polled = self.poll_output(cx, mark);
+        if polled.is_ready() {
+            self.link.drained();
         }
-        match self.machine.transport() {
+        polled
+    }
+
+    fn poll_output(&mut self, cx: &mut Context<'_>, mark: usize) -> Poll<io::Result<()>> {
+        let (machine, link) = (&mut self.machine, &mut self.link);
+        let now = link.refresh();
+        if machine.poll_timeout().is_some_and(|at| at <= now) {
+            while link.poll_read(cx) {}
+            machine.advance(now, &mut link.rx, &mut link.tx);
+            machine.handle_timeout(now, &mut link.tx);
+        }
+        match machine.transport() {
             Transport::Open => {
                 link.poll_write(cx);
                 while link.poll_read(cx) {}
@@ -205,11 +229,8 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
             return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
         }
         // If a deadline passes, the event loop has to see to it: `poll_advance` reports the end.
-        match link.poll_sleep(cx, deadline(&self.machine, &link.rx)) {
-            Poll::Ready(()) => {
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
+        match link.poll_sleep(cx, machine.poll_timeout()) {
+            Poll::Ready(()) => give_way(cx),
             Poll::Pending => Poll::Pending,
         }
     }
@@ -277,6 +298,12 @@ impl<R: Runtime, M: std::fmt::Debug> std::fmt::Debug for Driver<R, M> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Driver").field("machine", &self.machine).finish_non_exhaustive()
     }
+}
+
+/// Lets other tasks run before this one goes on.
+fn give_way<T>(cx: &Context<'_>) -> Poll<T> {
+    cx.waker().wake_by_ref();
+    Poll::Pending
 }
 
 /// An [`io::Error`] that says the same.

@@ -128,6 +128,7 @@ impl<R: Runtime> Exchange<R> {
         body: impl Into<Bytes>,
     ) -> Result<(), Error> {
         let body = body.into();
+        self.conn().heed_shutdown();
         let driver = &mut self.conn().driver;
         let http = driver.parts();
         let length = BodyLength::Known(body.len() as u64);
@@ -146,6 +147,7 @@ impl<R: Runtime> Exchange<R> {
         mut self,
         fields: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)>,
     ) -> Result<EventStream<R>, Error> {
+        self.conn().heed_shutdown();
         let high_water = self.conn().config.send_high_water;
         let bodiless = self.method() == "HEAD";
         let driver = &mut self.conn().driver;

@@ -158,7 +158,8 @@ impl Client {
         }
     }
 
-    /// Sends a message of the connection's own kind, [`Config::message_kind`].
+    /// Sends a message of the connection's own kind,
+    /// [`Config::message_kind`](super::Config::message_kind).
     ///
     /// # Errors
     /// As [`send_text`](Self::send_text), and [`SendError::NotUtf8`] for a text that is none.
