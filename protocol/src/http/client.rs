@@ -435,4 +435,4 @@ impl Client {
     }
 }
 
-super::slot::machine!(Client, ClientEvent);
+crate::machine::machine!(Client, ClientEvent);

@@ -606,4 +606,4 @@ impl Asked {
     }
 }
 
-super::slot::machine!(Server, ServerEvent);
+crate::machine::machine!(Server, ServerEvent);

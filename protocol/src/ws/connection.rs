@@ -22,8 +22,10 @@ use super::keepalive::Keepalive;
 use super::message::{Assembler, Message, MessageKind};
 use super::send::Sender;
 use super::{Config, Event, Timer};
+#[cfg(doc)]
+use crate::Machine;
 use crate::timer::Timers;
-use crate::{Instant, Machine, RecvBuf, Seed, SendBuf, Transport, utf8};
+use crate::{Instant, RecvBuf, Seed, SendBuf, Transport, utf8};
 use bytes::Bytes;
 
 /// Which side of the connection.
@@ -531,31 +533,4 @@ impl Connection {
     }
 }
 
-impl Machine for Connection {
-    type Event<'a> = Event<'a>;
-
-    fn advance(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
-        self.advance(now, rx, tx)
-    }
-
-    fn event<'a>(
-        &'a mut self,
-        now: Instant,
-        rx: &'a mut RecvBuf,
-        tx: &mut SendBuf,
-    ) -> Option<Event<'a>> {
-        self.event(now, rx, tx)
-    }
-
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.poll_timeout()
-    }
-
-    fn handle_timeout(&mut self, now: Instant, tx: &mut SendBuf) {
-        self.handle_timeout(now, tx);
-    }
-
-    fn transport(&self) -> Transport {
-        self.transport()
-    }
-}
+crate::machine::machine!(Connection, Event);

@@ -1,9 +1,11 @@
 //! The client's side (RFC 6455, 4.1).
 
 use super::{AcceptKey, Negotiated, Request, accept_key, encode_key};
+#[cfg(doc)]
+use crate::Machine;
 use crate::http::{self, BodyLength, ClientEvent, OwnedResponseHead, ResponseHead, Status};
 use crate::seed::Entropy;
-use crate::{Instant, Machine, RecvBuf, Seed, SendBuf, Transport};
+use crate::{Instant, RecvBuf, Seed, SendBuf, Transport};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -393,31 +395,4 @@ fn send(
     http.request("GET", url.target(), fields, BodyLength::EMPTY, now, tx)
 }
 
-impl Machine for ClientHandshake {
-    type Event<'a> = HandshakeEvent<'a>;
-
-    fn advance(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
-        self.advance(now, rx, tx)
-    }
-
-    fn event<'a>(
-        &'a mut self,
-        now: Instant,
-        rx: &'a mut RecvBuf,
-        tx: &mut SendBuf,
-    ) -> Option<HandshakeEvent<'a>> {
-        self.event(now, rx, tx)
-    }
-
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.poll_timeout()
-    }
-
-    fn handle_timeout(&mut self, now: Instant, tx: &mut SendBuf) {
-        self.handle_timeout(now, tx);
-    }
-
-    fn transport(&self) -> Transport {
-        self.transport()
-    }
-}
+crate::machine::machine!(ClientHandshake, HandshakeEvent);
