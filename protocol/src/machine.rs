@@ -61,6 +61,9 @@ pub trait Machine {
 
     /// Acts on every deadline that is `now` or earlier. Afterwards
     /// [`poll_timeout`](Self::poll_timeout) lies in the future or there is an event.
+    ///
+    /// What has arrived counts once it went through [`advance`](Self::advance): read and advance
+    /// before you call this, or a peer is given up whose answer is there.
     fn handle_timeout(&mut self, now: Instant, tx: &mut SendBuf);
 
     /// What the machine wants of its transport.

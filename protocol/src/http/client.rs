@@ -111,6 +111,9 @@ impl Client {
     /// Begins a request: writes its head. `fields` must have a `Host`, which may be empty only for a
     /// target without authority.
     ///
+    /// Before a second request, poll until there is no event: what a server sent unasked is
+    /// [`ErrorKind::UnexpectedResponse`] then, and would be taken for the answer later (RFC 9112, 9.2).
+    ///
     /// A body declared [`BodyLength::EMPTY`] is complete at once; every other one needs
     /// [`finish`](Self::finish).
     ///
