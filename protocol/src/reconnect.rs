@@ -267,10 +267,7 @@ impl Reconnector {
     pub fn set_first(&mut self, first: Duration) {
         match self.policy.as_mut().map(|policy| &mut policy.delay) {
             Some(Delay::Fixed(delay)) => *delay = first,
-            Some(Delay::Exponential { first: f, max, .. }) => {
-                *f = first;
-                *max = first.max(*max);
-            }
+            Some(Delay::Exponential { first: f, .. }) => *f = first,
             None => {}
         }
     }
@@ -285,7 +282,8 @@ impl Reconnector {
             Delay::Fixed(delay) => delay,
             Delay::Exponential { first, max, multiplier, jitter } => {
                 let grown = if self.failures == 0 { first } else { scale(self.grown, multiplier) };
-                self.grown = grown.max(first).min(max);
+                // What the peer asked for may lie above the maximum, and does not change it.
+                self.grown = grown.max(first).min(max.max(first));
                 scale(self.grown, 1.0 - jitter * self.entropy.fraction())
             }
         }

@@ -222,13 +222,21 @@ fn a_101_that_nobody_asked_for_is_refused() {
 
 #[test]
 fn a_success_in_answer_to_connect_is_a_tunnel_and_a_failure_has_a_body() {
-    // RFC 9110, 9.3.6; RFC 9112, 6.3.
-    let mut peer = Peer::asking("CONNECT", &[]);
-    peer.receive(b"HTTP/1.1 200 Connection established\r\nContent-Length: 3\r\n\r\nraw");
-    assert!(matches!(peer.poll(), Some(ClientEvent::Response(_))));
-    assert_eq!(peer.poll(), None);
-    assert_eq!(peer.rx.raw(), b"raw");
-    assert!(peer.client.is_upgraded());
+    // RFC 9110, 9.3.6; RFC 9112, 6.3: whatever it says of a body is ignored.
+    for fields in [
+        "",
+        "Content-Length: 3\r\n",
+        "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: gzip\r\n",
+        "Content-Length: none\r\n",
+    ] {
+        let mut peer = Peer::asking("CONNECT", &[]);
+        peer.receive(format!("HTTP/1.1 200 Connection established\r\n{fields}\r\nraw").as_bytes());
+        assert!(matches!(peer.poll(), Some(ClientEvent::Response(_))), "{fields}");
+        assert_eq!(peer.poll(), None);
+        assert_eq!(peer.rx.raw(), b"raw");
+        assert!(peer.client.is_upgraded());
+    }
 
     let mut peer = Peer::asking("CONNECT", &[]);
     peer.receive(b"HTTP/1.1 407 x\r\nContent-Length: 3\r\n\r\nwho");

@@ -127,6 +127,25 @@ fn a_server_must_refuse() {
             BadHost,
             400,
         ),
+        ("3986 3.2.2 brackets around a name", line("GET http://[h]/ HTTP/1.1"), BadTarget, 400),
+        (
+            "3986 3.2.2 a Host with a zone",
+            "GET / HTTP/1.1\r\nHost: [fe80::1%25lo]\r\n\r\n".into(),
+            BadHost,
+            400,
+        ),
+        (
+            "3986 3.2.2 a Host with brackets around nothing of a future version",
+            "GET / HTTP/1.1\r\nHost: [v1.]\r\n\r\n".into(),
+            BadHost,
+            400,
+        ),
+        (
+            "3986 2.1 a Host with half a %XX",
+            "GET / HTTP/1.1\r\nHost: a%4\r\n\r\n".into(),
+            BadHost,
+            400,
+        ),
         // RFC 9112, 5: fields.
         ("5.1 a space before the colon", get("A : b\r\n"), SpaceBeforeColon, 400),
         ("5.1 a tab before the colon", get("A\t: b\r\n"), SpaceBeforeColon, 400),
@@ -441,6 +460,12 @@ fn a_server_must_accept() {
         ("3.2 HTTP/1.0 without Host", "GET / HTTP/1.0\r\n\r\n".into(), ""),
         ("3.2 an empty Host", "GET / HTTP/1.1\r\nHost:\r\n\r\n".into(), ""),
         ("9110 7.2 a Host with a port", "GET / HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n".into(), ""),
+        (
+            "3986 3.2.2 a Host of a future version",
+            "GET / HTTP/1.1\r\nHost: [v7f.a:b]\r\n\r\n".into(),
+            "",
+        ),
+        ("3986 3.2.2 an encoded name", "GET / HTTP/1.1\r\nHost: %C3%A4_.h:1\r\n\r\n".into(), ""),
         ("5 a value without space before it", "GET / HTTP/1.1\r\nHost:h\r\n\r\n".into(), ""),
         ("5.1 a value between whitespace", "GET / HTTP/1.1\r\nHost: \t h \t \r\n\r\n".into(), ""),
         (

@@ -134,6 +134,17 @@ fn the_peer_can_set_the_wait() {
     assert_eq!(r.closed(at(3.0)), Some(at(7.0)));
 }
 
+#[test]
+fn a_long_wait_that_the_peer_took_back_leaves_the_maximum_as_it_was() {
+    let mut r = reconnector(Policy::exponential(seconds(1.0), seconds(4.0)).jitter(0.0));
+    r.set_first(seconds(3600.0));
+    assert_eq!(r.closed(at(0.0)), Some(at(3600.0)));
+    r.set_first(seconds(1.0));
+    for _ in 0..10 {
+        assert_eq!(r.closed(at(0.0)), Some(at(4.0)));
+    }
+}
+
 proptest! {
     /// Chance shortens a wait by no more than its part, and the same seed chooses the same.
     #[test]

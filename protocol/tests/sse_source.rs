@@ -388,6 +388,19 @@ fn the_body_of_a_refusal_is_shown_up_to_a_limit_and_not_waited_for_for_ever() {
 }
 
 #[test]
+fn a_change_of_protocol_is_refused_without_waiting_for_a_body() {
+    // RFC 9110, 15.2.2: 101 is only possible because the user's fields ask for it.
+    let config = SourceConfig { response_timeout: None, ..SourceConfig::default() };
+    let mut net = Net::new(request("http://h/").field("Upgrade", "x"), config);
+    net.connect();
+    assert_eq!(
+        net.feed("HTTP/1.1 101 Switching Protocols\r\n\r\nab"),
+        ["refused 101", "error Status(Status(101))", "closed Failed(Status(Status(101)))"]
+    );
+    net.assert_over();
+}
+
+#[test]
 fn an_event_beyond_the_limits_is_final() {
     let limits = Limits { line: 10, ..Limits::default() };
     let mut net =

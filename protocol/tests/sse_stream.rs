@@ -94,6 +94,12 @@ fn the_users_fields_come_last_and_replace_ours() {
          Access-Control-Allow-Origin: *\r\ncache-control: no-store\r\n\
          Transfer-Encoding: chunked\r\n\r\n"
     );
+    // RFC 9110, 5.3: only a list may have several lines, and Content-Type is none.
+    let mut peer = Peer::asked(GET);
+    let fields = [("content-type", "text/event-stream; charset=utf-8")];
+    Stream::open(&mut peer.server, fields, NOW, &mut peer.tx).unwrap();
+    let head = peer.written().to_ascii_lowercase();
+    assert_eq!(head.matches("content-type").count(), 1, "{head}");
     let mut peer = Peer::asked(GET);
     assert!(Stream::open(&mut peer.server, [("a", "b\r\nc")], NOW, &mut peer.tx).is_err());
     assert!(peer.tx.is_empty());

@@ -1,6 +1,7 @@
 //! The client that reconnects: what each attempt tells, and when the next one comes.
 
 use core::time::Duration;
+use proptest::prelude::*;
 use tidewire::http::{Server, ServerConfig, ServerEvent};
 use tidewire::reconnect::Policy;
 use tidewire::ws::handshake::{Refusal, Request, ServerOptions, accept};
@@ -420,4 +421,106 @@ fn a_crossing_of_closed_and_close_stays_one_closed() {
     let why =
         ClientClosed::Ended(Closed::Clean { code: CloseCode::NORMAL, initiator: Initiator::Local });
     assert_eq!((why.code(), why.is_clean()), (CloseCode::NORMAL, true));
+}
+
+#[test]
+fn a_client_that_is_open_takes_little_more_than_its_connection() {
+    assert!(size_of::<Client>() <= 2048, "{}", size_of::<Client>());
+}
+
+/// What an attempt has told so far.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Told {
+    Nothing,
+    Connected,
+    Open,
+    Error,
+}
+
+proptest! {
+    /// Whatever is done in whatever order: each attempt tells its events in order and ends once, a
+    /// deadline that has passed is acted on, memory stays bounded, and nothing is ever stuck.
+    #[test]
+    fn any_order_of_calls_keeps_the_order_of_events(
+        steps in proptest::collection::vec((0..16_u8, 0..1000_u64), 0..120),
+        automatic: bool,
+    ) {
+        let connection = Config {
+            ping_interval: Some(millis(300)),
+            pong_timeout: millis(200),
+            send_high_water: 500,
+            send_low_water: 100,
+            ..Config::default()
+        };
+        let reconnect = automatic.then(|| Policy::fixed(millis(50)));
+        let connect_timeout = Some(millis(700));
+        let mut end = End::new(ClientConfig {
+            connection, reconnect, connect_timeout, ..ClientConfig::default()
+        });
+        let mut told = Told::Nothing;
+        for (step, n) in steps {
+            match step {
+                0 | 1 => {
+                    let dial = end.client.transport() == Transport::Dial;
+                    if dial {
+                        end.rx.clear();
+                        end.tx.clear();
+                    }
+                    end.client.connected(end.now, &mut end.tx);
+                    if dial && n < 900 {
+                        let (answer, _) = end.answer();
+                        prop_assert_eq!(end.rx.push(&answer[..answer.len().min(n as usize)]),
+                            answer.len().min(n as usize));
+                    }
+                }
+                2 if n < 300 => end.client.dial_failed(end.now, DialError::Connect),
+                3 => { let _ = end.rx.push(b"\x81\x02hi"); }
+                4 => { let _ = end.rx.push(b"\x01\x04ha"); }
+                5 if n < 300 => { let _ = end.rx.push(b"\x88\x02\x03\xE8"); }
+                6 if n < 200 => end.rx.finish(),
+                7 => { let _ = end.client.send_text("x", &mut end.tx); }
+                8 if n < 200 => {
+                    let _ = end.client.close(CloseCode::NORMAL, "", end.now, &mut end.tx);
+                }
+                9 if n < 100 => end.client.cancel(),
+                10 => { end.client.reconnect(millis(n / 10), end.now); }
+                11 => { end.tx.consume(end.tx.len().min(n as usize)); }
+                12 => { end.client.advance(end.now, &mut end.rx, &mut end.tx); }
+                _ => end.now += millis(n / 5),
+            }
+            let due = end.client.poll_timeout().is_some_and(|at| at <= end.now);
+            end.timeout(end.now);
+            if due && end.client.poll_timeout().is_some_and(|at| at <= end.now) {
+                prop_assert!(end.client.advance(end.now, &mut end.rx, &mut end.tx));
+            }
+            if step == 13 {
+                continue;
+            }
+            while let Some(event) = end.client.poll_event(end.now, &mut end.rx, &mut end.tx) {
+                told = match (told, event) {
+                    (Told::Nothing, ClientEvent::Connected) => Told::Connected,
+                    (Told::Connected, ClientEvent::Open(_)) => Told::Open,
+                    (Told::Nothing | Told::Connected, ClientEvent::Error(_)) => Told::Error,
+                    (Told::Error, ClientEvent::Closed { why: ClientClosed::Failed, .. })
+                    | (Told::Open, ClientEvent::Closed { why: ClientClosed::Ended(_), .. })
+                    | (_, ClientEvent::Closed { why: ClientClosed::Cancelled, .. }) => Told::Nothing,
+                    (Told::Open, ClientEvent::Text(text)) => {
+                        prop_assert!(text == "hi" || text.starts_with("ha"));
+                        Told::Open
+                    }
+                    (Told::Open, ClientEvent::Drained) => Told::Open,
+                    (told, event) => panic!("{event:?} after {told:?}"),
+                };
+            }
+            prop_assert!(end.tx.len() < 1000);
+            match end.client.status() {
+                Status::Idle | Status::Waiting { .. } => {
+                    prop_assert_eq!(end.client.transport(), Transport::Down);
+                    prop_assert!(told == Told::Nothing && end.rx.is_empty());
+                }
+                Status::Connecting => prop_assert_eq!(end.client.transport(), Transport::Dial),
+                _ => {}
+            }
+        }
+    }
 }

@@ -624,3 +624,17 @@ fn an_idle_connection_holds_no_heap_and_less_than_a_kibibyte_in_all() {
     client.tx.shrink();
     assert_eq!(client.rx.heap_size() + client.tx.heap_size(), 0);
 }
+
+/// RFC 6455, 5.6: the opcode says whether a message is text or binary.
+#[test]
+fn a_connection_has_a_kind_of_its_own_to_send_in() {
+    for (kind, opcode) in [(MessageKind::Text, 0x81), (MessageKind::Binary, 0x82)] {
+        let config = Config { message_kind: kind, ..Config::default() };
+        let mut conn = Connection::server(config, Negotiated::default(), Instant::EPOCH);
+        let mut tx = SendBuf::new();
+        conn.send(b"hi", &mut tx).unwrap();
+        assert_eq!(tx.chunk(), [opcode, 2, b'h', b'i']);
+        let not_utf8 = conn.send(b"\xff", &mut tx);
+        assert_eq!(not_utf8.is_err(), kind == MessageKind::Text);
+    }
+}

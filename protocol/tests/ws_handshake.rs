@@ -89,6 +89,10 @@ fn outcome(
                 outcome = Some((Err(why), status, body.to_vec()));
             }
         }
+        // RFC 6455, 4.1: whatever the refusal is, the client fails the connection (7.1.7).
+        let refused = matches!(&outcome, Some((Err(_), ..)));
+        let transport = if refused { Transport::Down } else { Transport::Open };
+        assert_eq!(handshake.transport(), transport, "{outcome:?}");
         outcome.unwrap()
     };
     let whole = run(usize::MAX);

@@ -123,6 +123,15 @@ impl<R: Runtime> Client<R> {
         ws.machine.send_binary(data, ws.tx)
     }
 
+    /// Queues a message of the connection's own kind, [`ws::Config::message_kind`].
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text), and [`SendError::NotUtf8`] for a text that is none.
+    pub fn send(&mut self, message: &[u8]) -> Result<(), SendError> {
+        let ws = self.driver.parts();
+        ws.machine.send(message, ws.tx)
+    }
+
     /// Begins the closing handshake, or gives up connecting. [`ClientEvent::Closed`] follows.
     ///
     /// # Errors
@@ -268,6 +277,15 @@ impl Control<'_> {
     /// As [`send_text`](Self::send_text).
     pub fn send_binary(&mut self, data: &[u8]) -> Result<(), SendError> {
         let result = self.machine.send_binary(data, self.tx);
+        self.note(result)
+    }
+
+    /// Queues a message of the connection's own kind, [`ws::Config::message_kind`].
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text), and [`SendError::NotUtf8`] for a text that is none.
+    pub fn send(&mut self, message: &[u8]) -> Result<(), SendError> {
+        let result = self.machine.send(message, self.tx);
         self.note(result)
     }
 

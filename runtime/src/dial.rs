@@ -1,13 +1,31 @@
 //! From a host name to a connection: resolve, then try one address after the other.
 
-use crate::runtime::Runtime;
-use std::future::Future;
+use crate::runtime::{Runtime, Timer};
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 use tidewire::DialError;
 use tidewire::url::Url;
+
+/// How long a connection may take to come up where no machine sets the time.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Connects to `target`.
+pub(crate) async fn dial<R: Runtime>(runtime: &R, target: &Url) -> Result<R::Stream, DialFailure> {
+    let mut timer = runtime.timer();
+    timer.set(Instant::now() + TIMEOUT);
+    let mut dial = Dial::new(runtime, target);
+    poll_fn(|cx| match dial.poll(runtime, cx) {
+        Poll::Pending => {
+            timer.poll(cx).map(|()| Err((DialError::Timeout, io::ErrorKind::TimedOut.into())))
+        }
+        ready => ready,
+    })
+    .await
+}
 
 /// A connection in the making. Dropping it gives the attempt up.
 pub(crate) enum Dial<R: Runtime> {

@@ -1,17 +1,20 @@
 //! The one loop that drives every machine.
 
-use crate::dial::Dial;
+use crate::dial::{self, Dial};
 use crate::error::Error;
-use crate::link::Link;
+use crate::link::{Link, Side};
 use crate::runtime::Runtime;
 use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
 use tidewire::url::Url;
-use tidewire::{Clock, Dialer, Instant, Machine, RecvBuf, SendBuf, Transport};
+use tidewire::{Dialer, Instant, Machine, RecvBuf, SendBuf, Transport};
 
 /// Turns of the loop in one poll before other tasks get their turn.
 const BUDGET: usize = 64;
+/// Events in a row, without a pause in between, before other tasks get their turn: a peer that is
+/// faster than the program never lets it wait.
+const EVENTS: usize = 128;
 
 /// A machine with a transport: everything in this crate is one of these underneath, and a machine
 /// of your own becomes a client or server by it.
@@ -21,6 +24,8 @@ const BUDGET: usize = 64;
 pub struct Driver<R: Runtime, M> {
     machine: M,
     link: Link<R>,
+    /// Events since the task last paused.
+    events: usize,
 }
 
 /// What a machine's commands take: the machine itself, its output, and the time.
@@ -59,23 +64,22 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
 
     fn with_link(mut link: Link<R>, machine: impl FnOnce(Instant, &mut SendBuf) -> M) -> Self {
         let machine = machine(link.refresh(), &mut link.tx);
-        Self { machine, link }
+        Self { machine, link, events: 0 }
     }
 
     /// As [`with_stream`](Self::with_stream), over a new connection to `target`, whose addresses
     /// are tried in turn.
     ///
     /// # Errors
-    /// [`Error::Dial`] if the host could not be resolved or no address accepted the connection, or
-    /// if `target` asks for TLS, which this version does not speak.
+    /// [`Error::Dial`] if the host could not be resolved, no address accepted the connection, it took
+    /// longer than 30 s, or `target` asks for TLS, which this version does not speak.
     pub async fn connect(
         runtime: R,
         target: &Url,
         rx_limit: usize,
         machine: impl FnOnce(Instant, &mut SendBuf) -> M,
     ) -> Result<Self, Error> {
-        let mut dial = Dial::new(&runtime, target);
-        let stream = poll_fn(|cx| dial.poll(&runtime, cx)).await.map_err(Error::from)?;
+        let stream = dial::dial(&runtime, target).await?;
         Ok(Self::with_stream(runtime, stream, rx_limit, machine))
     }
 
@@ -112,7 +116,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     pub fn replace<N: Machine>(mut self, next: impl FnOnce(M, Instant) -> N) -> Driver<R, N> {
         let now = self.link.refresh();
         self.machine.advance(now, &mut self.link.rx, &mut self.link.tx);
-        Driver { machine: next(self.machine, now), link: self.link }
+        Driver { machine: next(self.machine, now), link: self.link, events: self.events }
     }
 
     /// Waits for the next event and lends it; `None` once nothing will come any more.
@@ -125,19 +129,36 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     /// Ready with `true` when [`event`](Self::event) has something to lend, with `false` when
     /// nothing will come any more.
     pub fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        for turn in 0.. {
+        self.events += 1;
+        let both = self.link.park(Side::Events, cx.waker());
+        let cx = &mut Context::from_waker(both.as_ref().unwrap_or(cx.waker()));
+        let polled = if self.events > EVENTS { give_way(cx) } else { self.poll_loop(cx) };
+        if polled.is_pending() {
+            self.events = 0;
+        }
+        polled
+    }
+
+    fn poll_loop(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        for _turn in 0..BUDGET {
             let (machine, link) = (&mut self.machine, &mut self.link);
             if machine.advance(link.now(), &mut link.rx, &mut link.tx) {
                 if machine.transport() != Transport::Open {
-                    // This may be the last event, and nobody has to poll after it. What goes with
-                    // it, a Close frame or the answer to a bad request, leaves before.
+                    // This may be the last poll: a caller who sees the end asks no more.
                     link.poll_write(cx);
                 }
                 return Poll::Ready(true);
             }
+            // Only what was read before a deadline and has gone through the machine keeps it from
+            // being missed; a peer that never pauses must not hold it back.
+            let read_at = link.read_at();
+            if machine.poll_timeout().is_some_and(|at| at <= read_at) {
+                machine.handle_timeout(read_at, &mut link.tx);
+                continue;
+            }
             let now = link.refresh();
             let mut progress = link.poll_transfer(cx, machine.transport());
-            if machine.poll_timeout().is_some_and(|at| at <= now) {
+            if !progress && machine.poll_timeout().is_some_and(|at| at <= now) {
                 machine.handle_timeout(now, &mut link.tx);
                 progress = true;
             }
@@ -151,23 +172,14 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
                     return Poll::Pending;
                 }
             }
-            if turn == BUDGET {
-                cx.waker().wake_by_ref();
-                break;
-            }
         }
-        Poll::Pending
+        give_way(cx)
     }
 
     /// Lends the event that [`poll_advance`](Self::poll_advance) announced.
     pub fn event(&mut self) -> Option<M::Event<'_>> {
         let now = self.link.now();
         self.machine.event(now, &mut self.link.rx, &mut self.link.tx)
-    }
-
-    /// To know the time while the parts of [`split`](Self::split) are lent.
-    pub(crate) fn clock(&self) -> Clock {
-        self.link.clock
     }
 
     /// The machine, its buffers and the time, for an event that borrows the receive buffer alone
@@ -183,12 +195,24 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     /// # Errors
     /// What the operating system said when the connection broke.
     pub fn poll_drain(&mut self, cx: &mut Context<'_>, mark: usize) -> Poll<io::Result<()>> {
-        let link = &mut self.link;
-        let now = link.refresh();
-        if self.machine.poll_timeout().is_some_and(|at| at <= now) {
-            self.machine.handle_timeout(now, &mut link.tx);
+        let both = self.link.park(Side::Drain, cx.waker());
+        let cx = &mut Context::from_waker(both.as_ref().unwrap_or(cx.waker()));
+        let polled = self.poll_output(cx, mark);
+        if polled.is_ready() {
+            self.link.drained();
         }
-        match self.machine.transport() {
+        polled
+    }
+
+    fn poll_output(&mut self, cx: &mut Context<'_>, mark: usize) -> Poll<io::Result<()>> {
+        let (machine, link) = (&mut self.machine, &mut self.link);
+        let now = link.refresh();
+        if machine.poll_timeout().is_some_and(|at| at <= now) {
+            while link.poll_read(cx) {}
+            machine.advance(now, &mut link.rx, &mut link.tx);
+            machine.handle_timeout(now, &mut link.tx);
+        }
+        match machine.transport() {
             Transport::Open => {
                 link.poll_write(cx);
                 while link.poll_read(cx) {}
@@ -205,11 +229,8 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
             return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
         }
         // If a deadline passes, the event loop has to see to it: `poll_advance` reports the end.
-        match link.poll_sleep(cx, self.machine.poll_timeout()) {
-            Poll::Ready(()) => {
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
+        match link.poll_sleep(cx, machine.poll_timeout()) {
+            Poll::Ready(()) => give_way(cx),
             Poll::Pending => Poll::Pending,
         }
     }
@@ -238,9 +259,6 @@ impl<R: Runtime, M: Dialer> Driver<R, M> {
     /// As [`poll_advance`](Self::poll_advance), and opens a connection whenever the machine wants
     /// one.
     pub fn poll_session(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        // Not once a wake but once an event: whoever looked at the last one may have taken his time,
-        // and the wait before the next attempt counts from the end of the connection.
-        self.link.refresh();
         loop {
             if let Poll::Ready(more) = self.poll_advance(cx) {
                 return Poll::Ready(more);
@@ -282,10 +300,16 @@ impl<R: Runtime, M: std::fmt::Debug> std::fmt::Debug for Driver<R, M> {
     }
 }
 
+/// Lets other tasks run before this one goes on.
+fn give_way<T>(cx: &Context<'_>) -> Poll<T> {
+    cx.waker().wake_by_ref();
+    Poll::Pending
+}
+
 /// An [`io::Error`] that says the same.
 fn copy(error: &io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(code) => io::Error::from_raw_os_error(code),
-        None => error.kind().into(),
+        None => io::Error::new(error.kind(), error.to_string()),
     }
 }

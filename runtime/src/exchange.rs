@@ -21,12 +21,14 @@ pub struct Exchange<R: Runtime> {
     conn: Option<Box<Conn<R>>>,
     head: OwnedRequestHead,
     peer: SocketAddr,
+    /// The request's body was read to its end.
+    body_ended: bool,
     home: Home<R>,
 }
 
 impl<R: Runtime> Exchange<R> {
     pub(crate) fn new(conn: Box<Conn<R>>, head: OwnedRequestHead, home: Home<R>) -> Self {
-        Self { peer: conn.peer, conn: Some(conn), head, home }
+        Self { peer: conn.peer, conn: Some(conn), head, body_ended: false, home }
     }
 
     pub(crate) fn conn(&mut self) -> &mut Conn<R> {
@@ -75,11 +77,17 @@ impl<R: Runtime> Exchange<R> {
     /// # Errors
     /// [`Error::Closed`] if the client left or broke the rules before the body's end.
     pub async fn body(&mut self) -> Result<Option<&[u8]>, Error> {
-        match self.conn().driver.next().await {
+        if self.body_ended {
+            return Ok(None);
+        }
+        let Some(conn) = &mut self.conn else { return Err(Error::Closed) };
+        match conn.driver.next().await {
             Some(ServerEvent::Data(data)) => Ok(Some(data)),
-            Some(ServerEvent::End(_)) => Ok(None),
             Some(ServerEvent::Closed(why)) => Err(Error::Http(why)),
-            Some(_) => Ok(None),
+            Some(ServerEvent::End(_) | ServerEvent::Request(_)) => {
+                self.body_ended = true;
+                Ok(None)
+            }
             None => Err(Error::Closed),
         }
     }

@@ -5,7 +5,8 @@ use crate::runtime::{Runtime, Timer};
 use futures_io::{AsyncRead, AsyncWrite};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 use tidewire::{Clock, Instant, RecvBuf, SendBuf, Transport};
 
@@ -31,6 +32,8 @@ pub(crate) struct Link<R: Runtime> {
     pub(crate) clock: Clock,
     /// Read once a wake; see [`Link::refresh`].
     now: Instant,
+    /// When the transport was last asked for bytes.
+    read_at: Instant,
     stream: Option<R::Stream>,
     /// The connection in the making, and at which count of [`tidewire::Dialer::attempts`] it was
     /// asked for.
@@ -46,6 +49,60 @@ pub(crate) struct Link<R: Runtime> {
     armed: Option<Instant>,
     /// The operating system's words about the end of the last connection.
     pub(crate) error: Option<io::Error>,
+    parked: Parked,
+}
+
+/// Which of its two futures polls a link.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// The one that waits for events.
+    Events,
+    /// The one that waits for output to leave.
+    Drain,
+}
+
+/// The tasks behind the two sides. They differ when the halves of a `Stream` and `Sink` live in two
+/// tasks. A socket and a timer know one waker each, so both sides then register one that wakes both:
+/// else each would take the other's place, and where the runtime tells the loser they would wake
+/// each other for ever.
+#[derive(Default)]
+struct Parked {
+    wakers: [Option<Waker>; 2],
+    both: Option<Waker>,
+    drains: bool,
+}
+
+impl Parked {
+    /// The waker that `side` is to register, unless it is its own.
+    fn join(&mut self, side: Side, waker: &Waker) -> Option<Waker> {
+        let own = &mut self.wakers[side as usize];
+        if !own.as_ref().is_some_and(|own| own.will_wake(waker)) {
+            *own = Some(waker.clone());
+            self.both = None;
+        }
+        if side == Side::Events && !self.drains {
+            return None;
+        }
+        self.drains = true;
+        let [Some(events), Some(drain)] = &self.wakers else { return None };
+        if events.will_wake(drain) {
+            return None;
+        }
+        let both = || Arc::new(Both([events.clone(), drain.clone()])).into();
+        Some(self.both.get_or_insert_with(both).clone())
+    }
+}
+
+struct Both([Waker; 2]);
+
+impl Wake for Both {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.iter().for_each(Waker::wake_by_ref);
+    }
 }
 
 impl<R: Runtime> Link<R> {
@@ -57,6 +114,7 @@ impl<R: Runtime> Link<R> {
             tx: SendBuf::new(),
             clock: Clock::starting_at(std::time::Instant::now()),
             now: Instant::EPOCH,
+            read_at: Instant::EPOCH,
             stream: None,
             dial: None,
             write_ended: false,
@@ -65,12 +123,28 @@ impl<R: Runtime> Link<R> {
             read_size: READ_MIN,
             armed: None,
             error: None,
+            parked: Parked::default(),
         }
+    }
+
+    /// The waker for the task of `side` to register; its own if there is none.
+    pub(crate) fn park(&mut self, side: Side, waker: &Waker) -> Option<Waker> {
+        self.parked.join(side, waker)
+    }
+
+    /// Nobody waits for output to leave any more.
+    pub(crate) fn drained(&mut self) {
+        self.parked.drains = false;
     }
 
     /// The time of the last [`refresh`](Self::refresh).
     pub(crate) fn now(&self) -> Instant {
         self.now
+    }
+
+    /// The time at which `rx` last was what had come.
+    pub(crate) fn read_at(&self) -> Instant {
+        self.read_at
     }
 
     /// Reads the clock.
@@ -182,6 +256,7 @@ impl<R: Runtime> Link<R> {
             return false;
         }
         let room = spare.len();
+        self.read_at = self.now;
         match Pin::new(stream).poll_read(cx, spare) {
             Poll::Ready(Ok(0)) => self.rx.finish(),
             Poll::Ready(Ok(n)) => {

@@ -1,7 +1,7 @@
 //! The bodies of the fuzz targets, as functions that a stable compiler can run.
 //!
-//! The input is what a peer sends, so that a seed can be written and read by hand. How it is cut into
-//! reads follows from its hash. Each body feeds it whole, byte by byte and in random pieces, and
+//! The input is what a peer sends (of `ws_connection`, calls), so that a seed can be written and read
+//! by hand. How it is cut into reads follows from its hash. Each body feeds it whole, byte by byte and in random pieces, and
 //! asserts what is promised of any input:
 //!
 //! * nothing panics, and a full buffer is never waited on;
@@ -9,13 +9,17 @@
 //! * memory stays within the limits, and output within a multiple of the input;
 //! * a connection ends with exactly one last event, whether the stream ends or falls silent.
 
+mod handshake;
 mod http;
 mod sse;
 mod ws;
+mod ws_pair;
 
+pub use handshake::{ws_handshake_request, ws_handshake_response};
 pub use http::{request_head, response_head, server_connection};
 pub use sse::sse_decoder;
 pub use ws::{ws_frames_client, ws_frames_server};
+pub use ws_pair::ws_connection;
 
 use tidewire::{RecvBuf, SendBuf};
 
@@ -23,13 +27,16 @@ use tidewire::{RecvBuf, SendBuf};
 pub type Body = fn(&[u8]);
 
 /// Every body with the name of its target.
-pub const TARGETS: [(&str, Body); 6] = [
+pub const TARGETS: [(&str, Body); 9] = [
     ("request_head", request_head),
     ("response_head", response_head),
     ("server_connection", server_connection),
     ("sse_decoder", sse_decoder),
+    ("ws_connection", ws_connection),
     ("ws_frames_client", ws_frames_client),
     ("ws_frames_server", ws_frames_server),
+    ("ws_handshake_request", ws_handshake_request),
+    ("ws_handshake_response", ws_handshake_response),
 ];
 
 /// Above this, byte by byte takes too long for a fuzzer.

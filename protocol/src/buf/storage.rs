@@ -80,7 +80,8 @@ impl Storage {
     }
 
     /// Moves the live bytes to the front if that costs no more than what was consumed since they
-    /// last moved (then all moves together are linear), else into twice the space.
+    /// last moved (then all moves together are linear), else into twice the space. At `cap` they
+    /// move whatever it costs: how often is up to what `cap` leaves besides them.
     #[cold]
     fn make_room(&mut self, min: usize, cap: usize) {
         let live = self.len();

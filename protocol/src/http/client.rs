@@ -356,14 +356,14 @@ impl Client {
         let judged = parser.parse(rx, &self.config.limits).and_then(|parsed| {
             let Some(parsed) = parsed else { return Ok(None) };
             let head = parsed.head(rx);
-            let framing = framing::response(&head, asked.head)?;
+            let tunnels = asked.connect && head.status.is_success();
+            let framing = framing::response(&head, asked.head, tunnels)?;
             let upgrades = head.status == Status::SWITCHING_PROTOCOLS;
             if upgrades && !asked.upgrade {
                 return Err(ProtocolError { kind: ErrorKind::UnexpectedUpgrade, offset: 0 });
             }
             let body = Incoming::new(framing.length, self.config.max_body)
                 .map_err(|kind| ProtocolError { kind, offset: parsed.size() as u64 })?;
-            let tunnels = asked.connect && head.status.is_success();
             Ok(Some((parsed, framing.keep_alive, body, upgrades || tunnels)))
         });
         match judged {

@@ -57,11 +57,16 @@ pub(super) fn request(
     })
 }
 
-/// Judges a response head. `bodiless` says that the request was a HEAD.
+/// Judges a response head. `bodiless` says that the request was a HEAD, `tunnels` that this is a
+/// success in answer to CONNECT: whatever that says of a body is ignored (RFC 9110, 9.3.6).
 pub(super) fn response(
     head: &ResponseHead<'_>,
     bodiless: bool,
+    tunnels: bool,
 ) -> Result<ResponseFraming, ProtocolError> {
+    if tunnels {
+        return Ok(ResponseFraming { length: Length::Known(0), keep_alive: false });
+    }
     let fields = Fields::read(head.headers, head.version, false)?;
     let length = match fields.length {
         _ if bodiless || matches!(head.status.code(), 100..=199 | 204 | 304) => Length::Known(0),
@@ -195,19 +200,14 @@ fn is_host(value: &[u8]) -> bool {
 pub(super) fn authority(value: &[u8]) -> Option<(&[u8], &[u8])> {
     let (host, port) = if value.first() == Some(&b'[') {
         let end = value.iter().position(|&byte| byte == b']')?;
-        let literal = &value[1..end];
-        let inside =
-            |&byte: &u8| byte.is_ascii_alphanumeric() || b":.-_~%!$&'()*+,;=".contains(&byte);
-        if literal.is_empty() || !literal.iter().all(inside) {
+        if !is_ip_literal(&value[1..end]) {
             return None;
         }
         value.split_at(end + 1)
     } else {
         let end = value.iter().position(|&byte| byte == b':').unwrap_or(value.len());
-        let inside =
-            |&byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte);
         let (host, port) = value.split_at(end);
-        if host.is_empty() || !host.iter().all(inside) {
+        if host.is_empty() || !is_reg_name(host) {
             return None;
         }
         (host, port)
@@ -220,6 +220,35 @@ pub(super) fn authority(value: &[u8]) -> Option<(&[u8], &[u8])> {
         }
         _ => None,
     }
+}
+
+/// `unreserved / sub-delims` (RFC 3986, 2).
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
+}
+
+/// `*( unreserved / pct-encoded / sub-delims )` (RFC 3986, 3.2.2).
+fn is_reg_name(name: &[u8]) -> bool {
+    let mut parts = name.split(|&byte| byte == b'%');
+    let first = parts.next().unwrap_or_default();
+    let encoded = |part: &[u8]| part.len() >= 2 && part[..2].iter().all(u8::is_ascii_hexdigit);
+    first.iter().copied().all(is_plain)
+        && parts.all(|part| encoded(part) && part[2..].iter().copied().all(is_plain))
+}
+
+/// `IPv6address / IPvFuture` (RFC 3986, 3.2.2).
+fn is_ip_literal(literal: &[u8]) -> bool {
+    if let [b'v' | b'V', future @ ..] = literal {
+        let dot = future.iter().position(|&byte| byte == b'.').unwrap_or(0);
+        let (version, address) = future.split_at(dot);
+        let inside = |&byte: &u8| is_plain(byte) || byte == b':';
+        return !version.is_empty()
+            && version.iter().all(u8::is_ascii_hexdigit)
+            && address.len() > 1
+            && address[1..].iter().all(inside);
+    }
+    let text = core::str::from_utf8(literal);
+    text.is_ok_and(|text| text.parse::<core::net::Ipv6Addr>().is_ok())
 }
 
 /// Whether the target has a form that the method takes (RFC 9112, 3.2).

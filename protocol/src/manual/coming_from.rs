@@ -12,7 +12,7 @@
 //! | `new AsyncTcpConnection('ws://…')` | [`ws::handshake::Request`](crate::ws::handshake::Request), and `Client::new` |
 //! | `$con->headers` | `Request::field` |
 //! | `$con->websocketPingInterval` | [`ws::Config::ping_interval`](crate::ws::Config::ping_interval) |
-//! | `$con->websocketType` | `send_text` or `send_binary`, for each message |
+//! | `$con->websocketType` | [`ws::Config::message_kind`](crate::ws::Config::message_kind) for `send`; `send_text` and `send_binary` say it for each message |
 //! | `onConnect`, `onWebSocketConnect`, `onMessage`, `onError`, `onClose` | `Handler::on_connect`, `on_open`, `on_message`, `on_error`, `on_close` |
 //! | `onBufferFull`, `onBufferDrain` | `on_buffer_full`, `on_buffer_drained` |
 //! | `$con->reConnect(1)` | `Next::Reconnect(duration)` from `on_close`, or `client.reconnect(duration)` at any time |

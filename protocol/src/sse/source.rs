@@ -416,7 +416,8 @@ impl EventSource {
                         over = matches!(event, Some(ClientEvent::End(_) | ClientEvent::Closed(_)));
                     }
                     let body = rx.content().len().min(self.config.error_body);
-                    over |= body == self.config.error_body || rx.is_full();
+                    // What follows a 101 is no body, and no event says that it ends.
+                    over |= body == self.config.error_body || rx.is_full() || client.is_upgraded();
                     return over.then(|| self.end(why, body, now));
                 }
                 Phase::Streaming { client, ended } => {

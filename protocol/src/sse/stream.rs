@@ -66,8 +66,8 @@ impl Stream {
     /// Answers the request under way with an event stream.
     ///
     /// `Content-Type: text/event-stream`, `Cache-Control: no-cache` and `X-Accel-Buffering: no` (or
-    /// nginx would hold events back) come first, then `fields`, which replace the last two. The
-    /// answer to a HEAD ends with the head: [`finish`](Self::finish) it at once.
+    /// nginx would hold events back) come first, then `fields`, which replace those of the same
+    /// name. The answer to a HEAD ends with the head: [`finish`](Self::finish) it at once.
     ///
     /// # Errors
     /// As [`Server::respond`]: if there is no request to answer, or a field is malformed.
@@ -79,13 +79,15 @@ impl Stream {
     ) -> Result<Self, Misuse> {
         let given: Vec<_> = fields.into_iter().collect();
         let given = given.iter().map(|(name, value)| (name.as_ref(), value.as_ref()));
-        let own = [("Cache-Control", &b"no-cache"[..]), ("X-Accel-Buffering", b"no")];
+        let own = [
+            ("Content-Type", MEDIA_TYPE.as_bytes()),
+            ("Cache-Control", b"no-cache"),
+            ("X-Accel-Buffering", b"no"),
+        ];
         let replaced =
             |name: &str| given.clone().any(|(known, _)| known.eq_ignore_ascii_case(name));
-        let fields = [("Content-Type", MEDIA_TYPE.as_bytes())]
-            .into_iter()
-            .chain(own.into_iter().filter(|(name, _)| !replaced(name)))
-            .chain(given.clone());
+        let own = own.into_iter().filter(|(name, _)| !replaced(name));
+        let fields = own.chain(given.clone());
         server.respond(Status::OK, fields, BodyLength::Unknown, now, tx)?;
         Ok(Self { high_water: 256 * 1024, encoded: Vec::new() })
     }

@@ -9,160 +9,25 @@
 //!     +------- reconnect(), or the policy ----------------------- Down
 //! ```
 
+mod machine;
+mod queue;
+
+use self::queue::Queue;
 use super::close::{self, CloseCode};
-use super::connection::{self, Config, Connection};
-use super::error::{Closed, Misuse, SendError};
+use super::error::{Misuse, SendError};
 use super::frame::{MAX_CONTROL, OpCode};
-use super::handshake::{ClientHandshake, HandshakeConfig, HandshakeEvent, Refusal, Request};
-use super::{Event, MessageKind};
-use crate::http::{OwnedResponseHead, ResponseHead};
-use crate::reconnect::{Attempt, Policy, Reconnector};
+use super::handshake::{ClientHandshake, HandshakeEvent, Request};
+use super::{ClientClosed, ClientConfig, ClientError, ClientEvent, ClientTimer, Status};
+use super::{Connection, Event, MessageKind};
+use crate::reconnect::{Attempt, Reconnector};
 use crate::seed::Entropy;
 use crate::url::Url;
-use crate::{DialError, Dialer, Instant, Machine, RecvBuf, Seed, SendBuf, Transport, utf8};
-use alloc::collections::VecDeque;
+use crate::{DialError, Instant, RecvBuf, Seed, SendBuf, Transport, utf8};
+#[cfg(doc)]
+use crate::{Dialer, Machine};
+use alloc::boxed::Box;
 use bytes::Bytes;
 use core::time::Duration;
-
-/// Limits and times of a [`Client`].
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ClientConfig {
-    /// For each connection once it is open. Its `send_high_water` also bounds what is sent before.
-    pub connection: Config,
-    /// For each opening handshake.
-    pub handshake: HandshakeConfig,
-    /// How long it may take to have a transport: resolving, connecting and TLS. `None` for ever. 30 s
-    /// by default.
-    pub connect_timeout: Option<Duration>,
-    /// When to try again unasked. `None`, the default: only after [`Client::reconnect`].
-    pub reconnect: Option<Policy>,
-}
-
-impl Default for ClientConfig {
-    fn default() -> Self {
-        Self {
-            connection: Config::default(),
-            handshake: HandshakeConfig::default(),
-            connect_timeout: Some(Duration::from_secs(30)),
-            reconnect: None,
-        }
-    }
-}
-
-/// What a [`Client`] reports. Each attempt to connect ends with one [`Closed`](Self::Closed); if it
-/// did not even come to [`Open`](Self::Open), one [`Error`](Self::Error) comes before that, unless
-/// the caller stopped it.
-#[derive(Debug)]
-pub enum ClientEvent<'a> {
-    /// The transport is up; the opening handshake begins.
-    Connected,
-    /// The connection is open. With the server's answer.
-    Open(ResponseHead<'a>),
-    /// A text message, whole.
-    Text(&'a str),
-    /// A binary message, whole.
-    Binary(&'a [u8]),
-    /// As [`Event::Ping`]: answered already.
-    Ping(&'a [u8]),
-    /// A pong.
-    Pong(&'a [u8]),
-    /// There is room again after [`SendError::Full`].
-    Drained,
-    /// The attempt has failed.
-    Error(ClientError<'a>),
-    /// The connection or attempt is over. [`Client::status`] tells whether there will be another.
-    Closed {
-        /// How it ended.
-        why: ClientClosed,
-        /// The reason in the peer's Close frame; empty if there was none.
-        reason: &'a str,
-    },
-}
-
-/// Why an attempt to connect failed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ClientError<'a> {
-    /// There is no transport.
-    #[error(transparent)]
-    Dial(DialError),
-    /// The opening handshake failed.
-    #[error("{why}")]
-    Handshake {
-        /// Why.
-        why: Refusal,
-        /// The server's answer, if there was one.
-        head: Option<OwnedResponseHead>,
-        /// How its body begins.
-        body: &'a [u8],
-    },
-}
-
-/// How a connection or an attempt at one ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[non_exhaustive]
-pub enum ClientClosed {
-    /// A connection that was open has ended.
-    #[error(transparent)]
-    Ended(Closed),
-    /// The attempt failed; the error before this event said why.
-    #[error("the attempt failed")]
-    Failed,
-    /// The caller gave it up, with [`Client::close`] before it was open or with [`Client::cancel`].
-    #[error("given up")]
-    Cancelled,
-}
-
-impl ClientClosed {
-    /// The close code (RFC 6455, 7.1.5): the one received, or 1006.
-    #[must_use]
-    pub const fn code(self) -> CloseCode {
-        match self {
-            Self::Ended(why) => why.code(),
-            Self::Failed | Self::Cancelled => CloseCode::ABNORMAL,
-        }
-    }
-
-    /// Whether the closing handshake was completed.
-    #[must_use]
-    pub const fn is_clean(self) -> bool {
-        matches!(self, Self::Ended(why) if why.is_clean())
-    }
-}
-
-/// What a [`Client`] is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Status {
-    /// Waiting for a transport.
-    Connecting,
-    /// In the opening handshake.
-    Opening,
-    /// Open.
-    Open,
-    /// In the closing handshake.
-    Closing,
-    /// Waiting before the next attempt.
-    Waiting {
-        /// When that is due.
-        until: Instant,
-    },
-    /// Nothing, until [`Client::reconnect`] is called.
-    Idle,
-}
-
-/// The reasons for which a [`Client`] wants to be woken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ClientTimer {
-    /// [`ClientConfig::connect_timeout`].
-    Connect,
-    /// [`HandshakeConfig::timeout`].
-    Handshake,
-    /// A timer of the open connection.
-    Connection(connection::Timer),
-    /// The next attempt is due.
-    Reconnect,
-}
 
 /// A WebSocket client, as a [`Machine`] and [`Dialer`]: it asks for a transport, makes the opening
 /// handshake, is a [`Connection`], and can do it all again.
@@ -212,7 +77,6 @@ pub struct Client {
 }
 
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a client is most of its time in the largest one")]
 enum Phase {
     /// There is no connection; what the [`Reconnector`] has scheduled comes next, after these.
     Down {
@@ -220,13 +84,13 @@ enum Phase {
         closed: Option<ClientClosed>,
     },
     Opening {
-        handshake: ClientHandshake,
+        handshake: Box<ClientHandshake>,
         told: bool,
     },
     /// The refusal is announced or lent.
-    Refused(ClientHandshake),
+    Refused(Box<ClientHandshake>),
     /// [`ClientEvent::Open`] is announced or lent.
-    Accepted(ClientHandshake, Connection),
+    Accepted(Box<ClientHandshake>, Connection),
     Open(Connection),
 }
 
@@ -247,15 +111,6 @@ enum Pending {
     Closed(ClientClosed),
     /// What the connection has announced.
     Inner,
-}
-
-/// What was sent while there was no open connection.
-#[derive(Debug, Default)]
-struct Queue {
-    frames: VecDeque<(OpCode, Bytes)>,
-    bytes: usize,
-    /// [`SendError::Full`] was returned.
-    full: bool,
 }
 
 impl Client {
@@ -300,6 +155,21 @@ impl Client {
         match self.connection_mut() {
             Some(connection) => connection.send_binary(bytes, tx),
             None => self.keep(OpCode::Binary, || Bytes::copy_from_slice(bytes)),
+        }
+    }
+
+    /// Sends a message of the connection's own kind,
+    /// [`Config::message_kind`](super::Config::message_kind).
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text), and [`SendError::NotUtf8`] for a text that is none.
+    pub fn send(&mut self, message: &[u8], tx: &mut SendBuf) -> Result<(), SendError> {
+        match self.config.connection.message_kind {
+            MessageKind::Binary => self.send_binary(message, tx),
+            MessageKind::Text => {
+                let text = utf8::validate(message).map_err(|_| SendError::NotUtf8)?;
+                self.send_text(text, tx)
+            }
         }
     }
 
@@ -506,7 +376,7 @@ impl Client {
             tx.clear();
             let (config, seed) = (self.config.handshake, self.entropy.fork());
             let handshake = ClientHandshake::new(&self.request, config, &seed, now, tx);
-            self.phase = Phase::Opening { handshake, told: false };
+            self.phase = Phase::Opening { handshake: Box::new(handshake), told: false };
         }
     }
 
@@ -667,10 +537,11 @@ impl Client {
 
     /// A connection or an attempt has ended: the policy decides what comes next.
     fn ended(&mut self, now: Instant) {
-        self.connect_deadline = None;
-        if !self.stopped && self.reconnector.closed(now).is_some() {
-            self.await_transport(now);
+        self.reconnector.closed(now);
+        if self.stopped {
+            self.reconnector.cancel();
         }
+        self.await_transport(now);
     }
 
     fn schedule(&mut self, after: Duration, now: Instant) {
@@ -725,71 +596,5 @@ impl Client {
 
     fn replace_phase(&mut self) -> Phase {
         core::mem::replace(&mut self.phase, Phase::Down { error: None, closed: None })
-    }
-}
-
-impl Queue {
-    fn push(
-        &mut self,
-        opcode: OpCode,
-        payload: impl FnOnce() -> Bytes,
-        high_water: usize,
-    ) -> Result<(), SendError> {
-        if self.bytes >= high_water && !self.frames.is_empty() {
-            self.full = true;
-            return Err(SendError::Full);
-        }
-        let payload = payload();
-        // An empty message takes room as well.
-        self.bytes += size_of::<(OpCode, Bytes)>() + payload.len();
-        self.frames.push_back((opcode, payload));
-        Ok(())
-    }
-}
-
-impl Machine for Client {
-    type Event<'a> = ClientEvent<'a>;
-
-    fn advance(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
-        self.advance(now, rx, tx)
-    }
-
-    fn event<'a>(
-        &'a mut self,
-        now: Instant,
-        rx: &'a mut RecvBuf,
-        tx: &mut SendBuf,
-    ) -> Option<ClientEvent<'a>> {
-        self.event(now, rx, tx)
-    }
-
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.poll_timeout()
-    }
-
-    fn handle_timeout(&mut self, now: Instant, tx: &mut SendBuf) {
-        self.handle_timeout(now, tx);
-    }
-
-    fn transport(&self) -> Transport {
-        self.transport()
-    }
-}
-
-impl Dialer for Client {
-    fn target(&self) -> &Url {
-        self.target()
-    }
-
-    fn attempts(&self) -> u64 {
-        self.attempts()
-    }
-
-    fn connected(&mut self, now: Instant, tx: &mut SendBuf) {
-        self.connected(now, tx);
-    }
-
-    fn dial_failed(&mut self, now: Instant, why: DialError) {
-        self.dial_failed(now, why);
     }
 }

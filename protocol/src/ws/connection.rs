@@ -11,61 +11,20 @@
 //!     +--> Over(Eof | PongTimeout | Protocol), from Closing as well
 //! ```
 
+mod receive;
+
+use self::receive::Progress;
 use super::close::{self, CloseCode};
-use super::error::{Closed, Initiator, Misuse, ProtocolError, ProtocolErrorKind, SendError};
-use super::frame::{self, Header, MAX_CONTROL, OpCode, Rules};
+use super::error::{Closed, Misuse, ProtocolError, ProtocolErrorKind, SendError};
+use super::frame::{MAX_CONTROL, OpCode, Rules};
 use super::handshake::Negotiated;
 use super::keepalive::Keepalive;
-use super::mask;
-use super::message::{Assembler, Fill, Message, MessageKind};
+use super::message::{Assembler, Message, MessageKind};
 use super::send::Sender;
-use crate::timer::{self, Timers};
+use super::{Config, Event, Timer};
+use crate::timer::Timers;
 use crate::{Instant, Machine, RecvBuf, Seed, SendBuf, Transport, utf8};
 use bytes::Bytes;
-use core::time::Duration;
-
-/// Limits and times of a [`Connection`].
-///
-/// ```
-/// use core::time::Duration;
-/// use tidewire::ws::Config;
-///
-/// let config = Config { ping_interval: Some(Duration::from_secs(55)), ..Config::default() };
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// The largest message that is received, in bytes. A larger one fails the connection with 1009
-    /// as soon as a frame header announces it. 16 MiB by default.
-    pub max_message: usize,
-    /// While this many bytes or more wait to be written nothing more is taken
-    /// ([`SendError::Full`]), so that at most one message lies above it. 1 MiB by default.
-    pub send_high_water: usize,
-    /// After [`SendError::Full`], [`Event::Drained`] comes when this many bytes or fewer wait to be
-    /// written. 256 KiB by default; never more than just below `send_high_water`.
-    pub send_low_water: usize,
-    /// A ping is sent each time this has passed, from the opening handshake on. `None`, the
-    /// default, and zero mean never.
-    pub ping_interval: Option<Duration>,
-    /// How long after a ping some byte must have arrived, be it a pong or anything else, counted
-    /// from when the ping was queued. 20 s by default.
-    pub pong_timeout: Duration,
-    /// How long the closing handshake may take, counted from our Close or our answer to the peer's;
-    /// on a client it covers the wait for the end of the stream. 5 s by default.
-    pub close_timeout: Duration,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            max_message: 16 << 20,
-            send_high_water: 1 << 20,
-            send_low_water: 256 << 10,
-            ping_interval: None,
-            pong_timeout: Duration::from_secs(20),
-            close_timeout: Duration::from_secs(5),
-        }
-    }
-}
 
 /// Which side of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,50 +33,6 @@ pub enum Role {
     Client,
     /// Does not, and closes the transport first.
     Server,
-}
-
-/// What a [`Connection`] reports. The payloads are lent out of the receive buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event<'a> {
-    /// A text message, whole.
-    Text(&'a str),
-    /// A binary message, whole.
-    Binary(&'a [u8]),
-    /// A ping of at most 125 bytes. It needs no answer: the pong is queued already, or will be when
-    /// fewer than [`Config::send_high_water`] bytes wait; of several that wait for that, the latest
-    /// is answered (RFC 6455, 5.5.3).
-    Ping(&'a [u8]),
-    /// A pong of at most 125 bytes, asked for or not.
-    Pong(&'a [u8]),
-    /// There is room again after [`SendError::Full`].
-    Drained,
-    /// The connection is over; the last event. Do what [`Connection::transport`] says.
-    Closed {
-        /// How it ended.
-        why: Closed,
-        /// The reason in the peer's Close frame; empty if there was none.
-        reason: &'a str,
-    },
-}
-
-/// The reasons for which a [`Connection`] wants to be woken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Timer {
-    /// The closing handshake has to be over.
-    Close,
-    /// A sign of life is due after a ping.
-    Pong,
-    /// A ping is to be sent.
-    Ping,
-}
-
-impl timer::Timer for Timer {
-    const ALL: &'static [Self] = &[Self::Close, Self::Pong, Self::Ping];
-
-    fn index(self) -> usize {
-        self as usize
-    }
 }
 
 /// A WebSocket connection after its opening handshake, as a [`Machine`].
@@ -274,6 +189,20 @@ impl Connection {
         Ok(())
     }
 
+    /// Queues a message of the connection's own kind, [`Config::message_kind`].
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text), and [`SendError::NotUtf8`] for a text that is none.
+    pub fn send(&mut self, message: &[u8], tx: &mut SendBuf) -> Result<(), SendError> {
+        match self.config.message_kind {
+            MessageKind::Binary => self.send_binary(message, tx),
+            MessageKind::Text => {
+                let text = utf8::validate(message).map_err(|_| SendError::NotUtf8)?;
+                self.send_text(text, tx)
+            }
+        }
+    }
+
     /// Queues a message that others may share. A server does not copy it if it is large; a client
     /// must, because it masks each frame with a key of its own.
     ///
@@ -400,12 +329,15 @@ impl Connection {
     #[inline]
     pub fn advance(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
         self.keepalive.look(rx.raw().len(), &mut self.timers);
-        match core::mem::replace(&mut self.slot, Slot::Empty) {
-            Slot::Empty => {}
-            announced @ Slot::Announced(_) => self.slot = announced,
-            Slot::Lent(lease) => self.release(lease, rx),
-        }
-        let announced = matches!(self.slot, Slot::Announced(_)) || self.decide(now, rx, tx);
+        let announced = match self.slot {
+            Slot::Announced(_) => true,
+            Slot::Empty => self.decide(now, rx, tx),
+            Slot::Lent(lease) => {
+                self.slot = Slot::Empty;
+                self.release(lease, rx);
+                self.decide(now, rx, tx)
+            }
+        };
         self.keepalive.leave(rx.raw().len());
         announced
     }
@@ -518,127 +450,9 @@ impl Connection {
         false
     }
 
-    /// Takes frames. An error is at so many bytes into the raw ones.
-    fn receive(
-        &mut self,
-        now: Instant,
-        rx: &mut RecvBuf,
-        tx: &mut SendBuf,
-    ) -> Result<Progress, (ProtocolErrorKind, usize)> {
-        loop {
-            if !self.assembler.is_filling() {
-                match frame::decode(rx.raw(), self.rules).map_err(|kind| (kind, 0))? {
-                    None if rx.is_full() => return Err((ProtocolErrorKind::MessageTooBig, 0)),
-                    None => return Ok(Progress::Starved),
-                    Some((header, len)) if header.opcode.is_control() => {
-                        return self.receive_control(&header, len, now, rx, tx);
-                    }
-                    Some((header, len)) => {
-                        self.assembler
-                            .begin(&header, self.config.max_message, rx)
-                            .map_err(|kind| (kind, 0))?;
-                        self.skip(len, rx);
-                    }
-                }
-            }
-            let (before, began) = (rx.raw().len(), self.offset);
-            let fill = self.assembler.fill(rx)?;
-            self.offset += (before - rx.raw().len()) as u64;
-            match fill {
-                Fill::Partial => return Ok(Progress::Starved),
-                Fill::Fragment => {}
-                Fill::Message(message) => {
-                    return Ok(self.announce(Lease::Message { message, began }));
-                }
-            }
-        }
-    }
-
-    /// Takes a control frame, once all of it is there.
-    fn receive_control(
-        &mut self,
-        header: &Header,
-        header_len: usize,
-        now: Instant,
-        rx: &mut RecvBuf,
-        tx: &mut SendBuf,
-    ) -> Result<Progress, (ProtocolErrorKind, usize)> {
-        // At most 125: `decode` has seen to that.
-        let len = header.payload as usize;
-        if rx.raw().len() < header_len + len {
-            if rx.is_full() {
-                return Err((ProtocolErrorKind::MessageTooBig, 0));
-            }
-            return Ok(Progress::Starved);
-        }
-        if let Some(key) = header.mask {
-            mask::in_place(&mut rx.raw_mut()[header_len..header_len + len], key, 0);
-        }
-        let payload = &rx.raw()[header_len..header_len + len];
-        Ok(match header.opcode {
-            OpCode::Ping => {
-                self.answer_ping(payload, tx);
-                self.skip(header_len, rx);
-                self.announce(Lease::Ping(len))
-            }
-            OpCode::Pong => {
-                self.skip(header_len, rx);
-                self.announce(Lease::Pong(len))
-            }
-            _ => {
-                let (code, _) = close::decode(payload).map_err(|(kind, at)| match kind {
-                    ProtocolErrorKind::InvalidUtf8 => (kind, header_len + at),
-                    _ => (kind, 0),
-                })?;
-                let initiator = match self.state {
-                    State::Open => {
-                        self.sender.frame(OpCode::Close, payload, tx);
-                        self.begin_closing(now);
-                        Initiator::Remote
-                    }
-                    _ => Initiator::Local,
-                };
-                // What was received of a message is void. The reason becomes the content.
-                rx.consume(rx.content().len());
-                let code_len = len.min(2);
-                self.skip(header_len + code_len, rx);
-                rx.keep(len - code_len);
-                self.offset += (len - code_len) as u64;
-                // The server ends the stream, the client waits for that (7.1.1).
-                let clean = Closed::Clean { code, initiator };
-                match self.role {
-                    Role::Client => self.state = State::Finishing(clean),
-                    Role::Server => self.end(clean),
-                }
-                Progress::Starved
-            }
-        })
-    }
-
     fn announce(&mut self, lease: Lease) -> Progress {
         self.slot = Slot::Announced(lease);
         Progress::Announced
-    }
-
-    /// Queues the pong, or holds it back while too much waits to be written.
-    fn answer_ping(&mut self, payload: &[u8], tx: &mut SendBuf) {
-        if !matches!(self.state, State::Open) {
-            // Nothing follows our Close.
-        } else if tx.len() < self.config.send_high_water {
-            self.sender.frame(OpCode::Pong, payload, tx);
-        } else {
-            let mut bytes = [0; MAX_CONTROL];
-            bytes[..payload.len()].copy_from_slice(payload);
-            self.pong = Some(Control { bytes, len: payload.len() });
-        }
-    }
-
-    fn send_held_pong(&mut self, tx: &mut SendBuf) {
-        if tx.len() < self.config.send_high_water {
-            if let Some(Control { bytes, len }) = self.pong.take() {
-                self.sender.frame(OpCode::Pong, &bytes[..len], tx);
-            }
-        }
     }
 
     /// Queues a frame that was accepted before there was a connection, whatever waits already.
@@ -711,14 +525,6 @@ impl Connection {
         rx.skip(n);
         self.offset += n as u64;
     }
-}
-
-/// How far [`Connection::receive`] came.
-enum Progress {
-    /// There is an event.
-    Announced,
-    /// More bytes are needed.
-    Starved,
 }
 
 impl Machine for Connection {

@@ -1,6 +1,6 @@
 //! Keepalive: a ping at a fixed interval, and a deadline for any sign of life after it.
 
-use super::connection::Timer;
+use super::Timer;
 use crate::Instant;
 use crate::timer::Timers;
 use core::time::Duration;

@@ -10,51 +10,57 @@ const WIDE: usize = 32;
 /// Copies `src` masked to `dst` of the same length, in one pass.
 #[inline]
 pub(super) fn copy(dst: &mut [u8], src: &[u8], key: Key) {
-    let wide = widen(key);
+    let key = word(key, 0);
     let mut dst = dst.chunks_exact_mut(WIDE);
     let mut src = src.chunks_exact(WIDE);
     for (dst, src) in (&mut dst).zip(&mut src) {
-        for ((dst, src), key) in dst.iter_mut().zip(src).zip(wide) {
-            *dst = src ^ key;
+        for (dst, src) in dst.chunks_exact_mut(8).zip(src.chunks_exact(8)) {
+            dst.copy_from_slice(&masked(src, key));
         }
     }
     let mut dst = dst.into_remainder().chunks_exact_mut(8);
     let mut src = src.remainder().chunks_exact(8);
     for (dst, src) in (&mut dst).zip(&mut src) {
-        for ((dst, src), key) in dst.iter_mut().zip(src).zip(wide) {
-            *dst = src ^ key;
-        }
+        dst.copy_from_slice(&masked(src, key));
     }
-    for ((dst, src), key) in dst.into_remainder().iter_mut().zip(src.remainder()).zip(wide) {
+    let key = key.to_le_bytes();
+    for ((dst, src), key) in dst.into_remainder().iter_mut().zip(src.remainder()).zip(key) {
         *dst = src ^ key;
     }
 }
 
 /// Masks or unmasks `bytes` in place. `phase` is how many bytes of the frame came before them.
 #[inline]
-pub(super) fn in_place(bytes: &mut [u8], mut key: Key, phase: u64) {
-    key.rotate_left((phase % 4) as usize);
-    let wide = widen(key);
-    let mut chunks = bytes.chunks_exact_mut(WIDE);
-    for chunk in &mut chunks {
-        for (byte, key) in chunk.iter_mut().zip(wide) {
-            *byte ^= key;
+pub(super) fn in_place(bytes: &mut [u8], key: Key, phase: u64) {
+    let key = word(key, phase);
+    let mut wide = bytes.chunks_exact_mut(WIDE);
+    for bytes in &mut wide {
+        for bytes in bytes.chunks_exact_mut(8) {
+            bytes.copy_from_slice(&masked(bytes, key));
         }
     }
-    let mut chunks = chunks.into_remainder().chunks_exact_mut(8);
-    for chunk in &mut chunks {
-        for (byte, key) in chunk.iter_mut().zip(wide) {
-            *byte ^= key;
-        }
+    let mut words = wide.into_remainder().chunks_exact_mut(8);
+    for bytes in &mut words {
+        bytes.copy_from_slice(&masked(bytes, key));
     }
-    for (byte, key) in chunks.into_remainder().iter_mut().zip(wide) {
+    for (byte, key) in words.into_remainder().iter_mut().zip(key.to_le_bytes()) {
         *byte ^= key;
     }
 }
 
+/// The key twice, as a little-endian number, beginning with the byte for `phase`.
 #[inline]
-fn widen(key: Key) -> [u8; WIDE] {
-    core::array::from_fn(|at| key[at % 4])
+fn word(key: Key, phase: u64) -> u64 {
+    let key = u32::from_le_bytes(key).rotate_right((phase % 4) as u32 * 8);
+    u64::from(key) << 32 | u64::from(key)
+}
+
+/// Eight bytes, masked.
+#[inline]
+fn masked(bytes: &[u8], key: u64) -> [u8; 8] {
+    let mut word = [0; 8];
+    word.copy_from_slice(bytes);
+    (u64::from_le_bytes(word) ^ key).to_le_bytes()
 }
 
 #[cfg(test)]

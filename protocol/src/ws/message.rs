@@ -23,6 +23,27 @@ pub enum MessageKind {
     Binary,
 }
 
+impl MessageKind {
+    const fn of(opcode: OpCode) -> Self {
+        if matches!(opcode, OpCode::Text) { Self::Text } else { Self::Binary }
+    }
+}
+
+/// Takes a message that is one frame, all of whose payload is there, if this is one. Its header was
+/// checked and skipped. Most messages are such, and text is left to be validated when it is lent.
+#[inline]
+pub(super) fn take_whole(header: &Header, rx: &mut RecvBuf) -> Option<Message> {
+    let len = header.payload as usize;
+    if !header.fin || header.opcode == OpCode::Continuation || rx.raw().len() < len {
+        return None;
+    }
+    if let Some(key) = header.mask {
+        mask::in_place(&mut rx.raw_mut()[..len], key, 0);
+    }
+    rx.keep(len);
+    Some(Message { kind: MessageKind::of(header.opcode), rsv1: header.rsv1 })
+}
+
 /// The message that is being received.
 #[derive(Debug)]
 pub(super) struct Assembler {
@@ -39,8 +60,6 @@ pub(super) struct Assembler {
 #[derive(Clone, Copy, Debug)]
 struct Frame {
     fin: bool,
-    /// Whether it is the whole message.
-    alone: bool,
     key: Option<Key>,
     received: u64,
     /// Bytes to come; they fit the buffer, or the header would have been refused.
@@ -76,11 +95,11 @@ impl Assembler {
         self.frame.is_some()
     }
 
-    /// Takes the header of a data frame, before anything of its payload is buffered for it: too big
+    /// Judges the header of a data frame, before anything of its payload is buffered for it: too big
     /// is too big by its announcement.
     #[inline]
-    pub(super) fn begin(
-        &mut self,
+    pub(super) fn check(
+        &self,
         header: &Header,
         max_message: usize,
         rx: &RecvBuf,
@@ -98,19 +117,22 @@ impl Assembler {
         if room.checked_sub(rx.content().len()).is_none_or(|room| missing > room) {
             return Err(Kind::MessageTooBig);
         }
-        if !continues {
-            let text = header.opcode == OpCode::Text;
-            self.message = Some(if text { MessageKind::Text } else { MessageKind::Binary });
-            self.rsv1 = header.rsv1;
-            self.utf8 = Utf8::new();
-        }
-        let (fin, key) = (header.fin, header.mask);
-        self.frame = Some(Frame { fin, alone: fin && !continues, key, received: 0, missing });
         Ok(())
     }
 
+    /// Begins to take the payload of a data frame whose header was checked and skipped.
+    pub(super) fn begin(&mut self, header: &Header) {
+        if header.opcode != OpCode::Continuation {
+            self.message = Some(MessageKind::of(header.opcode));
+            self.rsv1 = header.rsv1;
+            self.utf8 = Utf8::new();
+        }
+        let missing = header.payload as usize;
+        let (fin, key) = (header.fin, header.mask);
+        self.frame = Some(Frame { fin, key, received: 0, missing });
+    }
+
     /// Takes what there is of the frame's payload. The error says at which of the raw bytes it is.
-    #[inline]
     pub(super) fn fill(&mut self, rx: &mut RecvBuf) -> Result<Fill, (Kind, usize)> {
         let (Some(kind), Some(frame)) = (self.message, self.frame.as_mut()) else {
             return Ok(Fill::Partial);
@@ -122,9 +144,8 @@ impl Assembler {
         if let Some(key) = frame.key {
             mask::in_place(piece, key, frame.received);
         }
-        let in_one_piece = frame.alone && frame.received == 0 && n == frame.missing;
-        let validate = kind == MessageKind::Text && !self.rsv1 && !in_one_piece;
-        if validate {
+        let text = kind == MessageKind::Text && !self.rsv1;
+        if text {
             self.utf8.push(piece).map_err(|at| (Kind::InvalidUtf8, at))?;
         }
         frame.received += n as u64;
@@ -137,7 +158,7 @@ impl Assembler {
         if !fin {
             return Ok(Fill::Fragment);
         }
-        if validate && !self.utf8.is_complete() {
+        if text && !self.utf8.is_complete() {
             return Err((Kind::InvalidUtf8, n));
         }
         self.message = None;

@@ -11,8 +11,10 @@
 
 mod client;
 mod close;
+mod config;
 mod connection;
 mod error;
+mod event;
 mod frame;
 pub mod handshake;
 mod keepalive;
@@ -20,11 +22,11 @@ mod mask;
 mod message;
 mod send;
 
-pub use client::{
-    Client, ClientClosed, ClientConfig, ClientError, ClientEvent, ClientTimer, Status,
-};
+pub use client::Client;
 pub use close::CloseCode;
-pub use connection::{Config, Connection, Event, Role, Timer};
+pub use config::{ClientConfig, Config};
+pub use connection::{Connection, Role};
 pub use error::{Closed, Initiator, Misuse, ProtocolError, ProtocolErrorKind, SendError};
+pub use event::{ClientClosed, ClientError, ClientEvent, ClientTimer, Event, Status, Timer};
 pub use handshake::Negotiated;
 pub use message::MessageKind;

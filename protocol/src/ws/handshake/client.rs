@@ -137,6 +137,9 @@ enum Phase {
     Refused(Refusal, Option<OwnedResponseHead>, usize),
     /// Accepted, and lent.
     Switching,
+    /// Accepted, and released: the connection is another machine's.
+    Switched,
+    /// Refused, and lent.
     Over,
 }
 
@@ -188,11 +191,11 @@ impl ClientHandshake {
         loop {
             match &mut self.phase {
                 Phase::Accepted(_) | Phase::Refused(..) => return true,
-                Phase::Over => return false,
+                Phase::Switched | Phase::Over => return false,
                 Phase::Switching => {
                     // Releases the head.
                     self.http.advance(now, rx, tx);
-                    self.phase = Phase::Over;
+                    self.phase = Phase::Switched;
                 }
                 Phase::Asked => {
                     if !self.http.advance(now, rx, tx) {
@@ -266,8 +269,7 @@ impl ClientHandshake {
     #[must_use]
     pub fn transport(&self) -> Transport {
         match self.phase {
-            Phase::Refused(..) => Transport::Down,
-            Phase::Over if !self.http.is_upgraded() => Transport::Down,
+            Phase::Refused(..) | Phase::Over => Transport::Down,
             _ => Transport::Open,
         }
     }

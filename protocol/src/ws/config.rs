@@ -1,0 +1,77 @@
+//! Limits and times.
+
+use super::MessageKind;
+use super::handshake::HandshakeConfig;
+use crate::reconnect::Policy;
+use core::time::Duration;
+
+/// Limits and times of a [`Connection`](super::Connection).
+///
+/// ```
+/// use core::time::Duration;
+/// use tidewire::ws::Config;
+///
+/// let config = Config { ping_interval: Some(Duration::from_secs(55)), ..Config::default() };
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The largest message that is received, in bytes. A larger one fails the connection with 1009
+    /// as soon as a frame header announces it. 16 MiB by default.
+    pub max_message: usize,
+    /// While this many bytes or more wait to be written nothing more is taken
+    /// ([`SendError::Full`](super::SendError::Full)), so that at most one message lies above it. 1 MiB by default.
+    pub send_high_water: usize,
+    /// After [`SendError::Full`](super::SendError::Full), [`Event::Drained`](super::Event::Drained) comes when this many bytes or fewer wait to be
+    /// written. 256 KiB by default; never more than just below `send_high_water`.
+    pub send_low_water: usize,
+    /// A ping is sent each time this has passed, from the opening handshake on. `None`, the
+    /// default, and zero mean never.
+    pub ping_interval: Option<Duration>,
+    /// How long after a ping some byte must have arrived, be it a pong or anything else, counted
+    /// from when the ping was queued. 20 s by default.
+    pub pong_timeout: Duration,
+    /// How long the closing handshake may take, counted from our Close or our answer to the peer's;
+    /// on a client it covers the wait for the end of the stream. 5 s by default.
+    pub close_timeout: Duration,
+    /// What `send` makes of its bytes. Text by default.
+    pub message_kind: MessageKind,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_message: 16 << 20,
+            send_high_water: 1 << 20,
+            send_low_water: 256 << 10,
+            ping_interval: None,
+            pong_timeout: Duration::from_secs(20),
+            close_timeout: Duration::from_secs(5),
+            message_kind: MessageKind::Text,
+        }
+    }
+}
+
+/// Limits and times of a [`Client`](super::Client).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ClientConfig {
+    /// For each connection once it is open. Its `send_high_water` also bounds what is sent before.
+    pub connection: Config,
+    /// For each opening handshake.
+    pub handshake: HandshakeConfig,
+    /// How long it may take to have a transport: resolving, connecting and TLS. `None` for ever. 30 s
+    /// by default.
+    pub connect_timeout: Option<Duration>,
+    /// When to try again unasked. `None`, the default: only after [`Client::reconnect`](super::Client::reconnect).
+    pub reconnect: Option<Policy>,
+}
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        Self {
+            connection: Config::default(),
+            handshake: HandshakeConfig::default(),
+            connect_timeout: Some(Duration::from_secs(30)),
+            reconnect: None,
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! What a driver owes its machine and its task, through real sockets.
+#![cfg(feature = "net")]
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tidewire_runtime::SendRuntime;
+use tidewire_runtime::ws;
+use tidewire_runtime::ws::Event;
+use tidewire_runtime::ws::handshake::ServerOptions;
+use tidewire_tests::net::{RawPeer, on_thread, serve, sleep};
+
+const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+/// A masked frame with the key 0.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![first];
+    match payload.len() {
+        len @ ..126 => frame.push(0x80 | len as u8),
+        len @ ..65536 => {
+            frame.push(0x80 | 126);
+            frame.extend((len as u16).to_be_bytes());
+        }
+        len => {
+            frame.push(0x80 | 127);
+            frame.extend((len as u64).to_be_bytes());
+        }
+    }
+    frame.extend([0; 4]);
+    frame.extend(payload);
+    frame
+}
+
+/// Polls `future` for `time` at the most.
+async fn for_at_most<R: SendRuntime, T>(
+    runtime: &R,
+    time: Duration,
+    future: impl Future<Output = T>,
+) -> Option<T> {
+    let (mut future, mut timer) = (pin!(future), pin!(sleep(runtime, time)));
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending => timer.as_mut().poll(cx).map(|()| None),
+    })
+    .await
+}
+
+/// The program was busy elsewhere past the pong's deadline, and the pong is there.
+async fn a_pong_that_is_there_counts<R: SendRuntime>(runtime: R) {
+    let (tell, told) = mpsc::channel();
+    let own = runtime.clone();
+    let (address, _) = serve(&runtime, move |exchange| {
+        let (tell, own) = (tell.clone(), own.clone());
+        async move {
+            let config = ws::Config {
+                ping_interval: Some(Duration::from_millis(100)),
+                pong_timeout: Duration::from_millis(200),
+                ..Default::default()
+            };
+            let mut socket = exchange.websocket(&ServerOptions::default(), config).await?;
+            assert!(for_at_most(&own, Duration::from_millis(150), socket.next()).await.is_none());
+            sleep(&own, Duration::from_millis(600)).await;
+            let event = socket.next().await;
+            tell.send(format!("{event:?}"))?;
+            Ok(())
+        }
+    })
+    .await;
+    let event = on_thread(move || {
+        let mut peer = RawPeer::connect(address);
+        peer.send(UPGRADE);
+        peer.read_head();
+        assert_eq!(peer.read_exact(2), [0x89, 0]);
+        std::thread::sleep(Duration::from_millis(100));
+        peer.send(frame(0x8A, b""));
+        told.recv().expect("an event")
+    })
+    .await;
+    assert_eq!(event, "Some(Pong([]))");
+}
+
+/// As above, but the program was sending all the time to a peer that reads slowly and talks.
+async fn who_talks_while_we_send_is_alive<R: SendRuntime>(runtime: R) {
+    let (tell, told) = mpsc::channel();
+    let (address, _) = serve(&runtime, move |exchange| {
+        let tell = tell.clone();
+        async move {
+            let config = ws::Config {
+                ping_interval: Some(Duration::from_millis(100)),
+                pong_timeout: Duration::from_millis(200),
+                ..Default::default()
+            };
+            let mut socket = exchange.websocket(&ServerOptions::default(), config).await?;
+            let sent = socket.send_binary(&vec![7; 32 << 20]).await;
+            tell.send(format!("{sent:?}, {:?}", socket.next().await))?;
+            Ok(())
+        }
+    })
+    .await;
+    let event = on_thread(move || {
+        let mut peer = RawPeer::connect(address);
+        peer.send(UPGRADE);
+        peer.read_head();
+        for _ in 0..20 {
+            std::thread::sleep(Duration::from_millis(50));
+            peer.send(frame(0x81, b"alive"));
+        }
+        let mut left = 10 + (32 << 20);
+        while left > 0 {
+            left -= peer.read_exact(left.min(65536)).len();
+        }
+        told.recv().expect("an event")
+    })
+    .await;
+    assert_eq!(event, "Ok(()), Some(Text(\"alive\"))");
+}
+
+/// Whoever is busy with a peer that never pauses lets others in between.
+async fn a_flood_leaves_room_for_others<R: SendRuntime>(runtime: R) {
+    let (address, _) = serve(&runtime, |exchange| async move {
+        let mut socket =
+            exchange.websocket(&ServerOptions::default(), ws::Config::default()).await?;
+        let mut seen = 0;
+        let mut longest = 0;
+        let mut run = 0;
+        // How many events come before the task pauses.
+        while seen < 20_000 {
+            let mut next = pin!(socket.next());
+            let text = poll_fn(|cx| {
+                let poll = next.as_mut().poll(cx);
+                run = if poll.is_pending() { 0 } else { run + 1 };
+                longest = longest.max(run);
+                poll.map(|event| matches!(event, Some(Event::Text(_))))
+            })
+            .await;
+            assert!(text);
+            seen += 1;
+        }
+        socket.send_text(&longest.to_string()).await?;
+        Ok(())
+    })
+    .await;
+    let longest = on_thread(move || {
+        let mut peer = RawPeer::connect(address);
+        peer.send(UPGRADE);
+        peer.read_head();
+        peer.send(frame(0x81, b"x").repeat(20_000));
+        let [_, len] = peer.read_exact(2)[..] else { unreachable!() };
+        String::from_utf8(peer.read_exact(len.into())).unwrap()
+    })
+    .await;
+    assert!(longest.parse::<usize>().unwrap() <= 1024, "{longest} events without a pause");
+}
+
+/// The two halves in two tasks, as after `futures::StreamExt::split`.
+async fn two_tasks_do_not_wake_each_other_for_ever<R: SendRuntime>(runtime: R) {
+    use futures_core::Stream;
+    use futures_sink::Sink;
+    let (tell, told) = mpsc::channel();
+    let own = runtime.clone();
+    let (address, _) = serve(&runtime, move |exchange| {
+        let (tell, own) = (tell.clone(), own.clone());
+        async move {
+            let config = ws::Config::default();
+            let socket = exchange.websocket(&ServerOptions::default(), config).await?;
+            let socket = Arc::new(Mutex::new(socket));
+            let polls = Arc::new(AtomicUsize::new(0));
+            let reading = Arc::new(AtomicBool::new(false));
+            let (other, count, flag) = (socket.clone(), polls.clone(), reading.clone());
+            own.spawn_send(async move {
+                let item = poll_fn(|cx: &mut Context<'_>| {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    flag.store(true, Ordering::Release);
+                    Pin::new(&mut *other.lock().unwrap()).poll_next(cx)
+                })
+                .await;
+                tell.send(format!("{item:?}")).unwrap();
+            });
+            while !reading.load(Ordering::Acquire) {
+                sleep(&own, Duration::from_millis(5)).await;
+            }
+            let message = tidewire_runtime::Message::Binary(vec![7; 32 << 20].into());
+            Pin::new(&mut *socket.lock().unwrap()).start_send(message)?;
+            poll_fn(|cx: &mut Context<'_>| {
+                polls.fetch_add(1, Ordering::Relaxed);
+                Pin::new(&mut *socket.lock().unwrap()).poll_flush(cx)
+            })
+            .await?;
+            let polls = polls.load(Ordering::Relaxed);
+            let text = tidewire_runtime::Message::Text(polls.to_string());
+            Pin::new(&mut *socket.lock().unwrap()).start_send(text)?;
+            poll_fn(|cx| Pin::new(&mut *socket.lock().unwrap()).poll_flush(cx)).await?;
+            sleep(&own, Duration::from_secs(1)).await;
+            Ok(())
+        }
+    })
+    .await;
+    let (polls, item) = on_thread(move || {
+        let mut peer = RawPeer::connect(address);
+        peer.send(UPGRADE);
+        peer.read_head();
+        std::thread::sleep(Duration::from_millis(500));
+        let mut left = 10 + (32 << 20);
+        while left > 0 {
+            left -= peer.read_exact(left.min(65536)).len();
+        }
+        let [_, len] = peer.read_exact(2)[..] else { unreachable!() };
+        let polls = String::from_utf8(peer.read_exact(len.into())).unwrap();
+        peer.send(frame(0x81, b"hi"));
+        (polls, told.recv().expect("an item"))
+    })
+    .await;
+    assert_eq!(item, "Some(Ok(Text(\"hi\")))");
+    eprintln!("polls: {polls}");
+    assert!(polls.parse::<usize>().unwrap() < 3_000, "{polls} polls");
+}
+
+tidewire_tests::on_every_runtime!(
+    a_pong_that_is_there_counts,
+    who_talks_while_we_send_is_alive,
+    a_flood_leaves_room_for_others,
+    two_tasks_do_not_wake_each_other_for_ever,
+);
