@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
 use tidewire::url::Url;
-use tidewire::{Dialer, Instant, Machine, RecvBuf, SendBuf, Transport};
+use tidewire::{Clock, Dialer, Instant, Machine, RecvBuf, SendBuf, Transport};
 
 /// Turns of the loop in one poll before other tasks get their turn.
 const BUDGET: usize = 64;
@@ -182,6 +182,11 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         self.machine.event(now, &mut self.link.rx, &mut self.link.tx)
     }
 
+    /// To know the time while the parts of [`split`](Self::split) are lent.
+    pub(crate) fn clock(&self) -> Clock {
+        self.link.clock
+    }
+
     /// The machine, its buffers and the time, for an event that borrows the receive buffer alone
     /// and is answered while it is looked at.
     pub(crate) fn split(&mut self) -> (&mut M, &mut RecvBuf, &mut SendBuf, Instant) {
@@ -259,6 +264,9 @@ impl<R: Runtime, M: Dialer> Driver<R, M> {
     /// As [`poll_advance`](Self::poll_advance), and opens a connection whenever the machine wants
     /// one.
     pub fn poll_session(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        // Not once a wake but once an event: whoever looked at the last one may have taken his time,
+        // and the wait before the next attempt counts from the end of the connection.
+        self.link.refresh();
         loop {
             if let Poll::Ready(more) = self.poll_advance(cx) {
                 return Poll::Ready(more);
