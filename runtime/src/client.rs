@@ -9,7 +9,7 @@ use std::time::Duration;
 use tidewire::http::ResponseHead;
 use tidewire::ws::handshake::Request;
 use tidewire::ws::{self, ClientClosed, ClientConfig, ClientEvent, CloseCode, SendError, Status};
-use tidewire::{Instant, SendBuf};
+use tidewire::{Clock, Instant, SendBuf};
 
 /// Receive buffer beyond the largest message, in bytes.
 const RX_SLACK: usize = 64 * 1024;
@@ -73,10 +73,10 @@ impl<R: Runtime> Client<R> {
     /// policy wants another one.
     pub async fn run(&mut self, handler: &mut impl Handler) {
         while poll_fn(|cx| self.driver.poll_session(cx)).await {
-            let last_words = self.driver.io_error();
+            let (last_words, clock) = (self.driver.io_error(), self.driver.clock());
             let (machine, rx, tx, now) = self.driver.split();
             let Some(event) = machine.event(now, rx, tx) else { continue };
-            let mut con = Control { machine, tx, now, full: false };
+            let mut con = Control { machine, tx, clock, full: false };
             match event {
                 ClientEvent::Connected => handler.on_connect(&mut con),
                 ClientEvent::Open(response) => handler.on_open(&mut con, response),
@@ -247,7 +247,7 @@ pub trait Handler {
 pub struct Control<'a> {
     machine: &'a mut ws::Client,
     tx: &'a mut SendBuf,
-    now: Instant,
+    clock: Clock,
     full: bool,
 }
 
@@ -284,17 +284,21 @@ impl Control<'_> {
     /// # Errors
     /// [`ws::Misuse`] for a code or reason that must not be sent.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), ws::Misuse> {
-        self.machine.close(code, reason, self.now, self.tx)
+        self.machine.close(code, reason, self.now(), self.tx)
     }
 
     /// In `on_close`: opens a connection `after` from now; zero means at once.
     pub fn reconnect(&mut self, after: Duration) {
-        self.machine.reconnect(after, self.now);
+        self.machine.reconnect(after, self.now());
     }
 
     /// The request of the next attempt, to change its URL or fields.
     pub fn request_mut(&mut self) -> &mut Request {
         self.machine.request_mut()
+    }
+
+    fn now(&self) -> Instant {
+        self.clock.instant(std::time::Instant::now())
     }
 
     fn note(&mut self, result: Result<(), SendError>) -> Result<(), SendError> {

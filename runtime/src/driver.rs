@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
 use tidewire::url::Url;
-use tidewire::{Dialer, Instant, Machine, RecvBuf, SendBuf, Transport};
+use tidewire::{Clock, Dialer, Instant, Machine, RecvBuf, SendBuf, Transport};
 
 /// Turns of the loop in one poll before other tasks get their turn.
 const BUDGET: usize = 64;
@@ -181,6 +181,12 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     pub fn event(&mut self) -> Option<M::Event<'_>> {
         let now = self.link.now();
         self.machine.event(now, &mut self.link.rx, &mut self.link.tx)
+    }
+
+    /// For commands that count from when they are given, which may be long after the event that they
+    /// answer.
+    pub(crate) fn clock(&self) -> Clock {
+        self.link.clock
     }
 
     /// The machine, its buffers and the time, for an event that borrows the receive buffer alone

@@ -29,7 +29,7 @@ pub(crate) struct Link<R: Runtime> {
     pub(crate) runtime: R,
     pub(crate) rx: RecvBuf,
     pub(crate) tx: SendBuf,
-    clock: Clock,
+    pub(crate) clock: Clock,
     /// Read once a wake; see [`Link::refresh`].
     now: Instant,
     /// When the transport was last asked for bytes.

@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 use tidewire::http::OwnedResponseHead;
 use tidewire::ws::handshake::{ClientHandshake, HandshakeConfig, HandshakeEvent, Request};
 use tidewire::ws::{self, CloseCode, Connection, Event, Negotiated, SendError};
-use tidewire::{Instant, SendBuf};
+use tidewire::{Clock, SendBuf};
 
 /// Receive buffer beyond the largest message, in bytes: frame headers and what follows in the same
 /// read.
@@ -41,7 +41,7 @@ pub struct WebSocket<R: Runtime> {
 pub struct Reply<'a> {
     machine: &'a mut Connection,
     tx: &'a mut SendBuf,
-    now: Instant,
+    clock: Clock,
 }
 
 impl Reply<'_> {
@@ -67,7 +67,8 @@ impl Reply<'_> {
     /// # Errors
     /// [`ws::Misuse`] for a code or reason that must not be sent.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), ws::Misuse> {
-        self.machine.close(code, reason, self.now, self.tx)
+        let now = self.clock.instant(std::time::Instant::now());
+        self.machine.close(code, reason, now, self.tx)
     }
 }
 
@@ -159,10 +160,11 @@ impl<R: Runtime> WebSocket<R> {
             if !poll_fn(|cx| self.poll_advance(cx)).await {
                 return Err(Error::Closed);
             }
+            let clock = self.driver.clock();
             let (machine, rx, tx, now) = self.driver.split();
             let Some(event) = machine.event(now, rx, tx) else { continue };
             let closed = if let Event::Closed { why, .. } = event { Some(why) } else { None };
-            on_event(event, &mut Reply { machine, tx, now })?;
+            on_event(event, &mut Reply { machine, tx, clock })?;
             if let Some(why) = closed {
                 self.driver.finish().await;
                 return Ok(why);

@@ -7,12 +7,12 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll};
-use std::time::Duration;
-use tidewire_runtime::SendRuntime;
+use std::time::{Duration, Instant};
 use tidewire_runtime::ws;
-use tidewire_runtime::ws::Event;
-use tidewire_runtime::ws::handshake::ServerOptions;
-use tidewire_tests::net::{RawPeer, on_thread, serve, sleep};
+use tidewire_runtime::ws::handshake::{Request, ServerOptions};
+use tidewire_runtime::ws::{ClientClosed, ClientConfig, Event};
+use tidewire_runtime::{Client, Control, Handler, Next, Received, SendRuntime};
+use tidewire_tests::net::{RawPeer, listener, on_thread, serve, sleep};
 
 const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -34,6 +34,21 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frame.extend([0; 4]);
     frame.extend(payload);
     frame
+}
+
+/// What a server answers to an opening handshake.
+fn accept(request: &str) -> Vec<u8> {
+    let now = tidewire::Instant::EPOCH;
+    let (mut rx, mut tx) = (tidewire::RecvBuf::with_limit(1 << 16), tidewire::SendBuf::new());
+    let mut http = tidewire::http::Server::new(tidewire::http::ServerConfig::default(), now);
+    assert_eq!(rx.push(request.as_bytes()), request.len());
+    while let Some(event) = http.poll_event(now, &mut rx, &mut tx) {
+        if let tidewire::http::ServerEvent::Request(head) = event {
+            let accepted = ws::handshake::accept(&head, &ServerOptions::default()).expect("good");
+            http.upgrade(accepted.fields(), &mut tx).expect("an upgrade");
+        }
+    }
+    tx.chunk().to_vec()
 }
 
 /// Polls `future` for `time` at the most.
@@ -220,9 +235,49 @@ async fn two_tasks_do_not_wake_each_other_for_ever<R: SendRuntime>(runtime: R) {
     assert!(polls.parse::<usize>().unwrap() < 3_000, "{polls} polls");
 }
 
+/// `Next::Reconnect` counts from the callback, however long the one before took.
+async fn reconnect_counts_from_the_call<R: SendRuntime>(runtime: R) {
+    struct Slow(Option<Instant>, Vec<Duration>);
+    impl Handler for Slow {
+        fn on_message(&mut self, _: &mut Control<'_>, _: Received<'_>) {
+            std::thread::sleep(Duration::from_millis(400));
+        }
+        fn on_connect(&mut self, con: &mut Control<'_>) {
+            if let Some(closed) = self.0 {
+                self.1.push(closed.elapsed());
+                con.close(ws::CloseCode::NORMAL, "").expect("a good code");
+            }
+        }
+        fn on_close(&mut self, _: &mut Control<'_>, _: ClientClosed, _: &str) -> Next {
+            if self.0.is_some() {
+                return Next::Stop;
+            }
+            self.0 = Some(Instant::now());
+            Next::Reconnect(Duration::from_millis(300))
+        }
+    }
+    let (listener, address) = listener();
+    let server = std::thread::spawn(move || {
+        let mut peer = RawPeer::accept(&listener);
+        let head = peer.read_head();
+        let mut answer = accept(&head);
+        // A text, and a frame that no server may send, in one segment with the head.
+        answer.extend(b"\x81\x01x\xFF\x00");
+        peer.send(answer);
+        let again = RawPeer::accept(&listener);
+        drop((peer, again));
+    });
+    let request = Request::new(&format!("ws://{address}")).unwrap();
+    let mut handler = Slow(None, Vec::new());
+    Client::new(runtime, request, ClientConfig::default()).unwrap().run(&mut handler).await;
+    server.join().unwrap();
+    assert!(handler.1[0] >= Duration::from_millis(300), "{:?}", handler.1);
+}
+
 tidewire_tests::on_every_runtime!(
     a_pong_that_is_there_counts,
     who_talks_while_we_send_is_alive,
     a_flood_leaves_room_for_others,
     two_tasks_do_not_wake_each_other_for_ever,
+    reconnect_counts_from_the_call,
 );
