@@ -3,7 +3,7 @@
 use crate::connection::ConnectionTask;
 use crate::error::HandlerError;
 use crate::exchange::Exchange;
-use crate::runtime::{Runtime, Spawn, Timer};
+use crate::runtime::{Runtime, Spawn, Timer, after};
 use crate::shutdown::{Counted, Shutdown, Watch};
 use std::future::{Future, poll_fn};
 use std::io;
@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tidewire::http;
 
 /// How long to wait before accepting again after the operating system refused, most often because
@@ -167,14 +167,14 @@ impl<R: Runtime> Server<R> {
                 }
                 Some(Err(_)) => {
                     let mut timer = self.runtime.timer();
-                    timer.set(Instant::now() + ACCEPT_AGAIN);
+                    timer.set(after(ACCEPT_AGAIN));
                     poll_fn(|cx| timer.poll(cx)).await;
                 }
             }
         }
         drop(self.listener);
         let mut timer = self.runtime.timer();
-        timer.set(Instant::now() + self.config.grace);
+        timer.set(after(self.config.grace));
         poll_fn(|cx| {
             ended.poll_until(cx, |it| it.connections() == 0).or_else_poll(|| timer.poll(cx))
         })

@@ -274,10 +274,32 @@ async fn reconnect_counts_from_the_call<R: SendRuntime>(runtime: R) {
     assert!(handler.1[0] >= Duration::from_millis(300), "{:?}", handler.1);
 }
 
+/// "For ever" is a time as well.
+async fn no_wait_is_too_long<R: SendRuntime>(runtime: R) {
+    let config = tidewire_runtime::ServerConfig { grace: Duration::MAX, ..Default::default() };
+    let (address, handle) =
+        tidewire_tests::net::serve_with(&runtime, config, |exchange| async move {
+            let mut events = exchange.event_stream([("A", "b")]).await?;
+            let _ = events.wait(Duration::MAX).await;
+            Ok(())
+        })
+        .await;
+    let read = on_thread(move || {
+        let mut peer = RawPeer::connect(address);
+        peer.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        peer.read_head();
+        handle.shutdown();
+        peer.read_to_end()
+    })
+    .await;
+    assert_eq!(read, b"0\r\n\r\n");
+}
+
 tidewire_tests::on_every_runtime!(
     a_pong_that_is_there_counts,
     who_talks_while_we_send_is_alive,
     a_flood_leaves_room_for_others,
     two_tasks_do_not_wake_each_other_for_ever,
     reconnect_counts_from_the_call,
+    no_wait_is_too_long,
 );
