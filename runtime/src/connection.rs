@@ -146,6 +146,14 @@ impl<R: Runtime> Conn<R> {
         }
     }
 
+    /// If the server shuts down, the response to come says that it is the last one.
+    pub(crate) fn announce_end(&mut self) {
+        if self.phase.is_draining() {
+            let http = self.driver.parts();
+            http.machine.shutdown(http.now);
+        }
+    }
+
     /// Ends the response in a way that the client can tell from success if the handler failed.
     fn after_handler(&mut self, handled: bool) {
         let http = self.driver.parts();

@@ -165,6 +165,8 @@ impl<R: Runtime> Server<R> {
                         counted,
                     ));
                 }
+                // The client has given up already: nothing is short of anything.
+                Some(Err(error)) if is_of_client(&error) => {}
                 Some(Err(_)) => {
                     let mut timer = self.runtime.timer();
                     timer.set(after(ACCEPT_AGAIN));
@@ -182,6 +184,12 @@ impl<R: Runtime> Server<R> {
         self.shutdown.stop();
         Ok(())
     }
+}
+
+/// Whether accepting failed for this one client, and may work at once for the next.
+fn is_of_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
 /// Of two things to wait for, the first that is ready.

@@ -66,6 +66,11 @@ impl Watch {
         Self { shutdown: shutdown.clone(), event: |it| &it.connection_ended, listener: None }
     }
 
+    /// Whether a shutdown was asked for.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.shutdown.is_draining()
+    }
+
     /// Ready once `condition` holds.
     pub(crate) fn poll_until(
         &mut self,

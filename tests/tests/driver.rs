@@ -295,6 +295,78 @@ async fn no_wait_is_too_long<R: SendRuntime>(runtime: R) {
     assert_eq!(read, b"0\r\n\r\n");
 }
 
+/// A frame that breaks the rules, much behind it: the close frame arrives all the same.
+async fn a_stream_that_fails_ends_in_order<R: SendRuntime>(runtime: R) {
+    use futures_core::Stream;
+    let (address, _) = serve(&runtime, |exchange| async move {
+        let mut socket =
+            exchange.websocket(&ServerOptions::default(), ws::Config::default()).await?;
+        let mut next = async || poll_fn(|cx| Pin::new(&mut socket).poll_next(cx)).await;
+        while next().await.is_some() {}
+        Ok(())
+    })
+    .await;
+    let read = on_thread(move || {
+        let mut peer = RawPeer::connect(address);
+        peer.send(UPGRADE);
+        peer.read_head();
+        let mut bytes = frame(0x83, b"");
+        bytes.extend(vec![0; 1 << 18]);
+        peer.send(&bytes);
+        let mut read = Vec::new();
+        std::io::Read::read_to_end(&mut peer.0, &mut read).map(|_| read).expect("no reset")
+    })
+    .await;
+    assert_eq!(read, [0x88, 2, 0x03, 0xEA]);
+}
+
+/// The opening handshake is answered before the handler goes on.
+async fn an_upgrade_is_answered_at_once<R: SendRuntime>(runtime: R) {
+    let own = runtime.clone();
+    let (address, _) = serve(&runtime, move |exchange| {
+        let own = own.clone();
+        async move {
+            let socket =
+                exchange.websocket(&ServerOptions::default(), ws::Config::default()).await?;
+            sleep(&own, Duration::from_secs(60)).await;
+            drop(socket);
+            Ok(())
+        }
+    })
+    .await;
+    let head = on_thread(move || {
+        let mut peer = RawPeer::connect(address);
+        peer.send(UPGRADE);
+        peer.read_head()
+    })
+    .await;
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+}
+
+/// A client that would go on is told, with the answer it gets, that there will be no other.
+async fn the_last_response_of_a_shutdown_says_so<R: SendRuntime>(runtime: R) {
+    let (own, (asked, ask)) = (runtime.clone(), mpsc::channel());
+    let (address, handle) = serve(&runtime, move |mut exchange| {
+        let (own, asked) = (own.clone(), asked.clone());
+        async move {
+            asked.send(())?;
+            sleep(&own, Duration::from_millis(100)).await;
+            Ok(exchange.respond("ok").await?)
+        }
+    })
+    .await;
+    let answer = on_thread(move || {
+        let mut peer = RawPeer::connect(address);
+        peer.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        ask.recv().expect("a request");
+        handle.shutdown();
+        String::from_utf8(peer.read_to_end()).expect("text")
+    })
+    .await;
+    assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\nok"), "{answer}");
+}
+
 tidewire_tests::on_every_runtime!(
     a_pong_that_is_there_counts,
     who_talks_while_we_send_is_alive,
@@ -302,4 +374,7 @@ tidewire_tests::on_every_runtime!(
     two_tasks_do_not_wake_each_other_for_ever,
     reconnect_counts_from_the_call,
     no_wait_is_too_long,
+    a_stream_that_fails_ends_in_order,
+    an_upgrade_is_answered_at_once,
+    the_last_response_of_a_shutdown_says_so,
 );
