@@ -146,8 +146,8 @@ impl<R: Runtime> Conn<R> {
         }
     }
 
-    /// Before a response: if the server is coming to its end, the response says so (RFC 9112, 9.6).
-    pub(crate) fn heed_shutdown(&mut self) {
+    /// If the server shuts down, the response to come says that it is the last one.
+    pub(crate) fn announce_end(&mut self) {
         if self.phase.is_draining() {
             let http = self.driver.parts();
             http.machine.shutdown(http.now);
