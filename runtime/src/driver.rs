@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
 use tidewire::url::Url;
-use tidewire::{Dialer, Instant, Machine, RecvBuf, SendBuf, Transport};
+use tidewire::{Clock, Dialer, Instant, Machine, RecvBuf, SendBuf, Transport};
 
 /// Turns of the loop in one poll before other tasks get their turn.
 const BUDGET: usize = 64;
@@ -140,6 +140,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     }
 
     fn poll_loop(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        self.link.wake_up();
         for _turn in 0..BUDGET {
             let (machine, link) = (&mut self.machine, &mut self.link);
             if machine.advance(link.now(), &mut link.rx, &mut link.tx) {
@@ -182,6 +183,12 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         self.machine.event(now, &mut self.link.rx, &mut self.link.tx)
     }
 
+    /// For commands that count from when they are given, which may be long after the event that they
+    /// answer.
+    pub(crate) fn clock(&self) -> Clock {
+        self.link.clock
+    }
+
     /// The machine, its buffers and the time, for an event that borrows the receive buffer alone
     /// and is answered while it is looked at.
     pub(crate) fn split(&mut self) -> (&mut M, &mut RecvBuf, &mut SendBuf, Instant) {
@@ -189,7 +196,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         (&mut self.machine, &mut self.link.rx, &mut self.link.tx, now)
     }
 
-    /// Ready once at most `mark` bytes wait to be written. It reads on meanwhile, as far as the
+    /// Ready once at most `mark` bytes wait to be written. It reads while it waits, as far as the
     /// receive buffer's limit allows: two peers that only send would else wait for each other.
     ///
     /// # Errors
@@ -215,7 +222,9 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         match machine.transport() {
             Transport::Open => {
                 link.poll_write(cx);
-                while link.poll_read(cx) {}
+                if link.tx.len() > mark {
+                    while link.poll_read(cx) {}
+                }
             }
             wanted => while link.poll_transfer(cx, wanted) {},
         }
@@ -259,6 +268,9 @@ impl<R: Runtime, M: Dialer> Driver<R, M> {
     /// As [`poll_advance`](Self::poll_advance), and opens a connection whenever the machine wants
     /// one.
     pub fn poll_session(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        // Not once a wake but once an event: whoever looked at the last one may have taken his time,
+        // and the wait before the next attempt counts from the end of the connection.
+        self.link.refresh();
         loop {
             if let Poll::Ready(more) = self.poll_advance(cx) {
                 return Poll::Ready(more);
