@@ -156,7 +156,7 @@ impl<R: Runtime> Conn<R> {
 
     /// Ends the response in a way that the client can tell from success if the handler failed.
     fn after_handler(&mut self, handled: bool) {
-        self.heed_shutdown();
+        self.announce_end();
         let http = self.driver.parts();
         if http.machine.is_response_due() {
             // Cannot fail: nothing of a response is out yet.
