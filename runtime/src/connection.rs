@@ -69,9 +69,10 @@ impl<R: Runtime, H, F> ConnectionTask<R, Arc<H>, F> {
         shutdown: &Arc<Shutdown>,
         counted: Counted,
     ) -> Self {
-        let driver = Driver::with_stream(runtime, stream, config.receive_buffer, |now, _tx| {
+        let mut driver = Driver::with_stream(runtime, stream, config.receive_buffer, |now, _tx| {
             http::Server::new(config.http, now)
         });
+        driver.set_write_timeout(config.write_timeout);
         let phase = Watch::phase(shutdown);
         let conn = Conn { driver, peer, config, phase, counted };
         Self {

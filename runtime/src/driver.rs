@@ -7,6 +7,7 @@ use crate::runtime::Runtime;
 use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tidewire::url::Url;
 use tidewire::{Clock, Dialer, Instant, Machine, RecvBuf, SendBuf, Transport};
 
@@ -102,6 +103,12 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     /// Sets another limit for the receive buffer, in bytes.
     pub fn set_rx_limit(&mut self, limit: usize) {
         self.link.rx.set_limit(limit);
+    }
+
+    /// Breaks the connection when the peer takes none of what waits for it for so long. `None`, the
+    /// default, waits as long as the operating system does: for ever, if the peer answers its probes.
+    pub fn set_write_timeout(&mut self, timeout: Option<Duration>) {
+        self.link.write_timeout = timeout;
     }
 
     /// A timer of the runtime, not set.

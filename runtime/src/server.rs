@@ -35,6 +35,9 @@ pub struct ServerConfig {
     /// How many bytes may wait to be written on each connection before sending has to wait.
     /// 1 MiB by default.
     pub send_high_water: usize,
+    /// How long a client may take none of the bytes that wait for it, be it a response, an event
+    /// stream or a WebSocket, before its connection is broken. `None` for ever. 30 s by default.
+    pub write_timeout: Option<Duration>,
 }
 
 impl Default for ServerConfig {
@@ -45,6 +48,7 @@ impl Default for ServerConfig {
             grace: Duration::from_secs(10),
             receive_buffer: 64 * 1024,
             send_high_water: 1024 * 1024,
+            write_timeout: Some(Duration::from_secs(30)),
         }
     }
 }
