@@ -401,6 +401,22 @@ async fn who_reads_nothing_is_not_waited_for<R: SendRuntime>(runtime: R) {
     .await;
 }
 
+/// The handler need not know about `413`.
+async fn a_body_beyond_the_handlers_limit_is_answered_413<R: SendRuntime>(runtime: R) {
+    let (address, _) = serve(&runtime, |mut exchange| async move {
+        let body = exchange.collect(3).await?;
+        Ok(exchange.respond(body).await?)
+    })
+    .await;
+    let head = on_thread(move || {
+        let mut peer = RawPeer::connect(address);
+        peer.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody");
+        peer.read_head()
+    })
+    .await;
+    assert!(head.starts_with("HTTP/1.1 413 "), "{head}");
+}
+
 tidewire_tests::on_every_runtime!(
     a_pong_that_is_there_counts,
     who_talks_while_we_send_is_alive,
@@ -412,4 +428,5 @@ tidewire_tests::on_every_runtime!(
     an_upgrade_is_answered_at_once,
     the_last_response_of_a_shutdown_says_so,
     who_reads_nothing_is_not_waited_for,
+    a_body_beyond_the_handlers_limit_is_answered_413,
 );
