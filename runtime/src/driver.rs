@@ -22,6 +22,25 @@ const EVENTS: usize = 128;
 ///
 /// There is no task and no lock behind it. It works while one of its futures is polled, and a
 /// dropped future loses nothing, since all state is in the machine and the two buffers.
+///
+/// ```no_run
+/// # use tidewire_runtime::{Driver, Runtime, http::{BodyLength, Client, ClientConfig, ClientEvent}, url::Url};
+/// # async fn example<R: Runtime>(runtime: R) -> Result<(), Box<dyn std::error::Error>> {
+/// let url = Url::parse("http://127.0.0.1:8080/")?;
+/// let new = |now, _: &mut _| Client::new(ClientConfig::default(), now);
+/// let mut driver = Driver::connect(runtime, &url, 64 * 1024, new).await?;
+/// let it = driver.parts();
+/// let fields = [("Host", url.host_header())];
+/// it.machine.request("GET", url.target(), fields, BodyLength::EMPTY, it.now, it.tx)?;
+/// while let Some(event) = driver.next().await {
+///     match event {
+///         ClientEvent::Data(data) => println!("{} bytes", data.len()),
+///         ClientEvent::End(_) | ClientEvent::Closed(_) => break,
+///         _ => {}
+///     }
+/// }
+/// # Ok(()) }
+/// ```
 pub struct Driver<R: Runtime, M> {
     machine: M,
     link: Link<R>,

@@ -54,6 +54,30 @@ impl Default for ServerConfig {
 }
 
 /// A listening HTTP server.
+///
+/// ```no_run
+/// # use std::{error::Error, time::Duration};
+/// # use tidewire_runtime::{Exchange, HandlerError, SendRuntime, Server, http::{self, NO_FIELDS}, sse};
+/// async fn on_request<R: SendRuntime>(mut exchange: Exchange<R>) -> Result<(), HandlerError> {
+///     match exchange.path() {
+///         "/" => exchange.respond("ok").await?,
+///         "/events" => {
+///             let mut events = exchange.event_stream(NO_FIELDS).await?;
+///             while events.wait(Duration::from_secs(2)).await.is_ok() {
+///                 events.send(&sse::Event::data("hello")).await?;
+///             }
+///         }
+///         _ => exchange.respond_with(http::Status::NOT_FOUND, NO_FIELDS, "nothing here").await?,
+///     }
+///     Ok(())
+/// }
+/// # async fn example<R: SendRuntime>(runtime: R) -> Result<(), Box<dyn Error>> {
+/// let server = Server::bind(runtime, "127.0.0.1:8080".parse()?).await?;
+/// let handle = server.handle(); // `handle.shutdown()` from anywhere ends `serve`
+/// # drop(handle);
+/// server.serve(on_request).await?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Server<R: Runtime> {
     runtime: R,
@@ -123,6 +147,8 @@ impl<R: Runtime> Server<R> {
     ///
     /// Each connection is a task of its own. A handler that returns an error, panics, or forgets to
     /// answer gives its client a `500` and harms no other connection.
+    ///
+    /// Dropping the future closes the listener; connections go on until they end by themselves.
     ///
     /// # Errors
     /// None at present: accept errors are survived by trying again.
