@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use tidewire_runtime::SendRuntime;
 
@@ -12,6 +13,26 @@ impl Flags {
     /// The value of `--name`, or `default`.
     pub fn value(&mut self, name: &'static str, default: &str) -> String {
         self.0.value_from_str(name).unwrap_or_else(|_| default.to_owned())
+    }
+
+    /// Where to listen: the value of `--listen`, or `default`.
+    ///
+    /// # Errors
+    /// If it is no IP address with a port.
+    pub fn listen(&mut self, default: &str) -> Result<SocketAddr, Box<dyn Error>> {
+        let address = self.value("--listen", default);
+        address.parse().map_err(|error| format!("--listen {address}: {error}").into())
+    }
+
+    /// To be called when all flags were asked for.
+    ///
+    /// # Errors
+    /// If there are others.
+    pub fn end(self) -> Result<(), Box<dyn Error>> {
+        match self.0.finish().first() {
+            Some(unknown) => Err(format!("what is {unknown:?}? See the top of the example").into()),
+            None => Ok(()),
+        }
     }
 }
 

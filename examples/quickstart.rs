@@ -203,7 +203,8 @@ async fn chat<R: Runtime>(runtime: R, server: SocketAddr, log: &Log) -> Result {
 struct Quickstart;
 
 impl Program for Quickstart {
-    async fn run<R: SendRuntime>(self, runtime: R, _: Flags) -> Result {
+    async fn run<R: SendRuntime>(self, runtime: R, flags: Flags) -> Result {
+        flags.end()?;
         let log = Log(Instant::now());
         let server = Server::bind(runtime.clone(), "127.0.0.1:0".parse()?).await?;
         let (address, handle) = (server.local_addr()?, server.handle());

@@ -26,8 +26,9 @@ struct SseServer;
 
 impl Program for SseServer {
     async fn run<R: SendRuntime>(self, runtime: R, mut flags: Flags) -> Result<(), Box<dyn Error>> {
-        let server =
-            Server::bind(runtime, flags.value("--listen", "127.0.0.1:8080").parse()?).await?;
+        let address = flags.listen("127.0.0.1:8080")?;
+        flags.end()?;
+        let server = Server::bind(runtime, address).await?;
         println!("listening on http://{}", server.local_addr()?);
         Ok(server.serve(on_request).await?)
     }

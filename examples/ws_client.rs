@@ -47,6 +47,7 @@ impl Program for WsClient {
             .field("OtherKey", "values")?;
         let mut config = ClientConfig::default();
         let ping = flags.value("--ping-seconds", "55").parse()?;
+        flags.end()?;
         config.connection.ping_interval = Some(Duration::from_secs(ping));
         Client::new(runtime, request, config)?.run(&mut Callbacks).await;
         Ok(())

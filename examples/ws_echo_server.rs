@@ -21,7 +21,9 @@ struct EchoServer;
 
 impl Program for EchoServer {
     async fn run<R: SendRuntime>(self, runtime: R, mut flags: Flags) -> Result<(), Box<dyn Error>> {
-        let server = Server::bind(runtime, flags.value("--listen", "127.0.0.1:0").parse()?).await?;
+        let address = flags.listen("127.0.0.1:0")?;
+        flags.end()?;
+        let server = Server::bind(runtime, address).await?;
         println!("listening on ws://{}", server.local_addr()?);
         Ok(server.serve(on_request).await?)
     }

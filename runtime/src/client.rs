@@ -1,5 +1,6 @@
 //! The WebSocket client that reconnects: an async interface, and callbacks.
 
+use crate::dial::refuse_tls;
 use crate::driver::Driver;
 use crate::entropy;
 use crate::error::Error;
@@ -47,8 +48,10 @@ impl<R: Runtime> Client<R> {
     /// [`run`](Self::run).
     ///
     /// # Errors
+    /// [`Error::Dial`] if the URL asks for TLS, which this version does not speak;
     /// [`Error::Entropy`] if the operating system has no randomness.
     pub fn new(runtime: R, request: Request, config: ClientConfig) -> Result<Self, Error> {
+        refuse_tls(request.url())?;
         let seed = entropy::seed()?;
         let rx_limit = config.connection.max_message.saturating_add(RX_SLACK);
         let driver =

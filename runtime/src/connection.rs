@@ -1,7 +1,7 @@
 //! One accepted connection: requests in turn, each handed to the handler with the whole connection.
 
 use crate::driver::Driver;
-use crate::error::{Error, HandlerError};
+use crate::error::{Error, HandlerError, HandlerPanicked};
 use crate::exchange::Exchange;
 use crate::runtime::Runtime;
 use crate::server::ServerConfig;
@@ -56,6 +56,8 @@ pin_project! {
         #[pin]
         handling: Option<F>,
         phase: Watch,
+        peer: SocketAddr,
+        on_error: fn(SocketAddr, &HandlerError),
     }
 }
 
@@ -74,6 +76,7 @@ impl<R: Runtime, H, F> ConnectionTask<R, Arc<H>, F> {
         });
         driver.set_write_timeout(config.write_timeout);
         let phase = Watch::phase(shutdown);
+        let on_error = config.on_error;
         let conn = Conn { driver, peer, config, phase, counted };
         Self {
             handler,
@@ -81,6 +84,8 @@ impl<R: Runtime, H, F> ConnectionTask<R, Arc<H>, F> {
             conn: Some(Box::new(conn)),
             handling: None,
             phase: Watch::phase(shutdown),
+            peer,
+            on_error,
         }
     }
 }
@@ -103,10 +108,14 @@ where
         loop {
             if let Some(handling) = this.handling.as_mut().as_pin_mut() {
                 let handled = match catch_unwind(AssertUnwindSafe(|| handling.poll(cx))) {
-                    Ok(poll) => ready!(poll).map_err(|error| status_of(&*error.into())),
-                    Err(_panic) => Err(Status::INTERNAL_SERVER_ERROR),
+                    Ok(poll) => ready!(poll).map_err(E::into),
+                    Err(_panic) => Err(HandlerPanicked.into()),
                 };
                 this.handling.set(None);
+                let handled = handled.map_err(|error| {
+                    (this.on_error)(*this.peer, &error);
+                    status_of(&*error)
+                });
                 // Not home: it became a WebSocket, or the handler keeps it elsewhere.
                 let Some(mut conn) = this.home.take() else { return Poll::Ready(()) };
                 conn.after_handler(handled);
@@ -119,6 +128,7 @@ where
             match catch_unwind(AssertUnwindSafe(|| (this.handler)(exchange))) {
                 Ok(handling) => this.handling.set(Some(handling)),
                 Err(_panic) => {
+                    (this.on_error)(*this.peer, &HandlerPanicked.into());
                     let Some(mut conn) = this.home.take() else { return Poll::Ready(()) };
                     conn.after_handler(Err(Status::INTERNAL_SERVER_ERROR));
                     *this.conn = Some(conn);

@@ -13,6 +13,16 @@ use tidewire::url::Url;
 /// How long a connection may take to come up where no machine sets the time.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Refuses a target that asks for TLS, which no attempt would ever reach.
+pub(crate) fn refuse_tls(target: &Url) -> Result<(), DialFailure> {
+    if target.is_secure() { Err(no_tls()) } else { Ok(()) }
+}
+
+fn no_tls() -> DialFailure {
+    let words = "this version speaks no TLS: use ws:// or http://";
+    (DialError::Tls, io::Error::new(io::ErrorKind::Unsupported, words))
+}
+
 /// Connects to `target`.
 pub(crate) async fn dial<R: Runtime>(runtime: &R, target: &Url) -> Result<R::Stream, DialFailure> {
     let mut timer = runtime.timer();
@@ -57,13 +67,7 @@ impl<R: Runtime> Dial<R> {
         let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no addresses");
         loop {
             let next = match self {
-                Self::Tls => {
-                    let error = io::Error::new(
-                        io::ErrorKind::Unsupported,
-                        "this version speaks no TLS: use ws:// or http://",
-                    );
-                    return Poll::Ready(Err((DialError::Tls, error)));
-                }
+                Self::Tls => return Poll::Ready(Err(no_tls())),
                 Self::Resolving(resolve) => match ready!(Pin::new(resolve).poll(cx)) {
                     Ok(addresses) => {
                         let mut addresses = addresses.into_iter();

@@ -8,6 +8,11 @@ use tidewire::{DialError, sse, ws};
 /// What a handler of a [`Server`](crate::Server) may fail with: any error at all.
 pub type HandlerError = Box<dyn std::error::Error + Send + Sync>;
 
+/// A handler of a [`Server`](crate::Server) panicked. The panic hook has said more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the handler panicked")]
+pub struct HandlerPanicked;
+
 /// What went wrong, and in which phase.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

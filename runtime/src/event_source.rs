@@ -1,5 +1,6 @@
 //! The client of an event stream.
 
+use crate::dial::refuse_tls;
 use crate::driver::Driver;
 use crate::entropy;
 use crate::error::Error;
@@ -34,9 +35,11 @@ impl<R: Runtime> EventSource<R> {
     /// A source for `request`'s URL. It connects at the first call of [`next`](Self::next).
     ///
     /// # Errors
+    /// [`Error::Dial`] if the URL asks for TLS, which this version does not speak;
     /// [`Error::HttpMisuse`] if the request cannot be sent, because of one of its fields for
     /// instance; [`Error::Entropy`] if the operating system has no randomness.
     pub fn new(runtime: R, request: SourceRequest, config: SourceConfig) -> Result<Self, Error> {
+        refuse_tls(request.url())?;
         let limits = config.limits;
         let rx_limit = config.http.head.max(limits.event);
         // A driver's clock begins with it.

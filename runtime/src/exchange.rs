@@ -116,7 +116,8 @@ impl<R: Runtime> Exchange<R> {
         self.respond_with(Status::OK, NO_FIELDS, body).await
     }
 
-    /// Answers with a status, fields and a body. Its length, `Connection`, and what a `HEAD`
+    /// Answers with a status ([`Status::NOT_FOUND`], say), fields ([`http::NO_FIELDS`] for none) and a
+    /// body. Its length, `Connection`, and what a `HEAD`
     /// request or a status without body needs are seen to.
     ///
     /// # Errors
@@ -141,7 +142,7 @@ impl<R: Runtime> Exchange<R> {
     }
 
     /// Answers with an event stream (WHATWG HTML, 9.2) and sends its head. `fields` come on top of
-    /// its own. In answer to `HEAD` there is nothing but the head, and the stream is closed.
+    /// its own; [`http::NO_FIELDS`] says that there are none. In answer to `HEAD` there is nothing but the head, and the stream is closed.
     ///
     /// # Errors
     /// As [`respond_with`](Self::respond_with).

@@ -35,7 +35,7 @@ mod websocket;
 pub use client::{Client, Control, Handler, Next, Received};
 pub use connection::ConnectionTask;
 pub use driver::{Driver, Parts};
-pub use error::{Error, HandlerError};
+pub use error::{Error, HandlerError, HandlerPanicked};
 pub use event_source::EventSource;
 pub use event_stream::EventStream;
 pub use exchange::Exchange;

@@ -32,6 +32,10 @@ pub struct ServerConfig {
     /// The receive buffer of each HTTP connection, in bytes. 64 KiB by default. A WebSocket gets
     /// its own limit at the upgrade.
     pub receive_buffer: usize,
+    /// Told of each handler that failed, with the client's address and what it failed with, a panic
+    /// as [`HandlerPanicked`](crate::HandlerPanicked): the place for a log line. Does nothing by
+    /// default.
+    pub on_error: fn(SocketAddr, &HandlerError),
     /// How many bytes may wait to be written on each connection before sending has to wait.
     /// 1 MiB by default.
     pub send_high_water: usize,
@@ -47,6 +51,7 @@ impl Default for ServerConfig {
             max_connections: 10_000,
             grace: Duration::from_secs(10),
             receive_buffer: 64 * 1024,
+            on_error: |_, _| {},
             send_high_water: 1024 * 1024,
             write_timeout: Some(Duration::from_secs(30)),
         }

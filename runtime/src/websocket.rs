@@ -45,7 +45,12 @@ const RX_SLACK: usize = 64 * 1024;
 /// # Ok(()) }
 /// ```
 ///
-/// The halves that `futures::StreamExt::split` makes of it may live in two tasks.
+/// As a `Stream` and `Sink` of owned [`Message`]s it works with the combinators of the `futures`
+/// crate; its own `next` hides theirs, which is `StreamExt::next(&mut socket)` then. The halves that
+/// `StreamExt::split` makes of it may live in two tasks.
+///
+/// Dropped while it is open, it breaks the connection off, and the peer sees 1006. For an end in
+/// order call [`close`](Self::close).
 pub struct WebSocket<R: Runtime> {
     driver: Driver<R, Connection>,
     low_water: usize,

@@ -68,7 +68,7 @@
 //!     match machine.transport():   Down, Dial, CloseWrite, Close: do it.   Open: go on
 //!     sleep until the socket is readable, or writable if tx is not empty, or poll_timeout()
 //!     now = clock()
-//!     read into rx, or rx.finish() at the end of the stream
+//!     unless rx.is_full(): read into rx, or rx.finish() at the end of the stream
 //!     if poll_timeout() has come: machine.handle_timeout(now, tx)
 //! ```
 //!

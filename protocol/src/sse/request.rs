@@ -110,6 +110,12 @@ impl SourceRequest {
         self
     }
 
+    /// What is asked for, before any redirect.
+    #[must_use]
+    pub const fn url(&self) -> &Url {
+        &self.url
+    }
+
     /// Writes the request.
     pub(super) fn send(
         &self,

@@ -1,0 +1,53 @@
+//! What a handler fails with reaches the operator, and its client gets an answer.
+
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use tidewire_runtime::{Exchange, HandlerError, SendRuntime, ServerConfig};
+use tidewire_tests::net::{RawPeer, on_thread, serve_with};
+
+/// The errors that were told, with the clients' addresses.
+static TOLD: Mutex<Vec<(SocketAddr, String)>> = Mutex::new(Vec::new());
+
+fn tell(client: SocketAddr, error: &HandlerError) {
+    TOLD.lock().unwrap().push((client, error.to_string()));
+}
+
+async fn handler<R: SendRuntime>(mut exchange: Exchange<R>) -> Result<(), HandlerError> {
+    match exchange.path() {
+        "/fails" => Err("no luck".into()),
+        "/panics" => panic!("as asked"),
+        "/collects" => {
+            exchange.collect(1).await?;
+            Ok(())
+        }
+        _ => Ok(exchange.respond("ok").await?),
+    }
+}
+
+async fn a_failing_handler_is_told_to_the_operator<R: SendRuntime>(runtime: R) {
+    let config = ServerConfig { on_error: tell, ..ServerConfig::default() };
+    let (server, _handle) = serve_with(&runtime, config, handler).await;
+    let cases = [
+        ("GET /fails", "", " 500 ", "no luck"),
+        ("GET /panics", "", " 500 ", "the handler panicked"),
+        ("POST /collects", "ab", " 413 ", "the body is longer than 1 bytes"),
+    ];
+    for (request, body, status, error) in cases {
+        let (client, head) = on_thread(move || {
+            let mut client = RawPeer::connect(server);
+            let length = body.len();
+            client.send(format!(
+                "{request} HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n{body}"
+            ));
+            (client.0.local_addr().unwrap(), client.read_head())
+        })
+        .await;
+        assert!(head.contains(status), "{request}: {head}");
+        let told = (client, error.to_owned());
+        assert!(TOLD.lock().unwrap().contains(&told), "{request}: {:?}", TOLD.lock());
+    }
+}
+
+tidewire_tests::on_every_runtime! {
+    a_failing_handler_is_told_to_the_operator,
+}
