@@ -61,6 +61,9 @@ pub trait Machine {
 
     /// Acts on every deadline that is `now` or earlier. Afterwards
     /// [`poll_timeout`](Self::poll_timeout) lies in the future or there is an event.
+    ///
+    /// What has arrived counts once it went through [`advance`](Self::advance): read and advance
+    /// before you call this, or a peer is given up whose answer is there.
     fn handle_timeout(&mut self, now: Instant, tx: &mut SendBuf);
 
     /// What the machine wants of its transport.
@@ -120,3 +123,69 @@ pub enum DialError {
     #[error("TLS could not be established")]
     Tls,
 }
+
+/// Makes a type with the inherent methods of a machine a [`Machine`], for generic drivers.
+macro_rules! machine {
+    ($machine:ident, $event:ident) => {
+        impl $crate::Machine for $machine {
+            type Event<'a> = $event<'a>;
+
+            fn advance(
+                &mut self,
+                now: $crate::Instant,
+                rx: &mut $crate::RecvBuf,
+                tx: &mut $crate::SendBuf,
+            ) -> bool {
+                self.advance(now, rx, tx)
+            }
+
+            fn event<'a>(
+                &'a mut self,
+                now: $crate::Instant,
+                rx: &'a mut $crate::RecvBuf,
+                tx: &mut $crate::SendBuf,
+            ) -> Option<$event<'a>> {
+                self.event(now, rx, tx)
+            }
+
+            fn poll_timeout(&self) -> Option<$crate::Instant> {
+                self.poll_timeout()
+            }
+
+            fn handle_timeout(&mut self, now: $crate::Instant, tx: &mut $crate::SendBuf) {
+                self.handle_timeout(now, tx);
+            }
+
+            fn transport(&self) -> $crate::Transport {
+                self.transport()
+            }
+        }
+    };
+}
+pub(crate) use machine;
+
+/// The same for a [`Dialer`].
+macro_rules! dialer {
+    ($machine:ident, $event:ident) => {
+        $crate::machine::machine!($machine, $event);
+
+        impl $crate::Dialer for $machine {
+            fn target(&self) -> &$crate::url::Url {
+                self.target()
+            }
+
+            fn attempts(&self) -> u64 {
+                self.attempts()
+            }
+
+            fn connected(&mut self, now: $crate::Instant, tx: &mut $crate::SendBuf) {
+                self.connected(now, tx);
+            }
+
+            fn dial_failed(&mut self, now: $crate::Instant, why: $crate::DialError) {
+                self.dial_failed(now, why);
+            }
+        }
+    };
+}
+pub(crate) use dialer;

@@ -574,6 +574,34 @@ fn any_received_byte_counts_as_life() {
 }
 
 #[test]
+fn a_peer_is_asked_for_a_sign_of_life_also_when_the_queue_is_full() {
+    // RFC 6455, 5.5.2: who only listens is not dead. A ping is what makes it say so.
+    let ping_interval = Some(Duration::from_secs(5));
+    let config = Config { ping_interval, send_high_water: 1000, ..Config::default() };
+    let mut server = End::new(Role::Server, config);
+    server.conn.send_binary(&[0; 996], &mut server.tx).unwrap();
+    assert_eq!(server.conn.send_text("x", &mut server.tx), Err(SendError::Full));
+    for n in 1..=4 {
+        server.conn.handle_timeout(at(5 * n), &mut server.tx);
+    }
+    assert_eq!(server.sent()[1000..], *b"\x89\0", "once, whatever the queue");
+    assert_eq!(server.rx.push(&frame(true, 0x8A, b"")), 6);
+    assert_eq!(server.events(at(24)), [Owned::Drained, Owned::Pong(vec![])]);
+    server.conn.handle_timeout(at(25), &mut server.tx);
+    assert!(server.conn.is_open());
+}
+
+#[test]
+fn without_a_queue_pings_are_answered_all_the_same() {
+    let config = Config { send_high_water: 0, ..Config::default() };
+    let mut server = End::new(Role::Server, config);
+    server.receive(&frame(true, 0x89, b"?"));
+    assert_eq!(server.sent(), from_server(0x8A, b"?"));
+    server.conn.send_text("x", &mut server.tx).unwrap();
+    assert_eq!(server.conn.send_text("x", &mut server.tx), Err(SendError::Full));
+}
+
+#[test]
 fn silence_after_a_ping_ends_the_connection_with_that_reason() {
     let mut server = keepalive();
     server.conn.handle_timeout(at(55), &mut server.tx);

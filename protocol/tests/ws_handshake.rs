@@ -214,6 +214,8 @@ fn rfc_4_1_a_wrong_answer_fails_the_connection() {
     for (from, to, why) in [
         ("Upgrade: websocket", "Upgrade: h2c", Refusal::Upgrade),
         ("Upgrade: websocket\r\n", "", Refusal::Upgrade),
+        ("Upgrade: websocket", "Upgrade: websocket, h2c", Refusal::Upgrade),
+        ("\r\n\r\n", "\r\nUpgrade: h2c\r\n\r\n", Refusal::Upgrade),
         ("Connection: Upgrade", "Connection: close", Refusal::Connection),
         ("Connection: Upgrade\r\n", "", Refusal::Connection),
         ("Sec-WebSocket-Accept: ", "Sec-WebSocket-Accept: x", Refusal::AcceptKey),
@@ -225,6 +227,11 @@ fn rfc_4_1_a_wrong_answer_fails_the_connection() {
         (
             "\r\n\r\n",
             "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n",
+            Refusal::Extension,
+        ),
+        (
+            "\r\n\r\n",
+            "\r\nSec-WebSocket-Extensions:\r\nSec-WebSocket-Extensions: x\r\n\r\n",
             Refusal::Extension,
         ),
     ] {

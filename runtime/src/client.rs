@@ -73,8 +73,7 @@ impl<R: Runtime> Client<R> {
     /// policy wants another one.
     pub async fn run(&mut self, handler: &mut impl Handler) {
         while poll_fn(|cx| self.driver.poll_session(cx)).await {
-            let last_words = self.driver.io_error();
-            let clock = self.driver.clock();
+            let (last_words, clock) = (self.driver.io_error(), self.driver.clock());
             let (machine, rx, tx, now) = self.driver.split();
             let Some(event) = machine.event(now, rx, tx) else { continue };
             let mut con = Control { machine, tx, clock, full: false };
@@ -303,14 +302,12 @@ impl Control<'_> {
     /// # Errors
     /// [`ws::Misuse`] for a code or reason that must not be sent.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), ws::Misuse> {
-        let now = self.now();
-        self.machine.close(code, reason, now, self.tx)
+        self.machine.close(code, reason, self.now(), self.tx)
     }
 
     /// In `on_close`: opens a connection `after` from now; zero means at once.
     pub fn reconnect(&mut self, after: Duration) {
-        let now = self.now();
-        self.machine.reconnect(after, now);
+        self.machine.reconnect(after, self.now());
     }
 
     /// The request of the next attempt, to change its URL or fields.
@@ -318,7 +315,6 @@ impl Control<'_> {
         self.machine.request_mut()
     }
 
-    /// The time now, and not when the callback began: times count from when they are asked for.
     fn now(&self) -> Instant {
         self.clock.instant(std::time::Instant::now())
     }

@@ -146,8 +146,8 @@ impl<R: Runtime> Conn<R> {
         }
     }
 
-    /// Before a response: if the server is coming to its end, the response says so (RFC 9112, 9.6).
-    pub(crate) fn heed_shutdown(&mut self) {
+    /// If the server shuts down, the response to come says that it is the last one.
+    pub(crate) fn announce_end(&mut self) {
         if self.phase.is_draining() {
             let http = self.driver.parts();
             http.machine.shutdown(http.now);
@@ -156,7 +156,7 @@ impl<R: Runtime> Conn<R> {
 
     /// Ends the response in a way that the client can tell from success if the handler failed.
     fn after_handler(&mut self, handled: bool) {
-        self.heed_shutdown();
+        self.announce_end();
         let http = self.driver.parts();
         if http.machine.is_response_due() {
             // Cannot fail: nothing of a response is out yet.

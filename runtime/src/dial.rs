@@ -1,12 +1,12 @@
 //! From a host name to a connection: resolve, then try one address after the other.
 
-use crate::runtime::{Runtime, Timer};
+use crate::runtime::{Runtime, Timer, after};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tidewire::DialError;
 use tidewire::url::Url;
 
@@ -16,7 +16,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Connects to `target`.
 pub(crate) async fn dial<R: Runtime>(runtime: &R, target: &Url) -> Result<R::Stream, DialFailure> {
     let mut timer = runtime.timer();
-    timer.set(Instant::now() + TIMEOUT);
+    timer.set(after(TIMEOUT));
     let mut dial = Dial::new(runtime, target);
     poll_fn(|cx| match dial.poll(runtime, cx) {
         Poll::Pending => {

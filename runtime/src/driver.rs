@@ -140,6 +140,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     }
 
     fn poll_loop(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        self.link.wake_up();
         for _turn in 0..BUDGET {
             let (machine, link) = (&mut self.machine, &mut self.link);
             if machine.advance(link.now(), &mut link.rx, &mut link.tx) {
@@ -182,7 +183,8 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         self.machine.event(now, &mut self.link.rx, &mut self.link.tx)
     }
 
-    /// To know the time while the parts of [`split`](Self::split) are lent.
+    /// For commands that count from when they are given, which may be long after the event that they
+    /// answer.
     pub(crate) fn clock(&self) -> Clock {
         self.link.clock
     }
@@ -194,7 +196,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         (&mut self.machine, &mut self.link.rx, &mut self.link.tx, now)
     }
 
-    /// Ready once at most `mark` bytes wait to be written. It reads on meanwhile, as far as the
+    /// Ready once at most `mark` bytes wait to be written. It reads while it waits, as far as the
     /// receive buffer's limit allows: two peers that only send would else wait for each other.
     ///
     /// # Errors
@@ -220,7 +222,9 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         match machine.transport() {
             Transport::Open => {
                 link.poll_write(cx);
-                while link.poll_read(cx) {}
+                if link.tx.len() > mark {
+                    while link.poll_read(cx) {}
+                }
             }
             wanted => while link.poll_transfer(cx, wanted) {},
         }

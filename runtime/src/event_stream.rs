@@ -2,12 +2,12 @@
 
 use crate::error::Error;
 use crate::exchange::Exchange;
-use crate::runtime::{Runtime, Timer};
+use crate::runtime::{Runtime, Timer, after};
 use crate::shutdown::Shutdown;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tidewire::http::ServerEvent;
 use tidewire::sse;
 
@@ -72,7 +72,7 @@ impl<R: Runtime> EventStream<R> {
     /// [`Error::Closed`] as soon as the client has left or the server shuts down.
     pub async fn wait(&mut self, duration: Duration) -> Result<(), Error> {
         let mut timer = self.exchange.conn().driver.timer();
-        timer.set(Instant::now() + duration);
+        timer.set(after(duration));
         self.while_open(poll_fn(|cx| timer.poll(cx))).await
     }
 

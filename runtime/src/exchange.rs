@@ -128,8 +128,9 @@ impl<R: Runtime> Exchange<R> {
         body: impl Into<Bytes>,
     ) -> Result<(), Error> {
         let body = body.into();
-        self.conn().heed_shutdown();
-        let driver = &mut self.conn().driver;
+        let conn = self.conn();
+        conn.announce_end();
+        let driver = &mut conn.driver;
         let http = driver.parts();
         let length = BodyLength::Known(body.len() as u64);
         http.machine.respond(status, fields, length, http.now, http.tx)?;
@@ -147,10 +148,11 @@ impl<R: Runtime> Exchange<R> {
         mut self,
         fields: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)>,
     ) -> Result<EventStream<R>, Error> {
-        self.conn().heed_shutdown();
         let high_water = self.conn().config.send_high_water;
         let bodiless = self.method() == "HEAD";
-        let driver = &mut self.conn().driver;
+        let conn = self.conn();
+        conn.announce_end();
+        let driver = &mut conn.driver;
         let http = driver.parts();
         let mut stream = sse::Stream::open(http.machine, fields, http.now, http.tx)?;
         stream.set_high_water(high_water);
@@ -165,7 +167,8 @@ impl<R: Runtime> Exchange<R> {
     ///
     /// # Errors
     /// [`Error::Refused`] if the request does not ask for it in order; the client has then been
-    /// answered as RFC 6455 says, `426` for another version and else `400`.
+    /// answered as RFC 6455 says, `426` for another version and else `400`; [`Error::Io`] if the
+    /// client is gone.
     pub async fn websocket(
         mut self,
         options: &ws::handshake::ServerOptions<'_>,
@@ -182,7 +185,10 @@ impl<R: Runtime> Exchange<R> {
         let http = self.conn().driver.parts();
         http.machine.upgrade(accepted.fields(), http.tx)?;
         let Some(conn) = self.conn.take() else { return Err(Error::Closed) };
-        Ok(WebSocket::accepted(*conn, config, accepted.negotiated()))
+        let mut socket = WebSocket::accepted(*conn, config, accepted.negotiated());
+        // The client waits for the answer, whenever the program goes on.
+        socket.flush().await?;
+        Ok(socket)
     }
 }
 

@@ -34,6 +34,9 @@ pub(crate) struct Link<R: Runtime> {
     now: Instant,
     /// When the transport was last asked for bytes.
     read_at: Instant,
+    /// The socket had nothing to read and wakes the task when it has, since
+    /// [`wake_up`](Link::wake_up).
+    starved: bool,
     stream: Option<R::Stream>,
     /// The connection in the making, and at which count of [`tidewire::Dialer::attempts`] it was
     /// asked for.
@@ -115,6 +118,7 @@ impl<R: Runtime> Link<R> {
             clock: Clock::starting_at(std::time::Instant::now()),
             now: Instant::EPOCH,
             read_at: Instant::EPOCH,
+            starved: false,
             stream: None,
             dial: None,
             write_ended: false,
@@ -145,6 +149,11 @@ impl<R: Runtime> Link<R> {
     /// The time at which `rx` last was what had come.
     pub(crate) fn read_at(&self) -> Instant {
         self.read_at
+    }
+
+    /// A poll begins: the socket may have become ready since the last one.
+    pub(crate) fn wake_up(&mut self) {
+        self.starved = false;
     }
 
     /// Reads the clock.
@@ -180,8 +189,12 @@ impl<R: Runtime> Link<R> {
         if self.stream.is_none() {
             return false;
         }
-        if wanted == Transport::Down {
+        if matches!(wanted, Transport::Down | Transport::Dial) {
             self.part(cx);
+            return false;
+        }
+        if wanted == Transport::Open && self.starved && self.tx.is_empty() {
+            // To ask the socket once more in this poll would only cost a system call.
             return false;
         }
         let wrote = self.poll_write(cx);
@@ -270,7 +283,10 @@ impl<R: Runtime> Link<R> {
                 self.error = Some(error);
                 self.rx.finish();
             }
-            Poll::Pending => return false,
+            Poll::Pending => {
+                self.starved = true;
+                return false;
+            }
         }
         self.touch();
         true

@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A future on the heap that may move between threads, for the associated types of a [`Runtime`].
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -99,6 +99,14 @@ impl<R: SendRuntime, F: Future<Output = ()> + Send + 'static> Spawn<F> for R {
     fn spawn(&self, future: F) {
         self.spawn_send(future);
     }
+}
+
+/// The time `after` from now. What lies beyond the clock's end is thirty years ahead: never, to a
+/// timer.
+pub(crate) fn after(after: Duration) -> Instant {
+    let now = Instant::now();
+    let clock = tidewire::Clock::starting_at(now);
+    clock.std(tidewire::Instant::from_epoch(after))
 }
 
 /// A timer of a [`Runtime`].

@@ -3,7 +3,7 @@
 use crate::connection::ConnectionTask;
 use crate::error::HandlerError;
 use crate::exchange::Exchange;
-use crate::runtime::{Runtime, Spawn, Timer};
+use crate::runtime::{Runtime, Spawn, Timer, after};
 use crate::shutdown::{Counted, Shutdown, Watch};
 use std::future::{Future, poll_fn};
 use std::io;
@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tidewire::http;
 
 /// How long to wait before accepting again after the operating system refused, most often because
@@ -165,16 +165,18 @@ impl<R: Runtime> Server<R> {
                         counted,
                     ));
                 }
+                // The client has given up already: nothing is short of anything.
+                Some(Err(error)) if is_of_client(&error) => {}
                 Some(Err(_)) => {
                     let mut timer = self.runtime.timer();
-                    timer.set(Instant::now() + ACCEPT_AGAIN);
+                    timer.set(after(ACCEPT_AGAIN));
                     poll_fn(|cx| timer.poll(cx)).await;
                 }
             }
         }
         drop(self.listener);
         let mut timer = self.runtime.timer();
-        timer.set(Instant::now() + self.config.grace);
+        timer.set(after(self.config.grace));
         poll_fn(|cx| {
             ended.poll_until(cx, |it| it.connections() == 0).or_else_poll(|| timer.poll(cx))
         })
@@ -182,6 +184,12 @@ impl<R: Runtime> Server<R> {
         self.shutdown.stop();
         Ok(())
     }
+}
+
+/// Whether accepting failed for this one client, and may work at once for the next.
+fn is_of_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
 /// Of two things to wait for, the first that is ready.

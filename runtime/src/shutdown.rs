@@ -66,7 +66,7 @@ impl Watch {
         Self { shutdown: shutdown.clone(), event: |it| &it.connection_ended, listener: None }
     }
 
-    /// Whether the server is coming to its end.
+    /// Whether a shutdown was asked for.
     pub(crate) fn is_draining(&self) -> bool {
         self.shutdown.is_draining()
     }

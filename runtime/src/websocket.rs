@@ -33,8 +33,6 @@ pub struct WebSocket<R: Runtime> {
     high_water: usize,
     /// On a server: tells of a shutdown, and counts the connection.
     served: Option<(Watch, Counted)>,
-    /// `Stream` has yielded its last item.
-    ended: bool,
 }
 
 /// The sending side, in the callback of [`WebSocket::run`].
@@ -67,7 +65,6 @@ impl Reply<'_> {
     /// # Errors
     /// [`ws::Misuse`] for a code or reason that must not be sent.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), ws::Misuse> {
-        // Not the time when the callback began, which may be long ago.
         let now = self.clock.instant(std::time::Instant::now());
         self.machine.close(code, reason, now, self.tx)
     }
@@ -130,7 +127,7 @@ impl<R: Runtime> WebSocket<R> {
         served: Option<(Watch, Counted)>,
     ) -> Self {
         let (low_water, high_water) = (config.send_low_water, config.send_high_water);
-        Self { driver, low_water, high_water, served, ended: false }
+        Self { driver, low_water, high_water, served }
     }
 
     /// Waits for the next event and lends it. [`Event::Closed`] is the last one; then `None`.
@@ -289,14 +286,14 @@ impl<R: Runtime> WebSocket<R> {
     }
 }
 
-/// Whole messages; pings and pongs are seen to. Ends after a clean close; an unclean one is
-/// yielded as an error first.
+/// Whole messages; pings and pongs are seen to. Ends once the connection is closed in order, so
+/// that the peer gets our last words; a close that was not clean is yielded as an error first.
 impl<R: Runtime> Stream for WebSocket<R> {
     type Item = Result<Message, Error>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        while !this.ended && ready!(this.poll_advance(cx)) {
+        while ready!(this.poll_advance(cx)) {
             match this.driver_event() {
                 Some(Event::Text(text)) => {
                     return Poll::Ready(Some(Ok(Message::Text(text.to_owned()))));
@@ -306,13 +303,11 @@ impl<R: Runtime> Stream for WebSocket<R> {
                     return Poll::Ready(Some(Ok(Message::Binary(data))));
                 }
                 Some(Event::Closed { why, .. }) if !why.is_clean() => {
-                    // The next poll closes the transport in order.
                     return Poll::Ready(Some(Err(Error::WebSocket(why))));
                 }
                 _ => {}
             }
         }
-        this.ended = true;
         Poll::Ready(None)
     }
 }

@@ -7,12 +7,12 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll};
-use std::time::Duration;
-use tidewire_runtime::SendRuntime;
+use std::time::{Duration, Instant};
 use tidewire_runtime::ws;
-use tidewire_runtime::ws::Event;
-use tidewire_runtime::ws::handshake::ServerOptions;
-use tidewire_tests::net::{RawPeer, on_thread, serve, sleep};
+use tidewire_runtime::ws::handshake::{Request, ServerOptions};
+use tidewire_runtime::ws::{ClientClosed, ClientConfig, Event};
+use tidewire_runtime::{Client, Control, Handler, Next, Received, SendRuntime};
+use tidewire_tests::net::{RawPeer, listener, on_thread, serve, sleep};
 
 const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -34,6 +34,21 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frame.extend([0; 4]);
     frame.extend(payload);
     frame
+}
+
+/// What a server answers to an opening handshake.
+fn accept(request: &str) -> Vec<u8> {
+    let now = tidewire::Instant::EPOCH;
+    let (mut rx, mut tx) = (tidewire::RecvBuf::with_limit(1 << 16), tidewire::SendBuf::new());
+    let mut http = tidewire::http::Server::new(tidewire::http::ServerConfig::default(), now);
+    assert_eq!(rx.push(request.as_bytes()), request.len());
+    while let Some(event) = http.poll_event(now, &mut rx, &mut tx) {
+        if let tidewire::http::ServerEvent::Request(head) = event {
+            let accepted = ws::handshake::accept(&head, &ServerOptions::default()).expect("good");
+            http.upgrade(accepted.fields(), &mut tx).expect("an upgrade");
+        }
+    }
+    tx.chunk().to_vec()
 }
 
 /// Polls `future` for `time` at the most.
@@ -220,9 +235,146 @@ async fn two_tasks_do_not_wake_each_other_for_ever<R: SendRuntime>(runtime: R) {
     assert!(polls.parse::<usize>().unwrap() < 3_000, "{polls} polls");
 }
 
+/// `Next::Reconnect` counts from the callback, however long the one before took.
+async fn reconnect_counts_from_the_call<R: SendRuntime>(runtime: R) {
+    struct Slow(Option<Instant>, Vec<Duration>);
+    impl Handler for Slow {
+        fn on_message(&mut self, _: &mut Control<'_>, _: Received<'_>) {
+            std::thread::sleep(Duration::from_millis(400));
+        }
+        fn on_connect(&mut self, con: &mut Control<'_>) {
+            if let Some(closed) = self.0 {
+                self.1.push(closed.elapsed());
+                con.close(ws::CloseCode::NORMAL, "").expect("a good code");
+            }
+        }
+        fn on_close(&mut self, _: &mut Control<'_>, _: ClientClosed, _: &str) -> Next {
+            if self.0.is_some() {
+                return Next::Stop;
+            }
+            self.0 = Some(Instant::now());
+            Next::Reconnect(Duration::from_millis(300))
+        }
+    }
+    let (listener, address) = listener();
+    let server = std::thread::spawn(move || {
+        let mut peer = RawPeer::accept(&listener);
+        let head = peer.read_head();
+        let mut answer = accept(&head);
+        // A text, and a frame that no server may send, in one segment with the head.
+        answer.extend(b"\x81\x01x\xFF\x00");
+        peer.send(answer);
+        let again = RawPeer::accept(&listener);
+        drop((peer, again));
+    });
+    let request = Request::new(&format!("ws://{address}")).unwrap();
+    let mut handler = Slow(None, Vec::new());
+    Client::new(runtime, request, ClientConfig::default()).unwrap().run(&mut handler).await;
+    server.join().unwrap();
+    assert!(handler.1[0] >= Duration::from_millis(300), "{:?}", handler.1);
+}
+
+/// "For ever" is a time as well.
+async fn no_wait_is_too_long<R: SendRuntime>(runtime: R) {
+    let config = tidewire_runtime::ServerConfig { grace: Duration::MAX, ..Default::default() };
+    let (address, handle) =
+        tidewire_tests::net::serve_with(&runtime, config, |exchange| async move {
+            let mut events = exchange.event_stream([("A", "b")]).await?;
+            let _ = events.wait(Duration::MAX).await;
+            Ok(())
+        })
+        .await;
+    let read = on_thread(move || {
+        let mut peer = RawPeer::connect(address);
+        peer.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        peer.read_head();
+        handle.shutdown();
+        peer.read_to_end()
+    })
+    .await;
+    assert_eq!(read, b"0\r\n\r\n");
+}
+
+/// A frame that breaks the rules, much behind it: the close frame arrives all the same.
+async fn a_stream_that_fails_ends_in_order<R: SendRuntime>(runtime: R) {
+    use futures_core::Stream;
+    let (address, _) = serve(&runtime, |exchange| async move {
+        let mut socket =
+            exchange.websocket(&ServerOptions::default(), ws::Config::default()).await?;
+        let mut next = async || poll_fn(|cx| Pin::new(&mut socket).poll_next(cx)).await;
+        while next().await.is_some() {}
+        Ok(())
+    })
+    .await;
+    let read = on_thread(move || {
+        let mut peer = RawPeer::connect(address);
+        peer.send(UPGRADE);
+        peer.read_head();
+        let mut bytes = frame(0x83, b"");
+        bytes.extend(vec![0; 1 << 18]);
+        peer.send(&bytes);
+        let mut read = Vec::new();
+        std::io::Read::read_to_end(&mut peer.0, &mut read).map(|_| read).expect("no reset")
+    })
+    .await;
+    assert_eq!(read, [0x88, 2, 0x03, 0xEA]);
+}
+
+/// The opening handshake is answered before the handler goes on.
+async fn an_upgrade_is_answered_at_once<R: SendRuntime>(runtime: R) {
+    let own = runtime.clone();
+    let (address, _) = serve(&runtime, move |exchange| {
+        let own = own.clone();
+        async move {
+            let socket =
+                exchange.websocket(&ServerOptions::default(), ws::Config::default()).await?;
+            sleep(&own, Duration::from_secs(60)).await;
+            drop(socket);
+            Ok(())
+        }
+    })
+    .await;
+    let head = on_thread(move || {
+        let mut peer = RawPeer::connect(address);
+        peer.send(UPGRADE);
+        peer.read_head()
+    })
+    .await;
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+}
+
+/// A client that would go on is told, with the answer it gets, that there will be no other.
+async fn the_last_response_of_a_shutdown_says_so<R: SendRuntime>(runtime: R) {
+    let (own, (asked, ask)) = (runtime.clone(), mpsc::channel());
+    let (address, handle) = serve(&runtime, move |mut exchange| {
+        let (own, asked) = (own.clone(), asked.clone());
+        async move {
+            asked.send(())?;
+            sleep(&own, Duration::from_millis(100)).await;
+            Ok(exchange.respond("ok").await?)
+        }
+    })
+    .await;
+    let answer = on_thread(move || {
+        let mut peer = RawPeer::connect(address);
+        peer.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        ask.recv().expect("a request");
+        handle.shutdown();
+        String::from_utf8(peer.read_to_end()).expect("text")
+    })
+    .await;
+    assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\nok"), "{answer}");
+}
+
 tidewire_tests::on_every_runtime!(
     a_pong_that_is_there_counts,
     who_talks_while_we_send_is_alive,
     a_flood_leaves_room_for_others,
     two_tasks_do_not_wake_each_other_for_ever,
+    reconnect_counts_from_the_call,
+    no_wait_is_too_long,
+    a_stream_that_fails_ends_in_order,
+    an_upgrade_is_answered_at_once,
+    the_last_response_of_a_shutdown_says_so,
 );

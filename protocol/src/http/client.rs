@@ -9,26 +9,10 @@ use super::outgoing::{
 use super::parse::{ParsedResponse, ResponseParser};
 use super::slot::{Life, Slot, Timers};
 use super::{
-    ClientConfig, Closed, ErrorKind, Misuse, ProtocolError, ResponseHead, Status, Timer, chars,
+    ClientConfig, ClientEvent, Closed, ErrorKind, Misuse, ProtocolError, Status, Timer, chars,
 };
 use crate::{Instant, RecvBuf, SendBuf, Transport};
 use bytes::Bytes;
-
-/// What a [`Client`] tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClientEvent<'a> {
-    /// An interim response (RFC 9110, 15.2): `100 Continue`, `103 Early Hints`. The final one
-    /// follows.
-    Informational(ResponseHead<'a>),
-    /// The final response has begun.
-    Response(ResponseHead<'a>),
-    /// A piece of its body, never empty.
-    Data(&'a [u8]),
-    /// Its body is over, or it has none. With the trailers.
-    End(Headers<'a>),
-    /// The connection has ended. Nothing follows.
-    Closed(Closed),
-}
 
 /// One connection of a client, with one exchange at a time.
 ///
@@ -126,6 +110,9 @@ impl Client {
 
     /// Begins a request: writes its head. `fields` must have a `Host`, which may be empty only for a
     /// target without authority.
+    ///
+    /// Before a second request, poll until there is no event: what a server sent unasked is
+    /// [`ErrorKind::UnexpectedResponse`] then, and would be taken for the answer later (RFC 9112, 9.2).
     ///
     /// A body declared [`BodyLength::EMPTY`] is complete at once; every other one needs
     /// [`finish`](Self::finish).
@@ -435,4 +422,4 @@ impl Client {
     }
 }
 
-super::slot::machine!(Client, ClientEvent);
+crate::machine::machine!(Client, ClientEvent);

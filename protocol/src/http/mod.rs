@@ -13,6 +13,7 @@ mod accept;
 pub(crate) mod chars;
 mod client;
 mod error;
+mod event;
 mod framing;
 mod head;
 mod headers;
@@ -25,8 +26,9 @@ mod slot;
 mod status;
 
 pub use accept::{accepts, accepts_explicitly};
-pub use client::{Client, ClientEvent};
+pub use client::Client;
 pub use error::{Closed, ErrorKind, Misuse, ProtocolError};
+pub use event::{ClientEvent, ServerEvent};
 pub use head::{OwnedRequestHead, OwnedResponseHead, RequestHead, ResponseHead};
 pub(crate) use headers::HeaderSpan;
 pub use headers::{Headers, OwnedHeaders};
@@ -35,6 +37,6 @@ pub use outgoing::{BodyLength, NO_FIELDS};
 pub use parse::{
     ParsedRequest, ParsedResponse, RequestParser, ResponseParser, parse_request, parse_response,
 };
-pub use server::{Server, ServerEvent};
+pub use server::Server;
 pub use slot::Timer;
 pub use status::{Status, Version};

@@ -8,22 +8,11 @@ use super::outgoing::{
 };
 use super::parse::{ParsedRequest, RequestParser};
 use super::slot::{Life, Slot, Timers};
-use super::{Closed, Misuse, ProtocolError, RequestHead, ServerConfig, Status, Timer, Version};
+use super::{
+    Closed, Misuse, ProtocolError, RequestHead, ServerConfig, ServerEvent, Status, Timer, Version,
+};
 use crate::{Instant, RecvBuf, SendBuf, Transport};
 use bytes::Bytes;
-
-/// What a [`Server`] tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ServerEvent<'a> {
-    /// A request has begun. Answer it with [`Server::respond`] or [`Server::upgrade`], now or later.
-    Request(RequestHead<'a>),
-    /// A piece of its body, never empty.
-    Data(&'a [u8]),
-    /// Its body is over, or it has none. With the trailers.
-    End(Headers<'a>),
-    /// The connection has ended. Nothing follows.
-    Closed(Closed),
-}
 
 /// One connection of a server.
 ///
@@ -606,4 +595,4 @@ impl Asked {
     }
 }
 
-super::slot::machine!(Server, ServerEvent);
+crate::machine::machine!(Server, ServerEvent);

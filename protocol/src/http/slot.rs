@@ -97,38 +97,3 @@ impl<E: Copy> Slot<E> {
         covers as u64
     }
 }
-
-/// Makes a type with the inherent methods of a machine a [`Machine`](crate::Machine).
-macro_rules! machine {
-    ($machine:ident, $event:ident) => {
-        impl crate::Machine for $machine {
-            type Event<'a> = $event<'a>;
-
-            fn advance(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
-                self.advance(now, rx, tx)
-            }
-
-            fn event<'a>(
-                &'a mut self,
-                now: Instant,
-                rx: &'a mut RecvBuf,
-                tx: &mut SendBuf,
-            ) -> Option<$event<'a>> {
-                self.event(now, rx, tx)
-            }
-
-            fn poll_timeout(&self) -> Option<Instant> {
-                self.poll_timeout()
-            }
-
-            fn handle_timeout(&mut self, now: Instant, tx: &mut SendBuf) {
-                self.handle_timeout(now, tx);
-            }
-
-            fn transport(&self) -> Transport {
-                self.transport()
-            }
-        }
-    };
-}
-pub(super) use machine;

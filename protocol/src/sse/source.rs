@@ -7,7 +7,9 @@ use crate::http::{self, Client, ClientConfig, ClientEvent, ResponseHead, Status}
 use crate::reconnect::{Attempt, Reconnector};
 use crate::timer::Timers;
 use crate::url::Url;
-use crate::{DialError, Dialer, Instant, Machine, RecvBuf, Seed, SendBuf, Transport};
+use crate::{DialError, Instant, RecvBuf, Seed, SendBuf, Transport};
+#[cfg(doc)]
+use crate::{Dialer, Machine};
 use core::time::Duration;
 
 /// What an [`EventSource`] has to tell.
@@ -555,49 +557,4 @@ fn is_field_value(value: &str) -> bool {
     value.bytes().all(|byte| byte >= b' ' && byte != 0x7F || byte == b'\t')
 }
 
-impl Machine for EventSource {
-    type Event<'a> = SourceEvent<'a>;
-
-    fn advance(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
-        self.advance(now, rx, tx)
-    }
-
-    fn event<'a>(
-        &'a mut self,
-        now: Instant,
-        rx: &'a mut RecvBuf,
-        tx: &mut SendBuf,
-    ) -> Option<SourceEvent<'a>> {
-        self.event(now, rx, tx)
-    }
-
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.poll_timeout()
-    }
-
-    fn handle_timeout(&mut self, now: Instant, tx: &mut SendBuf) {
-        self.handle_timeout(now, tx);
-    }
-
-    fn transport(&self) -> Transport {
-        self.transport()
-    }
-}
-
-impl Dialer for EventSource {
-    fn target(&self) -> &Url {
-        self.target()
-    }
-
-    fn attempts(&self) -> u64 {
-        self.attempts()
-    }
-
-    fn connected(&mut self, now: Instant, tx: &mut SendBuf) {
-        self.connected(now, tx);
-    }
-
-    fn dial_failed(&mut self, now: Instant, why: DialError) {
-        self.dial_failed(now, why);
-    }
-}
+crate::machine::dialer!(EventSource, SourceEvent);

@@ -9,7 +9,6 @@
 //!     +------- reconnect(), or the policy ----------------------- Down
 //! ```
 
-mod machine;
 mod queue;
 
 use self::queue::Queue;
@@ -258,8 +257,7 @@ impl Client {
     /// means at once. It replaces an attempt that is scheduled or waits for its transport, so that
     /// two calls make one attempt.
     ///
-    /// Does nothing while there is a connection or an opening handshake; returns whether it did
-    /// something.
+    /// Does nothing, and returns `false`, while there is a connection or an opening handshake.
     pub fn reconnect(&mut self, after: Duration, now: Instant) -> bool {
         let down = matches!(self.phase, Phase::Down { .. } | Phase::Refused(_));
         if down {
@@ -598,3 +596,5 @@ impl Client {
         core::mem::replace(&mut self.phase, Phase::Down { error: None, closed: None })
     }
 }
+
+crate::machine::dialer!(Client, ClientEvent);

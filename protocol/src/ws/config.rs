@@ -19,7 +19,8 @@ pub struct Config {
     /// as soon as a frame header announces it. 16 MiB by default.
     pub max_message: usize,
     /// While this many bytes or more wait to be written nothing more is taken
-    /// ([`SendError::Full`](super::SendError::Full)), so that at most one message lies above it. 1 MiB by default.
+    /// ([`SendError::Full`](super::SendError::Full)), so that at most one message lies above it. 1 MiB by
+    /// default; zero counts as 1.
     pub send_high_water: usize,
     /// After [`SendError::Full`](super::SendError::Full), [`Event::Drained`](super::Event::Drained) comes when this many bytes or fewer wait to be
     /// written. 256 KiB by default; never more than just below `send_high_water`.

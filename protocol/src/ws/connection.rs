@@ -22,8 +22,10 @@ use super::keepalive::Keepalive;
 use super::message::{Assembler, Message, MessageKind};
 use super::send::Sender;
 use super::{Config, Event, Timer};
+#[cfg(doc)]
+use crate::Machine;
 use crate::timer::Timers;
-use crate::{Instant, Machine, RecvBuf, Seed, SendBuf, Transport, utf8};
+use crate::{Instant, RecvBuf, Seed, SendBuf, Transport, utf8};
 use bytes::Bytes;
 
 /// Which side of the connection.
@@ -142,6 +144,8 @@ impl Connection {
         sender: Sender,
         now: Instant,
     ) -> Self {
+        // With zero there would be no room for a pong either.
+        config.send_high_water = config.send_high_water.max(1);
         config.send_low_water = config.send_low_water.min(config.send_high_water.saturating_sub(1));
         let peer = if role == Role::Client { Role::Server } else { Role::Client };
         let keepalive = Keepalive::new(config.ping_interval, config.pong_timeout);
@@ -387,8 +391,10 @@ impl Connection {
             match (self.timers.expire(now), due) {
                 (None, _) | (_, None) => return,
                 (Some(Timer::Ping), Some((due, _))) => {
-                    // With so much ahead of it, it could not leave in time.
-                    if tx.len() < self.config.send_high_water {
+                    // However much is ahead of it: the deadline that begins now asks for an answer.
+                    // Of those that have none yet, one is enough.
+                    let waits = self.timers.get(Timer::Pong).is_some();
+                    if !waits || tx.len() < self.config.send_high_water {
                         self.sender.frame(OpCode::Ping, &[], tx);
                     }
                     self.keepalive.pinged(due, now, &mut self.timers);
@@ -484,7 +490,7 @@ impl Connection {
         if !matches!(self.state, State::Open) {
             return Err(SendError::Closing);
         }
-        if tx.len() >= self.config.send_high_water && !tx.is_empty() {
+        if tx.len() >= self.config.send_high_water {
             self.full = true;
             return Err(SendError::Full);
         }
@@ -527,31 +533,4 @@ impl Connection {
     }
 }
 
-impl Machine for Connection {
-    type Event<'a> = Event<'a>;
-
-    fn advance(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
-        self.advance(now, rx, tx)
-    }
-
-    fn event<'a>(
-        &'a mut self,
-        now: Instant,
-        rx: &'a mut RecvBuf,
-        tx: &mut SendBuf,
-    ) -> Option<Event<'a>> {
-        self.event(now, rx, tx)
-    }
-
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.poll_timeout()
-    }
-
-    fn handle_timeout(&mut self, now: Instant, tx: &mut SendBuf) {
-        self.handle_timeout(now, tx);
-    }
-
-    fn transport(&self) -> Transport {
-        self.transport()
-    }
-}
+crate::machine::machine!(Connection, Event);

@@ -1,9 +1,11 @@
 //! The client's side (RFC 6455, 4.1).
 
 use super::{AcceptKey, Negotiated, Request, accept_key, encode_key};
+#[cfg(doc)]
+use crate::Machine;
 use crate::http::{self, BodyLength, ClientEvent, OwnedResponseHead, ResponseHead, Status};
 use crate::seed::Entropy;
-use crate::{Instant, Machine, RecvBuf, Seed, SendBuf, Transport};
+use crate::{Instant, RecvBuf, Seed, SendBuf, Transport};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -324,7 +326,10 @@ impl ClientHandshake {
         if head.status != Status::SWITCHING_PROTOCOLS {
             return Err(Refusal::Status(head.status));
         }
-        if !headers.contains_token("Upgrade", "websocket") {
+        // Another protocol besides it would be spoken as well (RFC 9110, 7.8).
+        let mut upgrades = headers.get_all("Upgrade");
+        let named = upgrades.next().is_some_and(|name| name.eq_ignore_ascii_case(b"websocket"));
+        if !named || upgrades.next().is_some() {
             return Err(Refusal::Upgrade);
         }
         if !headers.contains_token("Connection", "Upgrade") {
@@ -334,7 +339,7 @@ impl ClientHandshake {
         if accepts.next() != Some(&self.expected) || accepts.next().is_some() {
             return Err(Refusal::AcceptKey);
         }
-        if headers.get("Sec-WebSocket-Extensions").is_some_and(|value| !value.is_empty()) {
+        if headers.list("Sec-WebSocket-Extensions").next().is_some() {
             return Err(Refusal::Extension);
         }
         let mut chosen = headers.get_all("Sec-WebSocket-Protocol");
@@ -390,31 +395,4 @@ fn send(
     http.request("GET", url.target(), fields, BodyLength::EMPTY, now, tx)
 }
 
-impl Machine for ClientHandshake {
-    type Event<'a> = HandshakeEvent<'a>;
-
-    fn advance(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
-        self.advance(now, rx, tx)
-    }
-
-    fn event<'a>(
-        &'a mut self,
-        now: Instant,
-        rx: &'a mut RecvBuf,
-        tx: &mut SendBuf,
-    ) -> Option<HandshakeEvent<'a>> {
-        self.event(now, rx, tx)
-    }
-
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.poll_timeout()
-    }
-
-    fn handle_timeout(&mut self, now: Instant, tx: &mut SendBuf) {
-        self.handle_timeout(now, tx);
-    }
-
-    fn transport(&self) -> Transport {
-        self.transport()
-    }
-}
+crate::machine::machine!(ClientHandshake, HandshakeEvent);
