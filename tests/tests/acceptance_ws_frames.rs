@@ -134,22 +134,26 @@ async fn pings_go_out_each_interval_from_the_handshake_on_and_none_after_closing
 ) {
     const INTERVAL: Duration = Duration::from_millis(80);
     let (listener, address) = listener();
+    // Before the handshake, since a client may count from when it was woken for the answer, which
+    // can be a little earlier than the answer.
+    let start = Instant::now();
     let server = background(move || {
-        let mut peer = RawPeer::accept(&listener);
-        let request = peer.read_head();
-        // Counted from before the answer: the client can't have begun earlier.
-        let opened = Instant::now();
-        peer.send(RawPeer::switching(&request));
+        let (mut peer, _) = RawPeer::accept_websocket(&listener);
         for turn in 1..=4 {
             let ping = peer.read_frame();
-            let elapsed = opened.elapsed();
+            let elapsed = start.elapsed();
             assert_eq!(ping.first, PING);
             assert!(ping.key.is_some());
             assert!(elapsed >= INTERVAL * turn, "ping {turn} came after {elapsed:?}");
             peer.send(frame(PONG, ping.payload));
         }
-        // It closes at the fourth pong. Nothing follows for several intervals.
-        assert_eq!(peer.read_frame().close(), (1000, "enough".into()));
+        // It closes at the fourth pong; a ping may have been faster. Nothing follows for several
+        // intervals.
+        let mut last = peer.read_frame();
+        while last.first == PING {
+            last = peer.read_frame();
+        }
+        assert_eq!(last.close(), (1000, "enough".into()));
         assert!(peer.is_silent_for(INTERVAL * 3));
         peer.send(frame(CLOSE, close(1000, "")));
     });
@@ -205,11 +209,11 @@ async fn a_peer_that_does_not_answer_pings_is_given_up_for_that_reason<R: SendRu
 
 // Acceptance group 15. RFC 6455, 5.5.2.
 async fn any_byte_counts_as_a_sign_of_life<R: SendRuntime>(runtime: R) {
-    const TURN: Duration = Duration::from_millis(50);
+    const TURN: Duration = Duration::from_millis(60);
     let config = Config {
         ping_interval: Some(TURN),
-        // Much longer than a byte takes, much shorter than the whole message does.
-        pong_timeout: TURN * 10,
+        // Much longer than a byte takes, shorter than the whole message does.
+        pong_timeout: TURN * 20,
         ..Config::default()
     };
     let (listener, address) = listener();

@@ -13,7 +13,7 @@ use tidewire_runtime::ws::handshake::{Request, ServerOptions};
 use tidewire_runtime::ws::{ClientConfig, ClientEvent, CloseCode, Config, Event};
 use tidewire_runtime::{Client, EventSource, Exchange, SendRuntime, WebSocket};
 use tidewire_tests::frames::{CLOSE, ENDS, PING, PONG, TEXT, TEXT_BEGINS, close, frame};
-use tidewire_tests::net::{RawPeer, background, listener, on_thread, serve, sleep};
+use tidewire_tests::net::{PATIENCE, RawPeer, background, listener, on_thread, serve, sleep};
 use tidewire_tests::on_every_runtime;
 
 async fn connect<R: SendRuntime>(runtime: &R, address: SocketAddr, config: Config) -> WebSocket<R> {
@@ -96,10 +96,11 @@ async fn a_dropped_send_has_queued_the_message_or_not_but_never_half_of_it<R: Se
     runtime: R,
 ) {
     let (listener, address) = listener();
+    let (waits, does_wait) = std::sync::mpsc::channel();
     let server = background(move || {
         let (mut peer, _) = RawPeer::accept_websocket(&listener);
-        // Lets it run into its limit.
-        std::thread::sleep(Duration::from_millis(50));
+        // Lets it run into its limit first.
+        does_wait.recv_timeout(PATIENCE).expect("it never had to wait");
         let mut numbers: Vec<usize> = Vec::new();
         loop {
             let frame = peer.read_frame();
@@ -122,11 +123,17 @@ async fn a_dropped_send_has_queued_the_message_or_not_but_never_half_of_it<R: Se
                 result.unwrap();
                 done.push(number);
             }
-            None => dropped += 1,
+            None => {
+                dropped += 1;
+                // One is queued and not written, the next few are refused.
+                if dropped == 8 {
+                    waits.send(()).unwrap();
+                }
+            }
         }
         breathe(&runtime, number).await;
     }
-    assert!(dropped > 0, "it never had to wait");
+    assert!(dropped >= 8, "it never had to wait");
     let closed = socket.close(CloseCode::NORMAL, "").await.unwrap();
     assert!(closed.is_clean(), "{closed}");
     let arrived = server.await;

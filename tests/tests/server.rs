@@ -2,7 +2,7 @@
 
 use std::net::Shutdown;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tidewire_runtime::http::{self, NO_FIELDS};
 use tidewire_runtime::ws::handshake::ServerOptions;
@@ -18,6 +18,37 @@ const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 
 /// Much longer than anything takes, much shorter than a test waits.
 const LATE: Duration = Duration::from_secs(6);
+
+/// What tests and handlers tell each other.
+#[derive(Default)]
+struct Signals {
+    /// How many requests were begun.
+    begun: AtomicUsize,
+    /// Whether `/held` may be answered.
+    released: AtomicBool,
+}
+
+impl Signals {
+    fn wait_for(&self, begun: usize) {
+        while self.begun.load(Ordering::SeqCst) < begun {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// [`answer`], with signals.
+async fn answer_held<R: SendRuntime>(
+    runtime: R,
+    signals: Arc<Signals>,
+    mut exchange: Exchange<R>,
+) -> Result<(), HandlerError> {
+    signals.begun.fetch_add(1, Ordering::SeqCst);
+    if exchange.path() == "/held" {
+        until(&runtime, || signals.released.load(Ordering::SeqCst)).await;
+        return Ok(exchange.respond("ok").await?);
+    }
+    answer(runtime, exchange).await
+}
 
 /// One of each kind: an answer that takes its time, an event stream, a WebSocket, and `ok`.
 async fn answer<R: SendRuntime>(runtime: R, mut exchange: Exchange<R>) -> Result<(), HandlerError> {
@@ -58,6 +89,8 @@ fn get(path: &str) -> String {
 async fn a_shutdown_lets_everybody_finish_in_his_own_way<R: SendRuntime>(runtime: R) {
     let server = Server::bind(runtime.clone(), "127.0.0.1:0".parse().unwrap()).await.unwrap();
     let (address, handle) = (server.local_addr().unwrap(), server.handle());
+    let signals = Arc::new(Signals::default());
+    let seen = signals.clone();
     let clients = background(move || {
         let connect = |path: &str| {
             let mut peer = RawPeer::connect(address);
@@ -71,12 +104,11 @@ async fn a_shutdown_lets_everybody_finish_in_his_own_way<R: SendRuntime>(runtime
         events.read_head();
         events.read_until("hello\n\n\r\n");
         let mut chat = RawPeer::open_websocket(address);
-        let mut slow = connect("/slow");
+        let mut busy = connect("/held");
+        seen.wait_for(4);
         while handle.connections() < 5 {
             std::thread::sleep(Duration::from_millis(1));
         }
-        // So that its request has been read too.
-        std::thread::sleep(Duration::from_millis(50));
         handle.shutdown();
 
         assert_eq!(idle.read_to_end(), b"", "idle connections are closed");
@@ -88,13 +120,17 @@ async fn a_shutdown_lets_everybody_finish_in_his_own_way<R: SendRuntime>(runtime
         chat.send(masked(CLOSE, close(1001, "")));
         // What it sends meanwhile is read and not answered, since nothing may follow a Close.
         assert_eq!(chat.read_to_end(), b"");
-        assert_eq!(slow.read_to_end(), OK_AND_CLOSE, "requests in progress are finished");
+        seen.released.store(true, Ordering::SeqCst);
+        assert_eq!(busy.read_to_end(), OK_AND_CLOSE, "requests in progress are finished");
         handle
     });
     // Returns when all have ended, long before the grace is over.
     let start = Instant::now();
     let runtime_ = runtime.clone();
-    server.serve(move |exchange| answer(runtime_.clone(), exchange)).await.unwrap();
+    server
+        .serve(move |exchange| answer_held(runtime_.clone(), signals.clone(), exchange))
+        .await
+        .unwrap();
     assert!(start.elapsed() < LATE);
     let handle = clients.await;
     assert_eq!(handle.connections(), 0);
@@ -111,13 +147,14 @@ async fn a_shutdown_drops_what_has_not_ended_after_the_grace<R: SendRuntime>(run
     let any = "127.0.0.1:0".parse().unwrap();
     let server = Server::bind_with(runtime.clone(), any, config).await.unwrap();
     let (address, handle) = (server.local_addr().unwrap(), server.handle());
-    let ours = handle.clone();
+    let signals = Arc::new(Signals::default());
+    let (ours, seen) = (handle.clone(), signals.clone());
     let clients = background(move || {
         let mut stuck = RawPeer::connect(address);
         stuck.send(get("/stuck"));
         // One that never answers the server's Close.
         let mut mute = RawPeer::open_websocket(address);
-        std::thread::sleep(Duration::from_millis(50));
+        seen.wait_for(2);
         let asked = Instant::now();
         ours.shutdown();
         assert_eq!(mute.read_frame().close().0, 1001);
@@ -126,7 +163,10 @@ async fn a_shutdown_drops_what_has_not_ended_after_the_grace<R: SendRuntime>(run
         mute.read_to_end();
     });
     let runtime_ = runtime.clone();
-    server.serve(move |exchange| answer(runtime_.clone(), exchange)).await.unwrap();
+    server
+        .serve(move |exchange| answer_held(runtime_.clone(), signals.clone(), exchange))
+        .await
+        .unwrap();
     clients.await;
     until(&runtime, || handle.connections() == 0).await;
 }
@@ -200,7 +240,7 @@ async fn a_head_that_takes_too_long_is_answered_with_408<R: SendRuntime>(runtime
 
 // RFC 9112, 9.5.
 async fn an_idle_connection_is_closed_without_a_word<R: SendRuntime>(runtime: R) {
-    const TIMEOUT: Duration = Duration::from_millis(150);
+    const TIMEOUT: Duration = Duration::from_millis(250);
     let runtime_ = runtime.clone();
     let (address, handle) =
         serve_with(&runtime, with_times(None, Some(TIMEOUT)), move |exchange| {
@@ -215,7 +255,6 @@ async fn an_idle_connection_is_closed_without_a_word<R: SendRuntime>(runtime: R)
             start = Instant::now();
             peer.send(get(path));
             assert_eq!(peer.read_exact(OK.len()), OK);
-            std::thread::sleep(TIMEOUT / 10);
         }
         assert_eq!(peer.read_to_end(), b"");
         let elapsed = start.elapsed();
