@@ -117,6 +117,37 @@ fn a_server_answers_pipelined_requests_in_order_and_one_at_a_time() {
 }
 
 #[test]
+fn a_client_that_takes_no_responses_is_not_let_ask_for_more() {
+    // RFC 9112, 9.3.2: pipelined requests need not be answered before the response before is out.
+    let config = ServerConfig { send_high_water: 100, ..ServerConfig::default() };
+    let mut peer = Peer::with(config);
+    for _ in 0..100 {
+        peer.receive(GET);
+    }
+    let mut answered = 0;
+    for round in 1..=50 {
+        while let Some(event) = peer.poll() {
+            if let ServerEvent::Request(_) = event {
+                peer.ok();
+                answered += 1;
+            }
+        }
+        assert_eq!((answered, peer.tx.len() < 200), ((3 * round).min(100), true));
+        assert_eq!(peer.server.next_timer(), Some((after(60), Timer::Idle)));
+        peer.tx.clear();
+    }
+    assert_eq!(answered, 100);
+    peer.receive(GET.repeat(4).as_slice());
+    while let Some(event) = peer.poll() {
+        if let ServerEvent::Request(_) = event {
+            peer.ok();
+        }
+    }
+    peer.server.handle_timeout(after(60), &mut peer.tx);
+    assert_eq!(peer.drain(), Some(Closed::Timeout(Timer::Idle)));
+}
+
+#[test]
 fn a_stream_is_chunked_and_a_second_request_is_not_answered_into_it() {
     let mut peer = Peer::new();
     peer.receive(GET);

@@ -546,6 +546,32 @@ fn a_close_that_could_not_be_sent_is_refused() {
 
 // Keepalive.
 
+#[test]
+fn what_was_sent_before_close_may_take_as_long_as_it_leaves() {
+    // RFC 6455, 5.5.1 and 7.1.2: the Close is the last frame, not a reason to drop those before it.
+    let mut server = End::server();
+    server.conn.send_binary(&[0; 10_000], &mut server.tx).unwrap();
+    server.conn.close(CloseCode::NORMAL, "", at(0), &mut server.tx).unwrap();
+    for n in 1..=10 {
+        server.tx.consume(1000);
+        server.conn.handle_timeout(at(5 * n), &mut server.tx);
+        assert_eq!(
+            (server.events(at(5 * n)), server.conn.poll_timeout()),
+            (vec![], Some(at(5 * n + 5)))
+        );
+    }
+    // Nothing left in these five seconds.
+    server.conn.handle_timeout(at(55), &mut server.tx);
+    let timeout = [Owned::Closed(Closed::CloseTimeout, String::new())];
+    assert_eq!(server.events(at(55)), timeout);
+
+    let mut server = End::server();
+    server.conn.close(CloseCode::NORMAL, "", at(0), &mut server.tx).unwrap();
+    server.sent();
+    server.conn.handle_timeout(at(5), &mut server.tx);
+    assert_eq!(server.events(at(5)), timeout, "it has left, so it could be answered");
+}
+
 fn keepalive() -> End {
     let ping_interval = Some(Duration::from_secs(55));
     End::new(Role::Server, Config { ping_interval, ..Config::default() })

@@ -131,6 +131,20 @@ impl<R: Runtime> Client<R> {
         ws.machine.send(message, ws.tx)
     }
 
+    /// Queues a ping with up to 125 bytes of payload; as [`send_text`](Self::send_text).
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text), and if the payload is too long.
+    pub fn send_ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        let ws = self.driver.parts();
+        ws.machine.send_ping(payload, ws.tx)
+    }
+
+    /// The request of the next attempt, to change its URL or fields: a token that has run out, say.
+    pub fn request_mut(&mut self) -> &mut Request {
+        self.driver.parts().machine.request_mut()
+    }
+
     /// Begins the closing handshake, or gives up connecting. [`ClientEvent::Closed`] follows.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! One accepted connection: requests in turn, each handed to the handler with the whole connection.
 
 use crate::driver::Driver;
-use crate::error::HandlerError;
+use crate::error::{Error, HandlerError};
 use crate::exchange::Exchange;
 use crate::runtime::Runtime;
 use crate::server::ServerConfig;
@@ -69,9 +69,10 @@ impl<R: Runtime, H, F> ConnectionTask<R, Arc<H>, F> {
         shutdown: &Arc<Shutdown>,
         counted: Counted,
     ) -> Self {
-        let driver = Driver::with_stream(runtime, stream, config.receive_buffer, |now, _tx| {
+        let mut driver = Driver::with_stream(runtime, stream, config.receive_buffer, |now, _tx| {
             http::Server::new(config.http, now)
         });
+        driver.set_write_timeout(config.write_timeout);
         let phase = Watch::phase(shutdown);
         let conn = Conn { driver, peer, config, phase, counted };
         Self {
@@ -102,8 +103,8 @@ where
         loop {
             if let Some(handling) = this.handling.as_mut().as_pin_mut() {
                 let handled = match catch_unwind(AssertUnwindSafe(|| handling.poll(cx))) {
-                    Ok(poll) => ready!(poll).is_ok(),
-                    Err(_panic) => false,
+                    Ok(poll) => ready!(poll).map_err(|error| status_of(&*error.into())),
+                    Err(_panic) => Err(Status::INTERNAL_SERVER_ERROR),
                 };
                 this.handling.set(None);
                 // Not home: it became a WebSocket, or the handler keeps it elsewhere.
@@ -119,7 +120,7 @@ where
                 Ok(handling) => this.handling.set(Some(handling)),
                 Err(_panic) => {
                     let Some(mut conn) = this.home.take() else { return Poll::Ready(()) };
-                    conn.after_handler(false);
+                    conn.after_handler(Err(Status::INTERNAL_SERVER_ERROR));
                     *this.conn = Some(conn);
                 }
             }
@@ -155,22 +156,30 @@ impl<R: Runtime> Conn<R> {
     }
 
     /// Ends the response in a way that the client can tell from success if the handler failed.
-    fn after_handler(&mut self, handled: bool) {
+    fn after_handler(&mut self, handled: Result<(), Status>) {
         self.announce_end();
         let http = self.driver.parts();
         if http.machine.is_response_due() {
             // Cannot fail: nothing of a response is out yet.
             let _ = http.machine.respond(
-                Status::INTERNAL_SERVER_ERROR,
+                handled.err().unwrap_or(Status::INTERNAL_SERVER_ERROR),
                 NO_FIELDS,
                 BodyLength::Known(0),
                 http.now,
                 http.tx,
             );
         } else if http.machine.is_responding()
-            && (!handled || http.machine.finish(http.tx).is_err())
+            && (handled.is_err() || http.machine.finish(http.tx).is_err())
         {
             http.machine.abort();
         }
+    }
+}
+
+/// The answer to a request whose handler failed so.
+fn status_of(error: &(dyn std::error::Error + 'static)) -> Status {
+    match error.downcast_ref() {
+        Some(Error::TooLarge { .. }) => Status::CONTENT_TOO_LARGE,
+        _ => Status::INTERNAL_SERVER_ERROR,
     }
 }

@@ -7,6 +7,7 @@ use crate::runtime::Runtime;
 use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tidewire::url::Url;
 use tidewire::{Clock, Dialer, Instant, Machine, RecvBuf, SendBuf, Transport};
 
@@ -21,6 +22,25 @@ const EVENTS: usize = 128;
 ///
 /// There is no task and no lock behind it. It works while one of its futures is polled, and a
 /// dropped future loses nothing, since all state is in the machine and the two buffers.
+///
+/// ```no_run
+/// # use tidewire_runtime::{Driver, Runtime, http::{BodyLength, Client, ClientConfig, ClientEvent}, url::Url};
+/// # async fn example<R: Runtime>(runtime: R) -> Result<(), Box<dyn std::error::Error>> {
+/// let url = Url::parse("http://127.0.0.1:8080/")?;
+/// let new = |now, _: &mut _| Client::new(ClientConfig::default(), now);
+/// let mut driver = Driver::connect(runtime, &url, 64 * 1024, new).await?;
+/// let it = driver.parts();
+/// let fields = [("Host", url.host_header())];
+/// it.machine.request("GET", url.target(), fields, BodyLength::EMPTY, it.now, it.tx)?;
+/// while let Some(event) = driver.next().await {
+///     match event {
+///         ClientEvent::Data(data) => println!("{} bytes", data.len()),
+///         ClientEvent::End(_) | ClientEvent::Closed(_) => break,
+///         _ => {}
+///     }
+/// }
+/// # Ok(()) }
+/// ```
 pub struct Driver<R: Runtime, M> {
     machine: M,
     link: Link<R>,
@@ -102,6 +122,12 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     /// Sets another limit for the receive buffer, in bytes.
     pub fn set_rx_limit(&mut self, limit: usize) {
         self.link.rx.set_limit(limit);
+    }
+
+    /// Breaks the connection when the peer takes none of what waits for it for so long. `None`, the
+    /// default, waits as long as the operating system does: for ever, if the peer answers its probes.
+    pub fn set_write_timeout(&mut self, timeout: Option<Duration>) {
+        self.link.write_timeout = timeout;
     }
 
     /// A timer of the runtime, not set.

@@ -52,6 +52,11 @@ impl<R: Runtime> EventSource<R> {
         if poll_fn(|cx| self.driver.poll_session(cx)).await { self.driver.event() } else { None }
     }
 
+    /// The request of the next attempt, to change its fields: a token that has run out, say.
+    pub fn request_mut(&mut self) -> &mut SourceRequest {
+        self.driver.parts().machine.request_mut()
+    }
+
     /// Closes the source for good. [`SourceEvent::Closed`] follows.
     pub fn close(&mut self) {
         self.driver.parts().machine.close();

@@ -95,7 +95,8 @@ impl<R: Runtime> Exchange<R> {
     /// The whole body of the request, if it is not longer than `limit` bytes.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] beyond the limit; else as [`body`](Self::body).
+    /// [`Error::TooLarge`] beyond the limit, which a handler may just return: the client is answered
+    /// `413`. Else as [`body`](Self::body).
     pub async fn collect(&mut self, limit: usize) -> Result<Vec<u8>, Error> {
         let mut whole = Vec::new();
         while let Some(piece) = self.body().await? {

@@ -44,6 +44,9 @@ pub(crate) struct Link<R: Runtime> {
     /// The sending side was shut down, by us or by a failed write.
     write_ended: bool,
     linger_until: Option<Instant>,
+    /// How long the peer may take none of what waits for it, and until when that is now.
+    pub(crate) write_timeout: Option<Duration>,
+    stalled_until: Option<Instant>,
     release_at: Option<Instant>,
     read_size: usize,
     timer: R::Timer,
@@ -123,6 +126,8 @@ impl<R: Runtime> Link<R> {
             dial: None,
             write_ended: false,
             linger_until: None,
+            write_timeout: None,
+            stalled_until: None,
             release_at: None,
             read_size: READ_MIN,
             armed: None,
@@ -176,6 +181,7 @@ impl<R: Runtime> Link<R> {
         self.tx.clear();
         self.write_ended = false;
         self.linger_until = None;
+        self.stalled_until = None;
         self.error = None;
     }
 
@@ -248,9 +254,19 @@ impl<R: Runtime> Link<R> {
                     self.write_ended = true;
                     self.tx.clear();
                 }
+                Poll::Pending if !wrote && self.stalled_until.is_some_and(|at| at <= self.now) => {
+                    self.error = Some(io::ErrorKind::TimedOut.into());
+                    self.write_ended = true;
+                    self.tx.clear();
+                }
                 Poll::Pending => break,
             }
             wrote = true;
+        }
+        if self.tx.is_empty() {
+            self.stalled_until = None;
+        } else if wrote || self.stalled_until.is_none() {
+            self.stalled_until = self.write_timeout.map(|timeout| self.now + timeout);
         }
         if wrote {
             self.touch();
@@ -363,7 +379,7 @@ impl<R: Runtime> Link<R> {
             self.rx.shrink();
             self.tx.shrink();
         }
-        let wishes = [deadline, self.linger_until, self.release_at];
+        let wishes = [deadline, self.linger_until, self.stalled_until, self.release_at];
         let Some(next) = wishes.into_iter().flatten().min() else {
             return Poll::Pending;
         };

@@ -35,6 +35,9 @@ pub struct ServerConfig {
     /// How many bytes may wait to be written on each connection before sending has to wait.
     /// 1 MiB by default.
     pub send_high_water: usize,
+    /// How long a client may take none of the bytes that wait for it, be it a response, an event
+    /// stream or a WebSocket, before its connection is broken. `None` for ever. 30 s by default.
+    pub write_timeout: Option<Duration>,
 }
 
 impl Default for ServerConfig {
@@ -45,11 +48,36 @@ impl Default for ServerConfig {
             grace: Duration::from_secs(10),
             receive_buffer: 64 * 1024,
             send_high_water: 1024 * 1024,
+            write_timeout: Some(Duration::from_secs(30)),
         }
     }
 }
 
 /// A listening HTTP server.
+///
+/// ```no_run
+/// # use std::{error::Error, time::Duration};
+/// # use tidewire_runtime::{Exchange, HandlerError, SendRuntime, Server, http::{self, NO_FIELDS}, sse};
+/// async fn on_request<R: SendRuntime>(mut exchange: Exchange<R>) -> Result<(), HandlerError> {
+///     match exchange.path() {
+///         "/" => exchange.respond("ok").await?,
+///         "/events" => {
+///             let mut events = exchange.event_stream(NO_FIELDS).await?;
+///             while events.wait(Duration::from_secs(2)).await.is_ok() {
+///                 events.send(&sse::Event::data("hello")).await?;
+///             }
+///         }
+///         _ => exchange.respond_with(http::Status::NOT_FOUND, NO_FIELDS, "nothing here").await?,
+///     }
+///     Ok(())
+/// }
+/// # async fn example<R: SendRuntime>(runtime: R) -> Result<(), Box<dyn Error>> {
+/// let server = Server::bind(runtime, "127.0.0.1:8080".parse()?).await?;
+/// let handle = server.handle(); // `handle.shutdown()` from anywhere ends `serve`
+/// # drop(handle);
+/// server.serve(on_request).await?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Server<R: Runtime> {
     runtime: R,
@@ -119,6 +147,8 @@ impl<R: Runtime> Server<R> {
     ///
     /// Each connection is a task of its own. A handler that returns an error, panics, or forgets to
     /// answer gives its client a `500` and harms no other connection.
+    ///
+    /// Dropping the future closes the listener; connections go on until they end by themselves.
     ///
     /// # Errors
     /// None at present: accept errors are survived by trying again.

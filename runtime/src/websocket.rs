@@ -27,6 +27,25 @@ const RX_SLACK: usize = 64 * 1024;
 /// [`next`](Self::next), or pings are not answered and not sent.
 ///
 /// For a client that reconnects, see [`Client`](crate::Client).
+///
+/// ```no_run
+/// # use tidewire_runtime::{Error, Runtime, WebSocket, ws::{self, CloseCode, Event, handshake::Request}};
+/// # async fn example<R: Runtime>(runtime: R) -> Result<(), Error> {
+/// let request = Request::new("ws://127.0.0.1:1234")?;
+/// let (mut socket, response) = WebSocket::connect(runtime, &request, ws::Config::default()).await?;
+/// println!("{}", response.as_head().status);
+/// socket.send_text("hello").await?;
+/// while let Some(event) = socket.next().await {
+///     match event {
+///         Event::Text(text) => println!("{text}"),
+///         Event::Closed { why, .. } => println!("{why}"),
+///         _ => {}
+///     }
+/// }
+/// # Ok(()) }
+/// ```
+///
+/// The halves that `futures::StreamExt::split` makes of it may live in two tasks.
 pub struct WebSocket<R: Runtime> {
     driver: Driver<R, Connection>,
     low_water: usize,

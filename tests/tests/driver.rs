@@ -367,6 +367,56 @@ async fn the_last_response_of_a_shutdown_says_so<R: SendRuntime>(runtime: R) {
     assert!(answer.ends_with("\r\n\r\nok"), "{answer}");
 }
 
+/// A client that asks for much and reads nothing does not keep its handler for ever; one that reads
+/// slowly keeps its connection.
+async fn who_reads_nothing_is_not_waited_for<R: SendRuntime>(runtime: R) {
+    let (tell, told) = mpsc::channel();
+    let config = tidewire_runtime::ServerConfig {
+        write_timeout: Some(Duration::from_millis(500)),
+        ..Default::default()
+    };
+    let (address, _) = tidewire_tests::net::serve_with(&runtime, config, move |mut exchange| {
+        let tell = tell.clone();
+        async move {
+            tell.send(exchange.respond(vec![7; 32 << 20]).await.map_err(|e| e.to_string()))?;
+            Ok(())
+        }
+    })
+    .await;
+    on_thread(move || {
+        let request = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+        let mut slow = RawPeer::connect(address);
+        slow.send(request);
+        slow.read_head();
+        for _ in 0..8 {
+            std::thread::sleep(Duration::from_millis(200));
+            slow.read_exact(4 << 20);
+        }
+        assert_eq!(told.recv().expect("an answer"), Ok(()));
+        let mut mute = RawPeer::connect(address);
+        mute.send(request);
+        let error = told.recv().expect("an answer").expect_err("nobody read");
+        assert_eq!(error, "the connection broke: timed out");
+    })
+    .await;
+}
+
+/// The handler need not know about `413`.
+async fn a_body_beyond_the_handlers_limit_is_answered_413<R: SendRuntime>(runtime: R) {
+    let (address, _) = serve(&runtime, |mut exchange| async move {
+        let body = exchange.collect(3).await?;
+        Ok(exchange.respond(body).await?)
+    })
+    .await;
+    let head = on_thread(move || {
+        let mut peer = RawPeer::connect(address);
+        peer.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody");
+        peer.read_head()
+    })
+    .await;
+    assert!(head.starts_with("HTTP/1.1 413 "), "{head}");
+}
+
 tidewire_tests::on_every_runtime!(
     a_pong_that_is_there_counts,
     who_talks_while_we_send_is_alive,
@@ -377,4 +427,6 @@ tidewire_tests::on_every_runtime!(
     a_stream_that_fails_ends_in_order,
     an_upgrade_is_answered_at_once,
     the_last_response_of_a_shutdown_says_so,
+    who_reads_nothing_is_not_waited_for,
+    a_body_beyond_the_handlers_limit_is_answered_413,
 );

@@ -35,11 +35,15 @@ pub struct ServerConfig {
     pub limits: Limits,
     /// The most bytes of payload in the body of one request. Default: 16 MiB.
     pub max_body: u64,
+    /// While this many bytes or more wait to be written, no further request is looked at: a client
+    /// that sends requests and takes no responses must not fill the memory with them. Default:
+    /// 256 KiB; zero counts as 1.
+    pub send_high_water: usize,
     /// How long a head may take from its first byte, and the first one from the start of the
     /// connection. `None` for ever. Default: 30 s.
     pub head_timeout: Option<Duration>,
-    /// How long a kept connection may wait for the next request to begin. `None` for ever.
-    /// Default: 60 s.
+    /// How long a kept connection may wait for the next request to begin, or to be looked at. `None`
+    /// for ever. Default: 60 s.
     pub idle_timeout: Option<Duration>,
     /// How long a request may leave the machine waiting for the next bytes of its body. `None` for
     /// ever. Default: 30 s.
@@ -55,6 +59,7 @@ impl Default for ServerConfig {
         Self {
             limits: Limits::default(),
             max_body: 16 << 20,
+            send_high_water: 256 << 10,
             head_timeout: Some(Duration::from_secs(30)),
             idle_timeout: Some(Duration::from_secs(60)),
             body_timeout: Some(Duration::from_secs(30)),

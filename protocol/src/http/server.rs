@@ -18,7 +18,8 @@ use bytes::Bytes;
 ///
 /// Each request gives [`Request`](ServerEvent::Request), some [`Data`](ServerEvent::Data) and
 /// [`End`](ServerEvent::End). The next one is looked at when this one is over and its response
-/// finished; until then it waits in `rx`, unanswered. A response may begin and finish before the
+/// finished and, but for [`ServerConfig::send_high_water`] bytes, written; until then it waits in
+/// `rx`, unanswered. A response may begin and finish before the
 /// request is over; the rest of its body is still told, unless the connection closes behind it.
 ///
 /// ```
@@ -90,7 +91,7 @@ enum Sending {
 }
 
 /// What matters of the request under way.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Asked {
     version: Version,
     head: bool,
@@ -122,13 +123,7 @@ impl Server {
             life: Life::Running,
             keep_alive: true,
             shutting_down: false,
-            asked: Asked {
-                version: Version::Http11,
-                head: false,
-                connect: false,
-                upgrade: false,
-                awaits_continue: false,
-            },
+            asked: Asked::default(),
             offset: 0,
             timers,
         }
@@ -431,6 +426,11 @@ impl Server {
                     return self.end(Closed::Done);
                 }
                 Reading::Done if closes => return self.end(Closed::Done),
+                // Who does not take the answers is not let ask more.
+                Reading::Done if tx.len() >= self.config.send_high_water.max(1) => {
+                    self.timers.start(Timer::Idle, now, self.config.idle_timeout);
+                    return None;
+                }
                 Reading::Done => {
                     self.sending = Sending::Nothing;
                     self.reading = Reading::Head(RequestParser::new());

@@ -4,11 +4,12 @@ use core::fmt;
 
 /// The version of a message. A peer that speaks a later HTTP/1.x is read as HTTP/1.1 (RFC 9110,
 /// 2.5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Version {
     /// HTTP/1.0.
     Http10,
     /// HTTP/1.1.
+    #[default]
     Http11,
 }
 

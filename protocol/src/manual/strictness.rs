@@ -16,6 +16,7 @@
 //! | no `Host`, or two | requests for the wrong site | refused (3.2) |
 //! | CR or LF in an outgoing field | response splitting | a typed error before anything is written |
 //! | a limit checked after buffering | memory exhausted | limits come first |
+//! | pipelined requests answered for a client that reads nothing | memory exhausted with answers | the next request waits for room |
 //! | searching the end of the head from its start at each read | quadratic time for a peer that trickles | the search goes on where it was |
 //!
 //! # WebSocket

@@ -32,7 +32,8 @@ pub struct Config {
     /// from when the ping was queued. 20 s by default.
     pub pong_timeout: Duration,
     /// How long the closing handshake may take, counted from our Close or our answer to the peer's;
-    /// on a client it covers the wait for the end of the stream. 5 s by default.
+    /// on a client it covers the wait for the end of the stream. It begins anew while our Close is
+    /// still queued behind messages and some of them have left meanwhile. 5 s by default.
     pub close_timeout: Duration,
     /// What `send` makes of its bytes. Text by default.
     pub message_kind: MessageKind,

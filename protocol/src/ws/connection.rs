@@ -81,6 +81,8 @@ pub struct Connection {
     full: bool,
     /// The latest ping for whose pong there was no room.
     pong: Option<Control>,
+    /// How many bytes waited, our Close the last of them, when its deadline was set.
+    unsent: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -166,6 +168,7 @@ impl Connection {
             offset: 0,
             full: false,
             pong: None,
+            unsent: 0,
         }
     }
 
@@ -268,7 +271,7 @@ impl Connection {
         if matches!(self.state, State::Open) {
             self.sender.frame(OpCode::Close, payload.bytes(), tx);
             self.state = State::Closing;
-            self.begin_closing(now);
+            self.begin_closing(now, tx);
         }
         Ok(())
     }
@@ -402,6 +405,8 @@ impl Connection {
                 (Some(Timer::Pong), _) => self.end(Closed::PongTimeout),
                 (Some(Timer::Close), _) => match self.state {
                     State::Finishing(clean) => self.end(clean),
+                    // It is still on its way, behind messages that leave: no peer can answer yet.
+                    _ if !tx.is_empty() && tx.len() < self.unsent => self.begin_closing(now, tx),
                     _ => self.end(Closed::CloseTimeout),
                 },
             }
@@ -498,7 +503,8 @@ impl Connection {
     }
 
     /// A Close frame was queued: nothing may follow it, and the rest has a deadline.
-    fn begin_closing(&mut self, now: Instant) {
+    fn begin_closing(&mut self, now: Instant, tx: &SendBuf) {
+        self.unsent = tx.len();
         self.full = false;
         self.pong = None;
         self.keepalive.stop(&mut self.timers);

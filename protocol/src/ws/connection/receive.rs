@@ -97,7 +97,7 @@ impl Connection {
                 let initiator = match self.state {
                     State::Open => {
                         self.sender.frame(OpCode::Close, payload, tx);
-                        self.begin_closing(now);
+                        self.begin_closing(now, tx);
                         Initiator::Remote
                     }
                     _ => Initiator::Local,
