@@ -112,12 +112,19 @@ where
                     Err(_panic) => Err(HandlerPanicked.into()),
                 };
                 this.handling.set(None);
-                let handled = handled.map_err(|error| {
-                    (this.on_error)(*this.peer, &error);
-                    status_of(&*error)
-                });
                 // Not home: it became a WebSocket, or the handler keeps it elsewhere.
-                let Some(mut conn) = this.home.take() else { return Poll::Ready(()) };
+                let home = this.home.take();
+                let over = home.as_ref().is_none_or(|conn| conn.is_over());
+                let handled = handled.or_else(|error| {
+                    // That the client left, or the server shuts down, is no failure of the handler.
+                    let told = matches!(error.downcast_ref(), Some(Error::Closed | Error::Io(_)));
+                    if told && over {
+                        return Ok(());
+                    }
+                    (this.on_error)(*this.peer, &error);
+                    Err(status_of(&*error))
+                });
+                let Some(mut conn) = home else { return Poll::Ready(()) };
                 conn.after_handler(handled);
                 *this.conn = Some(conn);
             }
@@ -155,6 +162,12 @@ impl<R: Runtime> Conn<R> {
                 return Poll::Ready(Some(head.to_owned()));
             }
         }
+    }
+
+    /// Whether the client has left or the server shuts down.
+    fn is_over(&self) -> bool {
+        let http = self.driver.machine();
+        self.phase.is_draining() || !(http.is_responding() || http.is_response_due())
     }
 
     /// If the server shuts down, the response to come says that it is the last one.

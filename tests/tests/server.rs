@@ -379,7 +379,28 @@ async fn a_bad_request_is_answered_and_the_connection_closed<R: SendRuntime>(run
     .await;
 }
 
+/// RFC 9112, 7.1: the last chunk tells a stream that ended from one that broke off.
+async fn a_stream_whose_handler_gives_up_at_the_shutdown_ends_in_order<R: SendRuntime>(runtime: R) {
+    let (address, handle) = serve(&runtime, |exchange: Exchange<R>| async move {
+        let mut events = exchange.event_stream(NO_FIELDS).await?;
+        loop {
+            events.wait(Duration::from_secs(60)).await?;
+        }
+    })
+    .await;
+    let rest = on_thread(move || {
+        let mut client = RawPeer::connect(address);
+        client.send("GET / HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream\r\n\r\n");
+        client.read_head();
+        handle.shutdown();
+        client.read_to_end()
+    })
+    .await;
+    assert_eq!(rest, b"0\r\n\r\n");
+}
+
 on_every_runtime!(
+    a_stream_whose_handler_gives_up_at_the_shutdown_ends_in_order,
     a_shutdown_lets_everybody_finish_in_his_own_way,
     a_shutdown_drops_what_has_not_ended_after_the_grace,
     no_more_connections_than_allowed_are_served_at_a_time,
