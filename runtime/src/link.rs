@@ -337,18 +337,25 @@ impl<R: Runtime> Link<R> {
                 return self.poll_read(cx);
             }
         }
-        self.stream = None;
         self.linger_until = None;
-        self.tx.clear();
-        self.rx.finish();
+        self.abandon();
         true
+    }
+
+    /// Drops the socket. What waits for it is lost, which whoever sent it is told.
+    fn abandon(&mut self) {
+        if !self.tx.is_empty() {
+            self.tx.clear();
+            self.error.get_or_insert_with(|| io::ErrorKind::ConnectionAborted.into());
+        }
+        self.stream = None;
+        self.rx.finish();
     }
 
     /// Drops the socket at once, after the last words that it takes without waiting. What has come
     /// in meanwhile is read, for the reason that [`LINGER`] has.
     fn part(&mut self, cx: &mut Context<'_>) {
         self.poll_write(cx);
-        self.tx.clear();
         self.poll_shutdown(cx);
         self.rx.clear();
         for _ in 0..16 {
@@ -357,8 +364,7 @@ impl<R: Runtime> Link<R> {
             }
             self.rx.clear();
         }
-        self.stream = None;
-        self.rx.finish();
+        self.abandon();
     }
 
     /// Notes that there was traffic.

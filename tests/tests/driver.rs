@@ -417,6 +417,33 @@ async fn a_body_beyond_the_handlers_limit_is_answered_413<R: SendRuntime>(runtim
     assert!(head.starts_with("HTTP/1.1 413 "), "{head}");
 }
 
+/// Sending fails if the connection is given up before all has left.
+async fn a_message_that_is_lost_was_not_sent<R: SendRuntime>(runtime: R) {
+    let (tell, told) = mpsc::channel();
+    let (address, _) = serve(&runtime, move |exchange| {
+        let tell = tell.clone();
+        async move {
+            let config = ws::Config {
+                ping_interval: Some(Duration::from_millis(100)),
+                pong_timeout: Duration::from_millis(200),
+                ..Default::default()
+            };
+            let mut socket = exchange.websocket(&ServerOptions::default(), config).await?;
+            tell.send(socket.send_binary(&vec![7; 32 << 20]).await.is_err())?;
+            Ok(())
+        }
+    })
+    .await;
+    let failed = on_thread(move || {
+        let mut peer = RawPeer::connect(address);
+        peer.send(UPGRADE);
+        peer.read_head();
+        told.recv().expect("an end")
+    })
+    .await;
+    assert!(failed);
+}
+
 tidewire_tests::on_every_runtime!(
     a_pong_that_is_there_counts,
     who_talks_while_we_send_is_alive,
@@ -429,4 +456,5 @@ tidewire_tests::on_every_runtime!(
     the_last_response_of_a_shutdown_says_so,
     who_reads_nothing_is_not_waited_for,
     a_body_beyond_the_handlers_limit_is_answered_413,
+    a_message_that_is_lost_was_not_sent,
 );
