@@ -75,7 +75,7 @@ macro_rules! adapter {
         }
 
         pub use $crate::{
-            Control, Error, Handler, HandlerError, HandlerPanicked, Message, Next, Received, Reply, ServerConfig, ServerHandle, http,
+            Control, DialError, Error, Handler, HandlerError, HandlerPanicked, Message, Next, Received, Reply, ServerConfig, ServerHandle, http,
             reconnect, sse, url, ws,
         };
 

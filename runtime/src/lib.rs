@@ -41,5 +41,5 @@ pub use event_stream::EventStream;
 pub use exchange::Exchange;
 pub use runtime::{BoxFuture, Runtime, SendRuntime, Spawn, Timer};
 pub use server::{Server, ServerConfig, ServerHandle};
-pub use tidewire::{http, reconnect, sse, url, ws};
+pub use tidewire::{DialError, http, reconnect, sse, url, ws};
 pub use websocket::{Message, Reply, WebSocket};

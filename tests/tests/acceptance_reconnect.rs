@@ -10,7 +10,7 @@ use tidewire_runtime::ws::{
     ClientClosed, ClientConfig, ClientError, ClientEvent, CloseCode, Closed, ProtocolErrorKind,
     SendError, Status,
 };
-use tidewire_runtime::{Client, Control, Error, Handler, Next, Received, SendRuntime};
+use tidewire_runtime::{Client, Control, DialError, Error, Handler, Next, Received, SendRuntime};
 use tidewire_tests::frames::{CLOSE, ENDS, TEXT, TEXT_BEGINS, close, field, frame, head};
 use tidewire_tests::net::{RawPeer, background, in_time, listener, sleep};
 use tidewire_tests::on_every_runtime;
@@ -100,10 +100,16 @@ async fn a_name_that_does_not_exist_is_one_error_and_then_one_closed<R: SendRunt
     assert!(client.io_error().is_some());
 }
 
-// Acceptance groups 19 and 22: no TLS in this version, and that is said.
+// Acceptance groups 19 and 22: no TLS in this version, and that is said: when the client is made, and
+// by an attempt whose URL was changed.
 async fn wss_is_an_error_with_its_reason<R: SendRuntime>(runtime: R) {
     let (listener, address) = listener();
-    let mut client = client(&runtime, &format!("wss://{address}/"), ClientConfig::default());
+    let wss = format!("wss://{address}/");
+    let made = Client::new(runtime.clone(), Request::new(&wss).unwrap(), ClientConfig::default());
+    assert!(matches!(made, Err(Error::Dial { phase: DialError::Tls, .. })), "{made:?}");
+
+    let mut client = to(&runtime, address);
+    client.request_mut().set_url(wss.parse().unwrap());
     assert_eq!(all(&mut client).await, ["dial Tls", "closed Failed"]);
     assert_eq!(client.io_error().unwrap().kind(), ErrorKind::Unsupported);
     listener.set_nonblocking(true).unwrap();
