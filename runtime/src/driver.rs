@@ -185,6 +185,10 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
             }
             let now = link.refresh();
             let mut progress = link.poll_transfer(cx, machine.transport());
+            if progress {
+                // What was read may have come after `now`: nothing that counts from it is early.
+                link.refresh();
+            }
             if !progress && machine.poll_timeout().is_some_and(|at| at <= now) {
                 machine.handle_timeout(now, &mut link.tx);
                 progress = true;
