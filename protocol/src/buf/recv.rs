@@ -102,6 +102,8 @@ impl RecvBuf {
     /// If `n` exceeds the length of the slice that `spare` returned.
     #[inline]
     pub fn commit(&mut self, n: usize) {
+        let room = self.limit.saturating_sub(self.storage.len() - self.hole);
+        assert!(n <= room, "committed {n} bytes where the limit leaves {room}");
         self.storage.commit(n);
     }
 
@@ -321,6 +323,14 @@ mod tests {
             at = rx.raw().as_ptr();
         }
         assert!(moves <= 5, "moved {moves} times");
+    }
+
+    #[test]
+    #[should_panic(expected = "the limit leaves 0")]
+    fn no_more_can_be_committed_than_the_limit_leaves() {
+        let mut rx = RecvBuf::with_limit(300);
+        assert_eq!(rx.push(&[1; 300]), 300);
+        rx.commit(1);
     }
 
     #[test]

@@ -286,7 +286,7 @@ impl EventSource {
 
     /// See [`Dialer::connected`].
     pub fn connected(&mut self, now: Instant, tx: &mut SendBuf) {
-        if self.reconnector.attempt() != Attempt::Due {
+        if self.transport() != Transport::Dial {
             return;
         }
         self.reconnector.started();
