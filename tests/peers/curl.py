@@ -138,6 +138,9 @@ def leavers(server, url):
     """Subscribers that leave free their sockets, politely or not."""
     host, port = re.match(r"http://(.*):(\d+)", url).groups()
     before = server.descriptors()
+    for _ in range(10):  # the server may still be closing the connections of earlier checks
+        time.sleep(0.1)
+        before = min(before, server.descriptors())
     subscribers = []
     for _ in range(50):
         s = socket.create_connection((host, int(port)), timeout=5)
