@@ -4,6 +4,7 @@ use crate::dial::refuse_tls;
 use crate::driver::Driver;
 use crate::entropy;
 use crate::error::Error;
+use crate::link::rx_limit;
 use crate::runtime::Runtime;
 use std::future::poll_fn;
 use std::time::Duration;
@@ -11,9 +12,6 @@ use tidewire::http::ResponseHead;
 use tidewire::ws::handshake::Request;
 use tidewire::ws::{self, ClientClosed, ClientConfig, ClientEvent, CloseCode, SendError, Status};
 use tidewire::{Clock, Instant, SendBuf};
-
-/// Receive buffer beyond the largest message, in bytes.
-const RX_SLACK: usize = 64 * 1024;
 
 /// A WebSocket client that survives the loss of its connection.
 ///
@@ -53,7 +51,7 @@ impl<R: Runtime> Client<R> {
     pub fn new(runtime: R, request: Request, config: ClientConfig) -> Result<Self, Error> {
         refuse_tls(request.url())?;
         let seed = entropy::seed()?;
-        let rx_limit = config.connection.max_message.saturating_add(RX_SLACK);
+        let rx_limit = rx_limit(config.connection.max_message);
         let driver =
             Driver::new(runtime, rx_limit, |now, _tx| ws::Client::new(request, config, &seed, now));
         Ok(Self { driver })

@@ -4,13 +4,11 @@ use crate::dial::refuse_tls;
 use crate::driver::Driver;
 use crate::entropy;
 use crate::error::Error;
+use crate::link::rx_limit;
 use crate::runtime::Runtime;
 use std::future::poll_fn;
 use tidewire::Instant;
 use tidewire::sse::{self, ReadyState, SourceConfig, SourceEvent, SourceRequest};
-
-/// Receive buffer beyond the largest event or head, in bytes: what follows in the same read.
-const RX_SLACK: usize = 64 * 1024;
 
 /// An `EventSource` (WHATWG HTML, 9.2.2): reads an event stream and reconnects when it ends,
 /// telling the server the last event id.
@@ -41,10 +39,9 @@ impl<R: Runtime> EventSource<R> {
     pub fn new(runtime: R, request: SourceRequest, config: SourceConfig) -> Result<Self, Error> {
         refuse_tls(request.url())?;
         let limits = config.limits;
-        let rx_limit = config.http.head.max(limits.event);
+        let rx_limit = rx_limit(config.http.head.max(limits.event));
         // A driver's clock begins with it.
         let machine = sse::EventSource::new(request, config, &entropy::seed()?, Instant::EPOCH)?;
-        let rx_limit = rx_limit.saturating_add(RX_SLACK);
         Ok(Self { driver: Driver::new(runtime, rx_limit, |_now, _tx| machine) })
     }
 

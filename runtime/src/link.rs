@@ -58,6 +58,12 @@ pub(crate) struct Link<R: Runtime> {
     parked: Parked,
 }
 
+/// The limit of a receive buffer whose machine needs units of up to `largest` bytes whole: 64 KiB more,
+/// for framing and for what follows in the same read.
+pub(crate) const fn rx_limit(largest: usize) -> usize {
+    largest.saturating_add(64 * 1024)
+}
+
 /// Which of its two futures polls a link.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {

@@ -4,6 +4,7 @@ use crate::connection::Conn;
 use crate::driver::Driver;
 use crate::entropy;
 use crate::error::Error;
+use crate::link::rx_limit;
 use crate::runtime::Runtime;
 use crate::shutdown::{Counted, Shutdown, Watch};
 use bytes::Bytes;
@@ -16,10 +17,6 @@ use tidewire::http::OwnedResponseHead;
 use tidewire::ws::handshake::{ClientHandshake, HandshakeConfig, HandshakeEvent, Request};
 use tidewire::ws::{self, CloseCode, Connection, Event, Negotiated, SendError};
 use tidewire::{Clock, SendBuf};
-
-/// Receive buffer beyond the largest message, in bytes: frame headers and what follows in the same
-/// read.
-const RX_SLACK: usize = 64 * 1024;
 
 /// One WebSocket connection (RFC 6455), of a client or a server.
 ///
@@ -123,7 +120,7 @@ impl<R: Runtime> WebSocket<R> {
         config: ws::Config,
     ) -> Result<(Self, OwnedResponseHead), Error> {
         let seeds = (entropy::seed()?, entropy::seed()?);
-        let rx_limit = config.max_message.saturating_add(RX_SLACK);
+        let rx_limit = rx_limit(config.max_message);
         let mut driver = Driver::connect(runtime, request.url(), rx_limit, |now, tx| {
             ClientHandshake::new(request, HandshakeConfig::default(), &seeds.0, now, tx)
         })
@@ -141,7 +138,7 @@ impl<R: Runtime> WebSocket<R> {
 
     pub(crate) fn accepted(conn: Conn<R>, config: ws::Config, negotiated: Negotiated) -> Self {
         let mut driver = conn.driver.replace(|_, now| Connection::server(config, negotiated, now));
-        driver.set_rx_limit(config.max_message.saturating_add(RX_SLACK));
+        driver.set_rx_limit(rx_limit(config.max_message));
         Self::new(driver, &config, Some((conn.phase, conn.counted)))
     }
 

@@ -4,8 +4,8 @@ use super::storage::Storage;
 use alloc::collections::VecDeque;
 use bytes::Bytes;
 
-/// Shared payloads shorter than this are copied: a copy of 4 KiB costs less than one more slice in
-/// a vectored write and one more reference count.
+/// Shared payloads shorter than this, in bytes, are copied: small ones are better packed than queued
+/// one by one, each with a place in the queue and a slice of its own in the write.
 const COPY_BELOW: usize = 4096;
 
 /// Send buffer: machines append to it, the transport takes from its front.
