@@ -68,11 +68,35 @@ impl Default for ServerConfig {
     }
 }
 
+/// What a client puts up with in responses that break the rules, flag by flag. Everything is off by
+/// default, and a server has no such flags: what two readers of a request understand differently is
+/// what request smuggling is made of (RFC 9112, 11.2).
+///
+/// ```
+/// let leniency = tidewire::http::Leniency { obs_fold: true, ..Default::default() };
+/// assert!(!leniency.bare_lf);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leniency {
+    /// Take a line that begins with whitespace as the continuation of the value before it; the line
+    /// break becomes spaces (RFC 9112, 5.2).
+    pub obs_fold: bool,
+    /// Take a line feed without a carriage return as the end of a line of the head (RFC 9112, 2.2).
+    pub bare_lf: bool,
+    /// Drop whitespace between a field name and its colon (RFC 9112, 5.1).
+    pub space_before_colon: bool,
+    /// Take `Transfer-Encoding` where there is a `Content-Length` too, and close the connection
+    /// behind that response (RFC 9112, 6.3).
+    pub length_and_coding: bool,
+}
+
 /// How a [`Client`](super::Client) treats its server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientConfig {
     /// Limits on heads and framing.
     pub limits: Limits,
+    /// What to put up with. Default: nothing.
+    pub leniency: Leniency,
     /// The most bytes of payload in the body of one response. Default: no limit, since the body is
     /// lent piece by piece.
     pub max_body: u64,
@@ -88,6 +112,7 @@ impl Default for ClientConfig {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
+            leniency: Leniency::default(),
             max_body: u64::MAX,
             head_timeout: Some(Duration::from_secs(30)),
             body_timeout: Some(Duration::from_secs(60)),

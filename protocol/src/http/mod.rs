@@ -32,7 +32,7 @@ pub use event::{ClientEvent, ServerEvent};
 pub use head::{OwnedRequestHead, OwnedResponseHead, RequestHead, ResponseHead};
 pub(crate) use headers::HeaderSpan;
 pub use headers::{Headers, OwnedHeaders};
-pub use limits::{ClientConfig, Limits, ServerConfig};
+pub use limits::{ClientConfig, Leniency, Limits, ServerConfig};
 pub use outgoing::{BodyLength, NO_FIELDS};
 pub use parse::{
     ParsedRequest, ParsedResponse, RequestParser, ResponseParser, parse_request, parse_response,

@@ -366,7 +366,7 @@ impl EventSource {
             limits: self.config.http,
             head_timeout: self.config.response_timeout,
             body_timeout: self.config.idle_timeout,
-            max_body: u64::MAX,
+            ..ClientConfig::default()
         };
         Client::new(config, now)
     }
