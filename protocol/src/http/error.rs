@@ -189,6 +189,13 @@ pub enum Misuse {
     /// The body is shorter than announced.
     #[error("the body is shorter than announced")]
     BodyTooShort,
+    /// Only a body that is sent in chunks ends with trailers, and its length must not have been given.
+    #[error("trailers need a body that is sent in chunks")]
+    TrailersNotAllowed,
+    /// Field number `.0` may only stand in a head: it frames or routes the message, or says how to
+    /// read it (RFC 9110, 6.5.1).
+    #[error("field {0} may only stand in a head")]
+    ForbiddenTrailer(usize),
     /// The request cannot be upgraded: it asks for no upgrade, or its body has not all been read.
     #[error("the request cannot be upgraded")]
     NoUpgrade,

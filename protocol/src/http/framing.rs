@@ -171,6 +171,29 @@ impl Fields {
     }
 }
 
+/// Trailers that would change how the message is framed, routed or read (RFC 9110, 6.5.1).
+const FORBIDDEN_TRAILERS: [&[u8]; 14] = [
+    b"connection",
+    b"content-encoding",
+    b"content-length",
+    b"content-range",
+    b"content-type",
+    b"expect",
+    b"host",
+    b"keep-alive",
+    b"max-forwards",
+    b"proxy-connection",
+    b"te",
+    b"trailer",
+    b"transfer-encoding",
+    b"upgrade",
+];
+
+/// Whether a trailer section may not hold a field of this name.
+pub(super) fn is_forbidden_trailer(name: &[u8]) -> bool {
+    FORBIDDEN_TRAILERS.iter().any(|forbidden| forbidden.eq_ignore_ascii_case(name))
+}
+
 fn at_name(kind: ErrorKind, span: &HeaderSpan) -> ProtocolError {
     ProtocolError { kind, offset: u64::from(span.name) }
 }
