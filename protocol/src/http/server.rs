@@ -152,7 +152,6 @@ impl Server {
             (declared.close, CloseReason::ServerSaidClose),
             (until_close, CloseReason::CloseDelimited),
             (self.asked.awaits_continue, CloseReason::NoContinue),
-            (self.shutting_down, CloseReason::Shutdown),
         ] {
             if holds {
                 tracker.close(reason);
@@ -300,11 +299,16 @@ impl Server {
     /// Ends the connection in order: at once if it is idle, else behind the response to the request
     /// under way. A response that has not begun says `Connection: close`.
     pub fn shutdown(&mut self, _now: Instant) {
+        if !self.core.is_running() {
+            return;
+        }
         self.shutting_down = true;
         if self.is_idle() {
-            self.core.tracker.close(CloseReason::Shutdown);
             self.core.timers.stop_all();
+            self.core.tracker.close(CloseReason::Shutdown);
             self.core.ending(Closed::Done);
+        } else if self.core.tracker.client() != State::Idle {
+            self.core.tracker.close(CloseReason::Shutdown);
         }
     }
 
@@ -481,10 +485,6 @@ impl Server {
                 self.core.timers.start(Timer::Idle, now, self.config.idle_timeout);
                 return None;
             }
-            States { client: State::Done, server: State::Done } if self.shutting_down => {
-                self.core.tracker.close(CloseReason::Shutdown);
-                return self.end(Closed::Done);
-            }
             States { client: State::Done, server: State::Done } => {
                 self.core.tracker.start_next();
                 self.parser = RequestParser::new();
@@ -525,7 +525,8 @@ impl Server {
                 let tracker = &mut self.core.tracker;
                 tracker.step(Party::Client, Step::Request);
                 tracker.propose(asked.upgrade || asked.connect);
-                if let Some(reason) = close {
+                let shutdown = self.shutting_down.then_some(CloseReason::Shutdown);
+                if let Some(reason) = close.or(shutdown) {
                     tracker.close(reason);
                 }
                 Some((Lent::Request(parsed), parsed.size()))
