@@ -19,6 +19,7 @@ mod head;
 mod headers;
 mod incoming;
 mod limits;
+pub mod method;
 mod outgoing;
 mod parse;
 mod server;
