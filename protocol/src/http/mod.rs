@@ -40,4 +40,4 @@ pub use parse::{
 };
 pub use server::Server;
 pub use slot::Timer;
-pub use status::{Status, Version};
+pub use status::{InvalidStatus, Status, Version};
