@@ -19,6 +19,7 @@ mod head;
 mod headers;
 mod incoming;
 mod limits;
+pub mod method;
 mod outgoing;
 mod parse;
 mod server;
@@ -39,4 +40,4 @@ pub use parse::{
 };
 pub use server::Server;
 pub use slot::Timer;
-pub use status::{Status, Version};
+pub use status::{InvalidStatus, Status, Version};
