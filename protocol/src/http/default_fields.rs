@@ -18,7 +18,13 @@ use alloc::sync::Arc;
 /// # Ok::<(), Misuse>(())
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct DefaultFields(Arc<[(Box<str>, Box<[u8]>)]>);
+pub struct DefaultFields(Arc<[Field]>);
+
+#[derive(Debug)]
+struct Field {
+    name: Box<str>,
+    value: Box<[u8]>,
+}
 
 impl DefaultFields {
     /// Checks these fields, and keeps a copy.
@@ -35,7 +41,7 @@ impl DefaultFields {
             if name.as_ref().eq_ignore_ascii_case("connection") {
                 return Err(Misuse::FramingField(index));
             }
-            kept.push((name.as_ref().into(), value.as_ref().into()));
+            kept.push(Field { name: name.as_ref().into(), value: value.as_ref().into() });
         }
         Ok(Self(kept.into()))
     }
@@ -46,7 +52,7 @@ impl DefaultFields {
         fields: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)> + Clone,
         tx: &mut SendBuf,
     ) {
-        for (name, value) in &*self.0 {
+        for Field { name, value } in &*self.0 {
             if !fields.clone().into_iter().any(|(own, _)| own.as_ref().eq_ignore_ascii_case(name)) {
                 write_field(name, value, tx);
             }

@@ -175,7 +175,6 @@ impl Fields {
         }
     }
 }
-}
 
 /// Trailers that would change how the message is framed, routed or read (RFC 9110, 6.5.1).
 const FORBIDDEN_TRAILERS: [&[u8]; 14] = [

@@ -12,6 +12,8 @@
 mod accept;
 pub(crate) mod chars;
 mod client;
+mod close_reason;
+mod default_fields;
 mod error;
 mod event;
 mod framing;
@@ -24,10 +26,13 @@ mod outgoing;
 mod parse;
 mod server;
 mod slot;
+mod state;
 mod status;
 
 pub use accept::{accepts, accepts_explicitly};
 pub use client::Client;
+pub use close_reason::CloseReason;
+pub use default_fields::DefaultFields;
 pub use error::{Closed, ErrorKind, Misuse, ProtocolError};
 pub use event::{ClientEvent, ServerEvent};
 pub use head::{OwnedRequestHead, OwnedResponseHead, RequestHead, ResponseHead};
@@ -40,4 +45,5 @@ pub use parse::{
 };
 pub use server::Server;
 pub use slot::Timer;
+pub use state::{Party, State, States};
 pub use status::{InvalidStatus, Status, Version};

@@ -34,6 +34,8 @@ pub(super) struct Declared {
     /// `Connection: keep-alive` was given, in field number so and so.
     pub(super) keep_alive: Option<usize>,
     pub(super) upgrade: bool,
+    /// `Expect: 100-continue` was given.
+    pub(super) expects_continue: bool,
 }
 
 /// Checks outgoing fields, before the first byte of them is written.
@@ -58,6 +60,7 @@ pub(super) fn check_fields(
         }
         declared.hosts += usize::from(is("host"));
         declared.upgrade |= is("upgrade");
+        declared.expects_continue |= is("expect") && value.eq_ignore_ascii_case(b"100-continue");
     }
     Ok(declared)
 }

@@ -170,10 +170,10 @@ impl Server {
         }
         tx.append(b"\r\n");
         tracker.step(Party::Server, Step::Response);
-        if body == Outgoing::Finished {
-            tracker.step(Party::Server, Step::End);
-        }
         self.core.outgoing = body;
+        if body == Outgoing::Finished {
+            self.sent();
+        }
         Ok(())
     }
 
@@ -199,7 +199,9 @@ impl Server {
     /// # Errors
     /// [`Misuse::BodyTooShort`] if less was sent than announced.
     pub fn finish(&mut self, tx: &mut SendBuf) -> Result<(), Misuse> {
-        self.finish_with_trailers(NO_FIELDS, tx)
+        self.body()?.finish(tx)?;
+        self.sent();
+        Ok(())
     }
 
     /// Finishes the response with trailers (RFC 9110, 6.5), which only a chunked body can have: one of
@@ -216,9 +218,7 @@ impl Server {
         tx: &mut SendBuf,
     ) -> Result<(), Misuse> {
         self.body()?.finish_with_trailers(trailers, tx)?;
-        if self.core.tracker.server() == State::SendBody {
-            self.core.tracker.step(Party::Server, Step::End);
-        }
+        self.sent();
         Ok(())
     }
 
@@ -468,7 +468,9 @@ impl Server {
             }
         }
         match self.core.tracker.states() {
-            States { client: State::SendBody, server: State::MustClose } if !self.is_request_read() => {
+            States { client: State::SendBody, server: State::MustClose }
+                if !self.is_request_read() =>
+            {
                 // Answered early: what the client still sends is for nobody.
                 if !rx.is_finished() {
                     self.linger(now);
@@ -557,8 +559,7 @@ impl Server {
             tx.append(b"\r\n");
             self.core.tracker.step(Party::Server, Step::Interim);
         }
-        let pace =
-            Pace { timeout: self.config.body_timeout, progress: self.config.body_progress };
+        let pace = Pace { timeout: self.config.body_timeout, progress: self.config.body_progress };
         match self.core.read_body(now, rx, &self.config.limits, pace) {
             Ok(Read::Data(len)) => Some((Lent::Data(len), len)),
             Ok(Read::End(len)) => Some((Lent::End, len)),
@@ -614,9 +615,9 @@ impl Server {
             write_status_line(status, tx);
             self.default_fields.write(NO_FIELDS, tx);
             tx.append(b"Connection: close\r\nContent-Length: 0\r\n\r\n");
-            tracker.close(CloseReason::Failed);
             tracker.step(Party::Server, Step::Response);
-            tracker.step(Party::Server, Step::End);
+            tracker.close(CloseReason::Failed);
+            self.sent();
         }
     }
 
@@ -639,6 +640,12 @@ impl Server {
             State::Idle => false,
             State::SendBody => self.core.incoming.is_over(),
             _ => true,
+        }
+    }
+
+    fn sent(&mut self) {
+        if self.core.tracker.server() == State::SendBody {
+            self.core.tracker.step(Party::Server, Step::End);
         }
     }
 

@@ -190,7 +190,11 @@ impl<E: Copy> Core<E> {
             }
             Piece::Incomplete if rx.is_finished() => Read::Eof,
             Piece::Incomplete => {
-                self.timers.start(Timer::Body, now, pace.timeout.map(|all| self.left.unwrap_or(all)));
+                self.timers.start(
+                    Timer::Body,
+                    now,
+                    pace.timeout.map(|all| self.left.unwrap_or(all)),
+                );
                 Read::Wait
             }
         })
@@ -211,7 +215,12 @@ impl<E: Copy> Core<E> {
     }
 
     /// Whether the peer has taken nothing since the write deadline was set; if it has, sets another.
-    pub(super) fn has_stalled(&mut self, now: Instant, timeout: Option<Duration>, tx: &SendBuf) -> bool {
+    pub(super) fn has_stalled(
+        &mut self,
+        now: Instant,
+        timeout: Option<Duration>,
+        tx: &SendBuf,
+    ) -> bool {
         if !tx.is_empty() && tx.taken() == self.taken {
             return true;
         }

@@ -35,6 +35,18 @@ pub enum Party {
 }
 
 /// What a party is about to do.
+///
+/// Solid arrows are what the party does: `Request`, `Interim` and final `Response` are heads, `End` is
+/// the end of a message, `Switch` is a `101` or a success in answer to CONNECT. Dashed arrows follow
+/// from what the other party does. Any state leads to [`Error`](Self::Error).
+///
+/// # The client
+///
+#[doc = include_str!("../manual/http_states_client.svg")]
+///
+/// # The server
+///
+#[doc = include_str!("../manual/http_states_server.svg")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum State {
@@ -278,16 +290,17 @@ impl Tracker {
             Party::Client => self.states.client,
             Party::Server => self.states.server,
         };
-        behind(party, state, step).is_some()
+        // RFC 9110, 7.8: a server switches when it is asked to, behind the whole request.
+        let asked = matches!(self.states.client, State::MightSwitch);
+        behind(party, state, step).is_some() && (asked || !matches!(step, Step::Switch))
     }
 
     /// `party` does this, if it may.
     #[inline]
     pub(super) fn step(&mut self, party: Party, step: Step) {
+        debug_assert!(self.allows(party, step), "{party:?} does {step:?}: {}", self.states);
         let state = self.of(party);
-        let next = behind(party, *state, step);
-        debug_assert!(next.is_some(), "{party:?} in {state:?} does {step:?}");
-        if let Some(next) = next {
+        if let Some(next) = behind(party, *state, step) {
             *state = next;
             self.settle();
         }
@@ -313,14 +326,16 @@ impl Tracker {
 
     /// Whether the request under way proposes another protocol.
     #[inline]
-    pub(super) const fn propose(&mut self, proposed: bool) {
+    pub(super) fn propose(&mut self, proposed: bool) {
         self.facts.proposed = proposed;
+        self.settle();
     }
 
     /// Whether there is a further request behind the one under way.
     #[inline]
-    pub(super) const fn pipeline(&mut self, pipelined: bool) {
+    pub(super) fn pipeline(&mut self, pipelined: bool) {
         self.facts.pipelined = pipelined;
+        self.settle();
     }
 
     /// Goes on to the next exchange if this one is over.
@@ -335,6 +350,198 @@ impl Tracker {
     fn settle(&mut self) {
         while let Some(states) = follows(self.states, &self.facts) {
             self.states = states;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::collections::BTreeSet;
+    use alloc::string::String;
+    use alloc::vec::Vec;
+
+    const STATES: [State; 9] = [
+        State::Idle,
+        State::SendResponse,
+        State::SendBody,
+        State::Done,
+        State::MightSwitch,
+        State::Switched,
+        State::MustClose,
+        State::Closed,
+        State::Error,
+    ];
+
+    /// Everywhere that the tables lead, from any facts and by any steps.
+    fn reachable() -> Vec<Tracker> {
+        let mut found = alloc::vec![Tracker::new()];
+        let mut seen = BTreeSet::from([key(&found[0])]);
+        let mut at = 0;
+        while at < found.len() {
+            let from = found[at].clone();
+            at += 1;
+            let steps = STEPS.iter().filter(|row| from.allows(row.0, row.2));
+            let mut next: Vec<Tracker> = steps
+                .map(|row| {
+                    let mut to = from.clone();
+                    to.step(row.0, row.2);
+                    to
+                })
+                .collect();
+            for change in [
+                |t: &mut Tracker| t.close(CloseReason::Shutdown),
+                |t: &mut Tracker| t.propose(true),
+                |t: &mut Tracker| t.propose(false),
+                |t: &mut Tracker| t.pipeline(true),
+                |t: &mut Tracker| t.pipeline(false),
+                Tracker::start_next,
+            ] {
+                let mut to = from.clone();
+                change(&mut to);
+                next.push(to);
+            }
+            for to in next {
+                if seen.insert(key(&to)) {
+                    found.push(to);
+                }
+            }
+        }
+        found
+    }
+
+    fn key(it: &Tracker) -> String {
+        alloc::format!("{} {:?}", it.states, it.facts)
+    }
+
+    #[test]
+    fn each_step_leads_to_one_state() {
+        for (index, row) in STEPS.iter().enumerate() {
+            assert_eq!(behind(row.0, row.1, row.2), Some(row.3));
+            let same = |other: &&(Party, State, Step, State)| {
+                (other.0, other.1, other.2) == (row.0, row.1, row.2)
+            };
+            assert_eq!(STEPS[index + 1..].iter().find(same), None);
+        }
+    }
+
+    #[test]
+    fn states_settle_and_nothing_leads_out_of_an_error() {
+        for it in reachable() {
+            assert_eq!(follows(it.states, &it.facts), None, "{}", key(&it));
+        }
+        for (party, step) in STEPS.iter().map(|row| (row.0, row.2)) {
+            for over in [State::Error, State::Closed, State::Switched] {
+                assert_eq!(behind(party, over, step), None);
+            }
+        }
+        for state in STATES {
+            for states in [
+                States { client: State::Error, server: state },
+                States { client: state, server: State::Error },
+            ] {
+                let facts = Facts { close: None, proposed: true, pipelined: true, ready: true };
+                assert_eq!(follows(states, &facts), None);
+            }
+        }
+    }
+
+    #[test]
+    fn a_party_can_always_go_on_or_close() {
+        for it in reachable() {
+            let able = |party| STEPS.iter().any(|row| row.0 == party && it.allows(party, row.2));
+            let States { client, server } = it.states;
+            let over = |state| matches!(state, State::Closed | State::Switched);
+            assert!(able(Party::Server) || over(server), "{}", key(&it));
+            assert!(able(Party::Client) || over(client), "{}", key(&it));
+        }
+    }
+
+    #[test]
+    fn a_request_is_answered_before_another_protocol_or_exchange_begins() {
+        for States { client, server } in reachable().into_iter().map(|it| it.states) {
+            let both = alloc::format!("client {client:?}, server {server:?}");
+            assert!(server != State::Switched || client == State::Switched, "{both}");
+            assert!(client != State::Switched || server == State::Switched, "{both}");
+            if client == State::MightSwitch {
+                assert!(matches!(server, State::SendResponse | State::Closed), "{both}");
+            }
+            if client == State::Idle {
+                // Nothing is due; or what is wrong with a request is told before there is one.
+                let refusal = [State::SendBody, State::Done, State::MustClose, State::Closed];
+                assert!(server == State::Idle || refusal.contains(&server), "{both}");
+            }
+        }
+    }
+
+    /// A diagram of `party`'s states, for Graphviz.
+    fn diagram(party: Party) -> String {
+        let mut dot = alloc::format!("digraph {party:?} {{\n");
+        dot += "  graph [fontname=\"sans-serif\" bgcolor=white pad=0.2 nodesep=0.4]\n";
+        dot +=
+            "  node [shape=box style=\"rounded,filled\" fillcolor=white fontname=\"sans-serif\"]\n";
+        dot += "  edge [fontname=\"sans-serif\" fontsize=11]\n";
+        let mut edges = BTreeSet::new();
+        for (_, from, step, to) in STEPS.iter().filter(|row| row.0 == party) {
+            edges.insert(alloc::format!("  {from:?} -> {to:?} [label=\"{step:?}\"]\n"));
+        }
+        for (when, from, to) in TOGETHER {
+            let (own, other, then) = match party {
+                Party::Client => (from.client, from.server, to.client),
+                Party::Server => (from.server, from.client, to.server),
+            };
+            if own == then {
+                continue;
+            }
+            let peer = match party {
+                Party::Client => "server",
+                Party::Server => "client",
+            };
+            let when = match when {
+                When::Always => String::new(),
+                when => alloc::format!("{when:?}, ").to_lowercase(),
+            };
+            edges.insert(alloc::format!(
+                "  {own:?} -> {then:?} [label=\"{when}{peer} {other:?}\" style=dashed color=gray40 fontcolor=gray30]\n"
+            ));
+        }
+        edges.into_iter().for_each(|edge| dot += &edge);
+        dot + "}\n"
+    }
+
+    /// Set `TIDEWIRE_DRAW` to a folder to have the diagrams written there.
+    #[test]
+    fn the_diagrams_are_those_of_the_tables() {
+        extern crate std;
+        let drawn = [
+            (
+                "client",
+                diagram(Party::Client),
+                include_str!("../manual/http_states_client.dot"),
+                include_str!("../manual/http_states_client.svg"),
+            ),
+            (
+                "server",
+                diagram(Party::Server),
+                include_str!("../manual/http_states_server.dot"),
+                include_str!("../manual/http_states_server.svg"),
+            ),
+        ];
+        for (name, diagram, kept, picture) in drawn {
+            if let Some(folder) = std::env::var_os("TIDEWIRE_DRAW") {
+                let file = alloc::format!("http_states_{name}.dot");
+                let path = std::path::Path::new(&folder).join(file);
+                std::fs::write(path, &diagram).expect("the folder can be written to");
+                continue;
+            }
+            assert_eq!(diagram, kept, "run docs/draw");
+            let arrows = diagram.lines().filter(|line| line.contains("->"));
+            assert_eq!(picture.matches("class=\"edge\"").count(), arrows.clone().count());
+            for arrow in arrows {
+                let arrow = arrow.trim().split(" [").next().unwrap_or_default();
+                let title = arrow.replace(" -> ", "&#45;&gt;");
+                assert!(picture.contains(&title), "{arrow} is not in the picture: run docs/draw");
+            }
         }
     }
 }
