@@ -1,6 +1,6 @@
 //! The server's side of a connection (RFC 9112).
 
-use super::default_fields::DefaultFields;
+use super::defaults::DefaultFields;
 use super::framing::{self, RequestFraming};
 use super::headers::Headers;
 use super::incoming::Incoming;
@@ -69,7 +69,7 @@ pub struct Server {
     asked: Asked,
     shutting_down: bool,
     ends_on_eof: bool,
-    default_fields: DefaultFields,
+    defaults: DefaultFields,
 }
 
 /// What matters of the request under way.
@@ -110,7 +110,7 @@ impl Server {
             asked: Asked::default(),
             shutting_down: false,
             ends_on_eof: false,
-            default_fields: DefaultFields::default(),
+            defaults: DefaultFields::default(),
         }
     }
 
@@ -161,7 +161,7 @@ impl Server {
 
         write_status_line(status, tx);
         write_fields(fields.clone(), tx);
-        self.default_fields.write(fields, tx);
+        self.defaults.write(fields, tx);
         let body = Outgoing::begin_response(status, length, self.asked.head, chunked, tx);
         match (closes, self.asked.version) {
             (true, _) if !declared.close => write_field("Connection", b"close", tx),
@@ -273,7 +273,10 @@ impl Server {
         }
         let status = if self.asked.connect { Status::OK } else { Status::SWITCHING_PROTOCOLS };
         write_status_line(status, tx);
-        write_fields(fields, tx);
+        write_fields(fields.clone(), tx);
+        if self.asked.connect {
+            self.defaults.write(fields, tx);
+        }
         tx.append(b"\r\n");
         if self.core.tracker.client() == State::SendBody {
             self.core.tracker.step(Party::Client, Step::End);
@@ -293,7 +296,7 @@ impl Server {
     /// Adds `fields` to every final response from now on, refusals included, but for names that the
     /// response has itself: `Date` and `Server` (RFC 9110, 6.6.1 and 10.2.4).
     pub fn set_default_fields(&mut self, fields: DefaultFields) {
-        self.default_fields = fields;
+        self.defaults = fields;
     }
 
     /// Ends the connection in order: at once if it is idle, else behind the response to the request
@@ -613,7 +616,7 @@ impl Server {
         let tracker = &mut self.core.tracker;
         if tracker.allows(Party::Server, Step::Response) {
             write_status_line(status, tx);
-            self.default_fields.write(NO_FIELDS, tx);
+            self.defaults.write(NO_FIELDS, tx);
             tx.append(b"Connection: close\r\nContent-Length: 0\r\n\r\n");
             tracker.step(Party::Server, Step::Response);
             tracker.close(CloseReason::Failed);
