@@ -1,6 +1,7 @@
 //! Heads, lent and owned.
 
 use super::headers::{HeaderSpan, Headers, text};
+use super::target::{self, Target};
 use super::{Status, Version};
 use alloc::boxed::Box;
 use core::fmt;
@@ -19,30 +20,49 @@ pub struct RequestHead<'a> {
 }
 
 impl<'a> RequestHead<'a> {
-    /// The path of the target, percent-encoding untouched: `/path`. `*` and the target of a CONNECT
-    /// are returned whole, and a URL without a path has the path `/`.
+    /// The target, taken apart (RFC 9112, 3.2). `None` if it is malformed or does not fit the method,
+    /// which happens only where a head is parsed without a [`Server`](super::Server).
+    #[must_use]
+    pub fn target_form(self) -> Option<Target<'a>> {
+        Target::parse(self.method, self.target)
+    }
+
+    /// Host and port that the request is meant for: those of an absolute target, which count more than
+    /// `Host` (RFC 9112, 3.2.2), those of a CONNECT (3.2.3), else `Host` (RFC 9110, 7.2). `None` if it
+    /// names none: `Host` is missing, empty, malformed or there twice, or the target is malformed.
+    ///
+    /// ```
+    /// # use tidewire::{RecvBuf, http};
+    /// # let mut rx = RecvBuf::with_limit(1024);
+    /// # rx.push(b"GET http://a:8080/ HTTP/1.1\r\nHost: b\r\n\r\n");
+    /// # let parsed = http::parse_request(&mut rx, &http::Limits::default())?.unwrap();
+    /// # let head = parsed.head(&rx);
+    /// // GET http://a:8080/ HTTP/1.1
+    /// // Host: b
+    /// assert_eq!(head.authority(), Some("a:8080"));
+    /// # Ok::<(), http::ProtocolError>(())
+    /// ```
+    #[must_use]
+    pub fn authority(self) -> Option<&'a str> {
+        match self.target_form()? {
+            Target::Absolute { authority, .. } => Some(authority),
+            Target::Authority { .. } => Some(self.target),
+            Target::Origin { .. } | Target::Asterisk => target::host(self.headers),
+        }
+    }
+
+    /// The path of the target, percent-encoding untouched: `/path`. A URL without a path has the path
+    /// `/`, or `*` if it is the target of OPTIONS and has no query either (RFC 9112, 3.2.4). The
+    /// target of a CONNECT is returned whole, as is one that is malformed.
     #[must_use]
     pub fn path(self) -> &'a str {
-        let target = self.target;
-        let from = match target.find("://") {
-            Some(scheme) if !target.starts_with('/') => match target[scheme + 3..].find(['/', '?'])
-            {
-                Some(path) => &target[scheme + 3 + path..],
-                None => "/",
-            },
-            _ => target,
-        };
-        match from.split_once('?') {
-            Some(("", _)) => "/",
-            Some((path, _)) => path,
-            None => from,
-        }
+        self.target_form().and_then(Target::path).unwrap_or(self.target)
     }
 
     /// What follows the first `?` of the target.
     #[must_use]
     pub fn query(self) -> Option<&'a str> {
-        self.target.split_once('?').map(|(_, query)| query)
+        self.target_form()?.query()
     }
 
     /// A copy that lives on.
@@ -151,5 +171,60 @@ pub(super) fn request<'a>(
         target: part(method_end + 1, target_end),
         version,
         headers: Headers { bytes, spans },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{RecvBuf, http};
+
+    fn with_head<T>(head: &str, ask: impl FnOnce(http::RequestHead<'_>) -> T) -> T {
+        let mut rx = RecvBuf::with_limit(4096);
+        assert_eq!(rx.push(head.as_bytes()), head.len());
+        let parsed = http::parse_request(&mut rx, &http::Limits::default()).unwrap().unwrap();
+        ask(parsed.head(&rx))
+    }
+
+    #[test]
+    fn the_authority_of_the_target_counts_more_than_host() {
+        for (head, authority) in [
+            // RFC 9112, 3.2.2: an origin server ignores Host if there is an absolute target.
+            ("GET http://a:8080/ HTTP/1.1\r\nHost: b\r\n", Some("a:8080")),
+            ("GET http://a HTTP/1.0\r\n", Some("a")),
+            // RFC 9112, 3.2.3.
+            ("CONNECT a:80 HTTP/1.1\r\nHost: b\r\n", Some("a:80")),
+            // RFC 9112, 3.3: else it is that of Host, if there is any.
+            ("GET / HTTP/1.1\r\nhost: b:1\r\n", Some("b:1")),
+            ("OPTIONS * HTTP/1.1\r\nHost: [::1]\r\n", Some("[::1]")),
+            ("GET / HTTP/1.1\r\nHost:\r\n", None),
+            ("GET / HTTP/1.0\r\n", None),
+            // What a server refuses names nobody.
+            ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n", None),
+            ("GET / HTTP/1.1\r\nHost: a/b\r\n", None),
+            ("GET * HTTP/1.1\r\nHost: a\r\n", None),
+        ] {
+            let told = with_head(&alloc::format!("{head}\r\n"), |head| {
+                head.authority().map(alloc::string::String::from)
+            });
+            assert_eq!(told.as_deref(), authority, "{head}");
+        }
+    }
+
+    #[test]
+    fn path_and_query_are_those_of_the_target() {
+        for (line, path, query) in [
+            ("GET /a%20b?c=d?e", "/a%20b", Some("c=d?e")),
+            ("GET http://h/a", "/a", None),
+            ("GET http://h?b", "/", Some("b")),
+            ("GET /http://h?b", "/http://h", Some("b")),
+            ("OPTIONS *", "*", None),
+            // RFC 9112, 3.2.4: the last proxy sends `*` for this.
+            ("OPTIONS http://h", "*", None),
+            ("CONNECT h:80", "h:80", None),
+            ("GET a?b", "a?b", None),
+        ] {
+            let head = alloc::format!("{line} HTTP/1.1\r\n\r\n");
+            with_head(&head, |head| assert_eq!((head.path(), head.query()), (path, query)));
+        }
     }
 }

@@ -25,6 +25,7 @@ mod parse;
 mod server;
 mod slot;
 mod status;
+mod target;
 
 pub use accept::{accepts, accepts_explicitly};
 pub use client::Client;
@@ -41,3 +42,4 @@ pub use parse::{
 pub use server::Server;
 pub use slot::Timer;
 pub use status::{InvalidStatus, Status, Version};
+pub use target::Target;
