@@ -19,6 +19,7 @@ mod head;
 mod headers;
 mod incoming;
 mod limits;
+mod list;
 pub mod method;
 mod outgoing;
 mod parse;
@@ -27,7 +28,7 @@ mod slot;
 mod status;
 mod target;
 
-pub use accept::{accepts, accepts_explicitly};
+pub use accept::{accepts, accepts_explicitly, negotiate, weight};
 pub use client::Client;
 pub use error::{Closed, ErrorKind, Misuse, ProtocolError};
 pub use event::{ClientEvent, ServerEvent};
@@ -35,6 +36,7 @@ pub use head::{OwnedRequestHead, OwnedResponseHead, RequestHead, ResponseHead};
 pub(crate) use headers::HeaderSpan;
 pub use headers::{Headers, OwnedHeaders};
 pub use limits::{ClientConfig, Leniency, Limits, ServerConfig};
+pub use list::{Member, ParameterValue};
 pub use outgoing::{BodyLength, NO_FIELDS};
 pub use parse::{
     ParsedRequest, ParsedResponse, RequestParser, ResponseParser, parse_request, parse_response,
