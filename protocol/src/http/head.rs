@@ -1,9 +1,12 @@
 //! Heads, lent and owned.
 
-use super::headers::{HeaderSpan, Headers, text};
+use super::chars::{is_token, is_value_byte, trim_ows};
+use super::headers::{HeaderSpan, Headers, OwnedHeaders, text};
 use super::target::{self, Target};
-use super::{Status, Version};
+use super::{Misuse, Status, Version};
 use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 
 /// The head of a request, a view over the receive buffer.
@@ -86,10 +89,44 @@ pub struct OwnedRequestHead {
     line: Box<str>,
     method: usize,
     version: Version,
-    headers: super::OwnedHeaders,
+    headers: OwnedHeaders,
 }
 
 impl OwnedRequestHead {
+    /// A head as if it had been received, for the tests of whoever handles requests. As on the wire,
+    /// whitespace around a value does not belong to it.
+    ///
+    /// ```
+    /// use tidewire::http::{OwnedRequestHead, Version};
+    ///
+    /// let head = OwnedRequestHead::new("GET", "/a?b", Version::Http11, [("Host", "h")])?;
+    /// assert_eq!(head.as_head().query(), Some("b"));
+    /// assert_eq!(head.as_head().headers.get_str("host"), Some("h"));
+    /// # Ok::<(), tidewire::http::Misuse>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Misuse::BadMethod`], [`Misuse::BadTarget`], [`Misuse::BadFieldName`],
+    /// [`Misuse::BadFieldValue`]. Nothing else is looked at: such a head may be one that a
+    /// [`Server`](super::Server) refuses.
+    pub fn new(
+        method: &str,
+        target: &str,
+        version: Version,
+        fields: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)>,
+    ) -> Result<Self, Misuse> {
+        if !is_token(method.as_bytes()) {
+            return Err(Misuse::BadMethod);
+        }
+        Target::parse(method, target).ok_or(Misuse::BadTarget)?;
+        Ok(Self {
+            method: method.len(),
+            version,
+            line: [method, target].concat().into(),
+            headers: OwnedHeaders::from_fields(fields)?,
+        })
+    }
+
     /// The view over it.
     #[must_use]
     pub fn as_head(&self) -> RequestHead<'_> {
@@ -98,6 +135,14 @@ impl OwnedRequestHead {
     }
 }
 
+impl PartialEq for OwnedRequestHead {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_head() == other.as_head()
+    }
+}
+
+impl Eq for OwnedRequestHead {}
+
 impl fmt::Debug for OwnedRequestHead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.as_head().fmt(f)
@@ -105,7 +150,7 @@ impl fmt::Debug for OwnedRequestHead {
 }
 
 /// The head of a response, a view over the receive buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ResponseHead<'a> {
     /// The version.
     pub version: Version,
@@ -115,6 +160,18 @@ pub struct ResponseHead<'a> {
     pub reason: &'a [u8],
     /// The header lines.
     pub headers: Headers<'a>,
+}
+
+/// With the reason phrase as text, as far as it is UTF-8.
+impl fmt::Debug for ResponseHead<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseHead")
+            .field("version", &self.version)
+            .field("status", &self.status)
+            .field("reason", &String::from_utf8_lossy(self.reason))
+            .field("headers", &self.headers)
+            .finish()
+    }
 }
 
 impl ResponseHead<'_> {
@@ -136,10 +193,24 @@ pub struct OwnedResponseHead {
     version: Version,
     status: Status,
     reason: Box<[u8]>,
-    headers: super::OwnedHeaders,
+    headers: OwnedHeaders,
 }
 
 impl OwnedResponseHead {
+    /// A head as if it had been received, with the reason phrase that the registry gives the status.
+    /// What [`OwnedRequestHead::new`] says holds here too.
+    ///
+    /// # Errors
+    /// [`Misuse::BadFieldName`], [`Misuse::BadFieldValue`].
+    pub fn new(
+        version: Version,
+        status: Status,
+        fields: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)>,
+    ) -> Result<Self, Misuse> {
+        let reason = status.reason().as_bytes().into();
+        Ok(Self { version, status, reason, headers: OwnedHeaders::from_fields(fields)? })
+    }
+
     /// The view over it.
     #[must_use]
     pub fn as_head(&self) -> ResponseHead<'_> {
@@ -152,11 +223,71 @@ impl OwnedResponseHead {
     }
 }
 
+impl PartialEq for OwnedResponseHead {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_head() == other.as_head()
+    }
+}
+
+impl Eq for OwnedResponseHead {}
+
 impl fmt::Debug for OwnedResponseHead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.as_head().fmt(f)
     }
 }
+
+impl OwnedHeaders {
+    /// Header lines as if they had been received, in this order.
+    ///
+    /// ```
+    /// use tidewire::http::OwnedHeaders;
+    ///
+    /// let headers = OwnedHeaders::from_fields([("Vary", "Accept"), ("Vary", "Cookie")])?;
+    /// assert!(headers.as_headers().contains_token("vary", "cookie"));
+    /// # Ok::<(), tidewire::http::Misuse>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Misuse::BadFieldName`] and [`Misuse::BadFieldValue`], with the number of the field.
+    pub fn from_fields(
+        fields: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)>,
+    ) -> Result<Self, Misuse> {
+        let (mut bytes, mut spans) = (Vec::new(), Vec::new());
+        for (index, (name, value)) in fields.into_iter().enumerate() {
+            let (name, value) = (name.as_ref().as_bytes(), trim_ows(value.as_ref()));
+            if !is_token(name) {
+                return Err(Misuse::BadFieldName(index));
+            }
+            if !value.iter().copied().all(is_value_byte) {
+                return Err(Misuse::BadFieldValue(index));
+            }
+            let mut append = |part: &[u8]| {
+                bytes.extend_from_slice(part);
+                // Spans count in 32 bits.
+                u32::try_from(bytes.len()).map_err(|_| Misuse::BadFieldValue(index))
+            };
+            let start = append(b"")?;
+            let (name_end, value_end) = (append(name)?, append(value)?);
+            spans.push(HeaderSpan { name: start, name_end, value: name_end, value_end });
+        }
+        Ok(Headers { bytes: &bytes, spans: &spans }.to_owned())
+    }
+}
+
+impl Default for OwnedHeaders {
+    fn default() -> Self {
+        Headers::empty().to_owned()
+    }
+}
+
+impl PartialEq for OwnedHeaders {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_headers() == other.as_headers()
+    }
+}
+
+impl Eq for OwnedHeaders {}
 
 /// Builds a request's view from the offsets that the parser found.
 pub(super) fn request<'a>(
@@ -176,13 +307,49 @@ pub(super) fn request<'a>(
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::{RecvBuf, http};
 
-    fn with_head<T>(head: &str, ask: impl FnOnce(http::RequestHead<'_>) -> T) -> T {
+    fn with_head<T>(head: &str, ask: impl FnOnce(RequestHead<'_>) -> T) -> T {
         let mut rx = RecvBuf::with_limit(4096);
         assert_eq!(rx.push(head.as_bytes()), head.len());
         let parsed = http::parse_request(&mut rx, &http::Limits::default()).unwrap().unwrap();
         ask(parsed.head(&rx))
+    }
+
+    #[test]
+    fn a_built_head_is_like_one_that_was_received() {
+        let (text, fields) = ("A: b\r\na:  c\t\r\nX:\r\n", [("A", "b"), ("a", " c"), ("X", "\t")]);
+        let built = OwnedRequestHead::new("GET", "/a", Version::Http11, fields).unwrap();
+        with_head(&alloc::format!("GET /a HTTP/1.1\r\n{text}\r\n"), |head| {
+            assert_eq!(head, built.as_head());
+            assert_eq!(head.to_owned(), built);
+        });
+        let built = OwnedResponseHead::new(Version::Http11, Status::OK, fields).unwrap();
+        let head = alloc::format!("HTTP/1.1 200 OK\r\n{text}\r\n");
+        let mut rx = RecvBuf::with_limit(4096);
+        assert_eq!(rx.push(head.as_bytes()), head.len());
+        let parsed = http::parse_response(&mut rx, &http::Limits::default()).unwrap().unwrap();
+        assert_eq!(parsed.head(&rx), built.as_head());
+        assert_eq!(parsed.head(&rx).to_owned(), built);
+        assert!(alloc::format!("{built:?}").contains("\"OK\""));
+    }
+
+    #[test]
+    fn what_no_head_holds_is_not_built() {
+        let new = |method, target, name, value: &'static str| {
+            OwnedRequestHead::new(method, target, Version::Http11, [("A", "b"), (name, value)])
+        };
+        for (built, misuse) in [
+            (new("G T", "/", "A", "b"), Misuse::BadMethod),
+            (new("GET", "*", "A", "b"), Misuse::BadTarget),
+            (new("GET", "/ ", "A", "b"), Misuse::BadTarget),
+            (new("GET", "/", "A:", "b"), Misuse::BadFieldName(1)),
+            (new("GET", "/", "", "b"), Misuse::BadFieldName(1)),
+            (new("GET", "/", "A", "b\r\nc"), Misuse::BadFieldValue(1)),
+        ] {
+            assert_eq!(built, Err(misuse));
+        }
     }
 
     #[test]
@@ -203,9 +370,8 @@ mod tests {
             ("GET / HTTP/1.1\r\nHost: a/b\r\n", None),
             ("GET * HTTP/1.1\r\nHost: a\r\n", None),
         ] {
-            let told = with_head(&alloc::format!("{head}\r\n"), |head| {
-                head.authority().map(alloc::string::String::from)
-            });
+            let told =
+                with_head(&alloc::format!("{head}\r\n"), |head| head.authority().map(String::from));
             assert_eq!(told.as_deref(), authority, "{head}");
         }
     }
