@@ -2,6 +2,7 @@
 
 use super::chars::{is_token, is_value_byte};
 use super::headers::Split;
+use super::target::is_host;
 use super::{Misuse, Status};
 use crate::SendBuf;
 use bytes::Bytes;
@@ -51,6 +52,9 @@ pub(super) fn check_fields(
         }
         if is("content-length") || is("transfer-encoding") {
             return Err(Misuse::FramingField(index));
+        }
+        if is("host") && !is_host(value) {
+            return Err(Misuse::Host);
         }
         if is("connection") {
             for option in Split::new(value, b',') {
