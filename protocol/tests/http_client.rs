@@ -130,6 +130,9 @@ fn a_request_that_could_be_misread_is_not_sent() {
         ("CONNECT", "/", &HOST, Misuse::BadTarget),
         ("GET", "/", &[], Misuse::Host),
         ("GET", "/", &[("Host", "h"), ("host", "h")], Misuse::Host),
+        // RFC 9110, 7.2: Host = uri-host [ ":" port ].
+        ("GET", "/", &[("Host", "h/")], Misuse::Host),
+        ("GET", "/", &[("Host", "user@h")], Misuse::Host),
         ("GET", "/", &[("Host", "h"), ("A\n", "b")], Misuse::BadFieldName(1)),
         ("GET", "/", &[("Host", "h\r\n")], Misuse::BadFieldValue(0)),
         ("GET", "/", &[("Content-Length", "1")], Misuse::FramingField(0)),

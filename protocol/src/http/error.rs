@@ -177,8 +177,8 @@ pub enum Misuse {
     /// server's `Connection: keep-alive`.
     #[error("field {0} is written by the machine")]
     FramingField(usize),
-    /// A request needs exactly one `Host`.
-    #[error("a request needs exactly one Host")]
+    /// A request needs exactly one `Host`: a host with an optional port, or nothing.
+    #[error("a request needs exactly one Host, which names a host (RFC 9110, 7.2)")]
     Host,
     /// A response of this status has no body.
     #[error("a response of this status has no body")]

@@ -1,7 +1,7 @@
 //! What a method promises (RFC 9110, 9.2).
 //!
 //! A method is text, compared with its case (RFC 9110, 9.1). Known here are those of RFC 9110 and of
-//! `WebDAV` (RFC 4918); of any other one nothing is assumed.
+//! RFC 4918; of any other one nothing is assumed.
 //!
 //! ```
 //! use tidewire::http::method;

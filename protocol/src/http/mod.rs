@@ -21,6 +21,7 @@ mod head;
 mod headers;
 mod incoming;
 mod limits;
+mod list;
 pub mod method;
 mod outgoing;
 mod parse;
@@ -28,8 +29,9 @@ mod server;
 mod slot;
 mod state;
 mod status;
+mod target;
 
-pub use accept::{accepts, accepts_explicitly};
+pub use accept::{accepts, accepts_explicitly, negotiate, weight};
 pub use client::Client;
 pub use close_reason::CloseReason;
 pub use defaults::DefaultFields;
@@ -39,6 +41,7 @@ pub use head::{OwnedRequestHead, OwnedResponseHead, RequestHead, ResponseHead};
 pub(crate) use headers::HeaderSpan;
 pub use headers::{Headers, OwnedHeaders};
 pub use limits::{ClientConfig, Leniency, Limits, ServerConfig};
+pub use list::{Member, ParameterValue};
 pub use outgoing::{BodyLength, NO_FIELDS};
 pub use parse::{
     ParsedRequest, ParsedResponse, RequestParser, ResponseParser, parse_request, parse_response,
@@ -47,3 +50,4 @@ pub use server::Server;
 pub use slot::Timer;
 pub use state::{Party, State, States};
 pub use status::{InvalidStatus, Status, Version};
+pub use target::Target;

@@ -3,6 +3,7 @@
 use super::chars::{is_token, is_value_byte};
 use super::framing::is_forbidden_trailer;
 use super::headers::Split;
+use super::target::is_host;
 use super::{Misuse, Status};
 use crate::SendBuf;
 use bytes::Bytes;
@@ -49,6 +50,9 @@ pub(super) fn check_fields(
         check_field(index, name, value)?;
         if is("content-length") || is("transfer-encoding") {
             return Err(Misuse::FramingField(index));
+        }
+        if is("host") && !is_host(value) {
+            return Err(Misuse::Host);
         }
         if is("connection") {
             for option in Split::new(value, b',') {
