@@ -21,6 +21,7 @@ mod incoming;
 mod limits;
 mod outgoing;
 mod parse;
+mod redirect;
 mod server;
 mod slot;
 mod status;
@@ -37,6 +38,8 @@ pub use outgoing::{BodyLength, NO_FIELDS};
 pub use parse::{
     ParsedRequest, ParsedResponse, RequestParser, ResponseParser, parse_request, parse_response,
 };
+pub(crate) use redirect::is_permanent;
+pub use redirect::{Hop, RedirectError, is_redirect};
 pub use server::Server;
 pub use slot::Timer;
 pub use status::{Status, Version};
