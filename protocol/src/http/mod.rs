@@ -12,6 +12,7 @@
 mod accept;
 pub(crate) mod chars;
 mod client;
+mod defaults;
 mod error;
 mod event;
 mod framing;
@@ -28,6 +29,7 @@ mod status;
 
 pub use accept::{accepts, accepts_explicitly};
 pub use client::Client;
+pub use defaults::DefaultFields;
 pub use error::{Closed, ErrorKind, Misuse, ProtocolError};
 pub use event::{ClientEvent, ServerEvent};
 pub use head::{OwnedRequestHead, OwnedResponseHead, RequestHead, ResponseHead};
