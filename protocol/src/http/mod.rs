@@ -25,6 +25,7 @@ mod list;
 pub mod method;
 mod outgoing;
 mod parse;
+mod redirect;
 mod server;
 mod slot;
 mod state;
@@ -46,6 +47,8 @@ pub use outgoing::{BodyLength, NO_FIELDS};
 pub use parse::{
     ParsedRequest, ParsedResponse, RequestParser, ResponseParser, parse_request, parse_response,
 };
+pub(crate) use redirect::is_permanent;
+pub use redirect::{Hop, RedirectError, is_redirect};
 pub use server::Server;
 pub use slot::Timer;
 pub use state::{Party, State, States};
