@@ -12,6 +12,8 @@
 mod accept;
 pub(crate) mod chars;
 mod client;
+#[cfg(feature = "http")]
+pub mod convert;
 mod error;
 mod event;
 mod framing;
