@@ -4,7 +4,7 @@ use super::chars::trim_ows;
 use super::headers::{HeaderSpan, Headers, Split};
 use super::target::is_host;
 pub(super) use super::target::target_fits;
-use super::{ErrorKind, ProtocolError, RequestHead, ResponseHead, Version};
+use super::{CloseReason, ErrorKind, ProtocolError, RequestHead, ResponseHead, Version};
 
 /// How the body is delimited (RFC 9112, 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(super) enum Length {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestFraming {
     pub(super) length: Length,
-    pub(super) keep_alive: bool,
+    pub(super) close: Option<CloseReason>,
     pub(super) expects_continue: bool,
     pub(super) wants_upgrade: bool,
 }
@@ -27,7 +27,7 @@ pub(super) struct RequestFraming {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ResponseFraming {
     pub(super) length: Length,
-    pub(super) keep_alive: bool,
+    pub(super) close: Option<CloseReason>,
 }
 
 /// Judges a request head, `size` bytes long, whose target begins at `target`. Offsets in errors
@@ -51,7 +51,7 @@ pub(super) fn request(
     };
     Ok(RequestFraming {
         length,
-        keep_alive: fields.keep_alive(head.version),
+        close: fields.close_reason(head.version, CloseReason::ClientSaidClose),
         // RFC 9110, 10.1.1: a server ignores it in HTTP/1.0.
         expects_continue: fields.expects_continue && head.version == Version::Http11,
         // RFC 9110, 7.8: a server ignores it in HTTP/1.0.
@@ -67,7 +67,7 @@ pub(super) fn response(
     tunnels: bool,
 ) -> Result<ResponseFraming, ProtocolError> {
     if tunnels {
-        return Ok(ResponseFraming { length: Length::Known(0), keep_alive: false });
+        return Ok(ResponseFraming { length: Length::Known(0), close: None });
     }
     let fields = Fields::read(head.headers, head.version, false)?;
     let length = match fields.length {
@@ -76,8 +76,9 @@ pub(super) fn response(
         None => Length::UntilEof,
         Some(length) => Length::Known(length),
     };
-    let keep_alive = fields.keep_alive(head.version) && length != Length::UntilEof;
-    Ok(ResponseFraming { length, keep_alive })
+    let until_eof = (length == Length::UntilEof).then_some(CloseReason::CloseDelimited);
+    let close = fields.close_reason(head.version, CloseReason::ServerSaidClose).or(until_eof);
+    Ok(ResponseFraming { length, close })
 }
 
 /// The fields that frame a message, read in one pass over its lines.
@@ -167,10 +168,37 @@ impl Fields {
         }
     }
 
-    /// RFC 9112, 9.3.
-    fn keep_alive(&self, version: Version) -> bool {
-        !self.close && (self.keep || version == Version::Http11)
+    /// Why the connection closes behind this exchange (RFC 9112, 9.3); `said` is who said so.
+    fn close_reason(&self, version: Version, said: CloseReason) -> Option<CloseReason> {
+        match version {
+            _ if self.close => Some(said),
+            Version::Http10 if !self.keep => Some(CloseReason::Http10),
+            _ => None,
+        }
     }
+}
+
+/// Trailers that would change how the message is framed, routed or read (RFC 9110, 6.5.1).
+const FORBIDDEN_TRAILERS: [&[u8]; 14] = [
+    b"connection",
+    b"content-encoding",
+    b"content-length",
+    b"content-range",
+    b"content-type",
+    b"expect",
+    b"host",
+    b"keep-alive",
+    b"max-forwards",
+    b"proxy-connection",
+    b"te",
+    b"trailer",
+    b"transfer-encoding",
+    b"upgrade",
+];
+
+/// Whether a trailer section may not hold a field of this name.
+pub(super) fn is_forbidden_trailer(name: &[u8]) -> bool {
+    FORBIDDEN_TRAILERS.iter().any(|forbidden| forbidden.eq_ignore_ascii_case(name))
 }
 
 fn at_name(kind: ErrorKind, span: &HeaderSpan) -> ProtocolError {
