@@ -6,7 +6,7 @@ mod http_support;
 mod vectors;
 
 use http_support::*;
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use tidewire::http::*;
 use vectors::{Role, Verdict, messages, table};
 
@@ -74,7 +74,7 @@ fn what_is_cut_short_is_incomplete_and_neither_an_error_nor_whole() {
 #[test]
 fn the_table_is_in_order() {
     let table = table();
-    let mut ids = HashSet::new();
+    let mut ids = BTreeSet::new();
     for vector in &table {
         let id = &vector.id;
         assert!(ids.insert(id), "{id} is there twice");
@@ -111,10 +111,10 @@ fn every_kind_of_error_has_a_vector() {
     let source = include_str!("../src/http/error.rs");
     let (_, kinds) = source.split_once("pub enum ErrorKind {").unwrap();
     let (kinds, _) = kinds.split_once("\n}").unwrap();
-    let kinds: HashSet<_> =
+    let kinds: BTreeSet<_> =
         kinds.lines().filter_map(|line| line.trim().strip_suffix(',')).map(str::to_owned).collect();
     assert!(kinds.contains("BadMethod") && kinds.contains("UnexpectedResponse"));
-    let seen: HashSet<_> = table().into_iter().filter_map(|vector| vector.error).collect();
+    let seen: BTreeSet<_> = table().into_iter().filter_map(|vector| vector.error).collect();
     let missing: Vec<_> = kinds.difference(&seen).collect();
     assert!(missing.is_empty(), "no vector for {missing:?}");
     let unknown: Vec<_> = seen.difference(&kinds).collect();
