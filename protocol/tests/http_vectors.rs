@@ -63,9 +63,9 @@ fn what_is_cut_short_is_incomplete_and_neither_an_error_nor_whole() {
                 "{} of {end} bytes: {given:?}",
                 vector.id
             );
-            if given.len() < vector.gives.len() && vector.rest.is_none() && end > 0 {
-                let why = cut.closed();
-                assert!(matches!(why, Some(Closed::Eof | Closed::Done)), "{}: {why:?}", vector.id);
+            // Before the first message there may be empty lines, which are nothing.
+            if given.is_empty() && bytes[..end].iter().any(|byte| !byte.is_ascii_whitespace()) {
+                assert_eq!(cut.closed(), Some(Closed::Eof), "{} of {end} bytes", vector.id);
             }
         }
     }
