@@ -192,6 +192,13 @@ impl Vector {
             };
             sent = answers.into();
         }
+        let may_continue = |it: &Message| {
+            it.head.ends_with("HTTP/1.1")
+                && it.fields.iter().any(|line| line.starts_with("Expect: "))
+        };
+        if sent.contains("100 Continue") && !self.gives.iter().any(may_continue) {
+            return Err(format!("asks unasked for the body: {sent:?}"));
+        }
         let says_close = sent.contains("\r\nConnection: close\r\n");
         let closes = self.then == Some(Then::Close) && !self.eof;
         if sent.matches("HTTP/1.1 200 OK\r\n").count() != self.gives.len() || says_close != closes {
