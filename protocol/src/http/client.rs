@@ -344,7 +344,7 @@ impl Client {
             let Some(parsed) = parsed else { return Ok(None) };
             let head = parsed.head(rx);
             let tunnels = asked.connect && head.status.is_success();
-            let framing = framing::response(&head, asked.head, tunnels)?;
+            let framing = parsed.framing(rx, asked.head, asked.connect)?;
             let upgrades = head.status == Status::SWITCHING_PROTOCOLS;
             if upgrades && !asked.upgrade {
                 return Err(ProtocolError { kind: ErrorKind::UnexpectedUpgrade, offset: 0 });
