@@ -1,0 +1,105 @@
+//! A whole exchange on a kept connection, and the head of a response by itself.
+
+use super::{Case, heads};
+use crate::measure::Contestant;
+use std::hint::black_box;
+use tidewire::http::{BodyLength, Server, ServerConfig, ServerEvent, Status};
+use tidewire::{Instant, RecvBuf, SendBuf};
+
+const NOW: Instant = Instant::EPOCH;
+const NO_FIELDS: [(&str, &str); 0] = [];
+const FIELDS: [(&str, &str); 5] = [
+    ("Date", "Sat, 21 Nov 2026 12:00:00 GMT"),
+    ("Server", "tide/1.0"),
+    ("Content-Type", "text/html; charset=utf-8"),
+    ("Cache-Control", "no-store"),
+    ("X-Request-Id", "5f2b18c3a7"),
+];
+
+pub(super) fn cases() -> Vec<Case> {
+    vec![
+        (
+            "exchange: 73 B in, 200 with 2 B out",
+            vec![tidewire(heads::small_request(), &NO_FIELDS), http_net(heads::small_request())],
+        ),
+        (
+            "exchange: 726 B in, 200 with 2 B out",
+            vec![
+                tidewire(heads::browser_request(), &NO_FIELDS),
+                http_net(heads::browser_request()),
+            ],
+        ),
+        ("respond with five fields, 1 KiB", vec![respond(), respond_without_writing()]),
+    ]
+}
+
+fn tidewire(request: Vec<u8>, fields: &'static [(&str, &str)]) -> Contestant<'static> {
+    let (mut rx, mut tx) = (RecvBuf::with_limit(64 * 1024), SendBuf::new());
+    rx.spare(16 * 1024);
+    let mut server = Server::new(ServerConfig::default(), NOW);
+    Contestant::new("tidewire", move || {
+        assert_eq!(rx.push(black_box(&request)), request.len());
+        while let Some(event) = server.poll_event(NOW, &mut rx, &mut tx) {
+            if let ServerEvent::Request(head) = event {
+                black_box(head);
+                let (length, fields) = (BodyLength::Known(2), fields.iter().copied());
+                server.respond(Status::OK, fields, length, NOW, &mut tx).unwrap();
+                server.send_data(b"ok", &mut tx).unwrap();
+                server.finish(&mut tx).unwrap();
+            }
+        }
+        black_box(tx.chunk());
+        tx.consume(tx.len());
+    })
+}
+
+fn http_net(request: Vec<u8>) -> Contestant<'static> {
+    let mut server = http_net::ServerConn::new();
+    let mut out = Vec::new();
+    let response = http_net::Response::new(200).body(&b"ok"[..]);
+    Contestant::new("http-net", move || {
+        assert_eq!(server.feed(black_box(&request)), request.len());
+        loop {
+            match server.poll().unwrap() {
+                http_net::ServerEvent::Request(head) => {
+                    black_box(head);
+                }
+                http_net::ServerEvent::RequestEnd => server.respond(&response, &mut out).unwrap(),
+                http_net::ServerEvent::NeedInput => break,
+                _ => {}
+            }
+        }
+        black_box(&out);
+        out.clear();
+    })
+}
+
+/// A server that a request waits in.
+fn asked() -> Server {
+    let (mut rx, mut tx) = (RecvBuf::with_limit(64 * 1024), SendBuf::new());
+    let mut server = Server::new(ServerConfig::default(), NOW);
+    let request = heads::small_request();
+    assert_eq!(rx.push(&request), request.len());
+    assert!(matches!(server.poll_event(NOW, &mut rx, &mut tx), Some(ServerEvent::Request(_))));
+    server
+}
+
+fn respond() -> Contestant<'static> {
+    let (server, mut tx, body) = (asked(), SendBuf::new(), [7; 1024]);
+    Contestant::new("tidewire", move || {
+        let mut server = black_box(&server).clone();
+        server.respond(Status::OK, FIELDS, BodyLength::Known(1024), NOW, &mut tx).unwrap();
+        server.send_data(&body, &mut tx).unwrap();
+        server.finish(&mut tx).unwrap();
+        black_box(tx.chunk());
+        tx.consume(tx.len());
+    })
+}
+
+/// What of it is the harness: a copy of the machine to respond with.
+fn respond_without_writing() -> Contestant<'static> {
+    let server = asked();
+    Contestant::new("the copy of the machine in it", move || {
+        black_box(black_box(&server).clone());
+    })
+}
