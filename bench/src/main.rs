@@ -27,16 +27,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let rounds = args.opt_value_from_str("--rounds")?.unwrap_or(200);
     let rest = args.finish();
     let cases = match group.as_deref() {
-        Some("http") if rest.is_empty() => http::cases(),
+        Some("http") if rest.is_empty() => http::CASES,
         _ => {
-            return Err("usage: bench http [--only CASE] [--rounds N] [--who NAME --times N]".into());
+            return Err(
+                "usage: bench http [--only CASE] [--rounds N] [--who NAME --times N]".into()
+            );
         }
     };
     println!("the least of {rounds} rounds, in which all of a case take turns");
-    for (name, mut contestants) in cases {
-        if !name.contains(&only) {
-            continue;
-        }
+    for (name, contestants) in cases.iter().filter(|(name, _)| name.contains(&only)) {
+        let mut contestants = contestants();
         contestants.retain(|contestant| contestant.name.contains(&who));
         match times {
             Some(times) => contestants.iter_mut().for_each(|contestant| {

@@ -1,6 +1,5 @@
 //! A body of 1 MiB in chunks, which has arrived already: what the decoder takes to lend it.
 
-use super::Case;
 use crate::measure::Contestant;
 use std::hint::black_box;
 use std::time::{Duration, Instant as Clock};
@@ -9,19 +8,10 @@ use tidewire::{Instant, RecvBuf, SendBuf};
 use tidewire_bench_pico as pico;
 
 const NOW: Instant = Instant::EPOCH;
-const SIZE: usize = 1 << 20;
+pub(super) const SIZE: usize = 1 << 20;
 const HEAD: &[u8] = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
 
-pub(super) fn cases() -> Vec<Case> {
-    let case = |name, chunk| (name, contestants(chunk));
-    vec![
-        case("1 MiB body, chunks of 16 KiB", 16 << 10),
-        case("1 MiB body, chunks of 64 KiB", 64 << 10),
-        case("1 MiB body, one chunk", SIZE),
-    ]
-}
-
-fn contestants(chunk: usize) -> Vec<Contestant<'static>> {
+pub(super) fn contestants(chunk: usize) -> Vec<Contestant<'static>> {
     let mut body = Vec::new();
     for _ in 0..SIZE / chunk {
         body.extend(format!("{chunk:x}\r\n").bytes());

@@ -1,13 +1,12 @@
 //! A whole exchange on a kept connection, and the head of a response by itself.
 
-use super::{Case, heads};
+use super::heads;
 use crate::measure::Contestant;
 use std::hint::black_box;
-use tidewire::http::{BodyLength, Server, ServerConfig, ServerEvent, Status};
+use tidewire::http::{BodyLength, NO_FIELDS, Server, ServerConfig, ServerEvent, Status};
 use tidewire::{Instant, RecvBuf, SendBuf};
 
 const NOW: Instant = Instant::EPOCH;
-const NO_FIELDS: [(&str, &str); 0] = [];
 const FIELDS: [(&str, &str); 5] = [
     ("Date", "Sat, 21 Nov 2026 12:00:00 GMT"),
     ("Server", "tide/1.0"),
@@ -16,24 +15,16 @@ const FIELDS: [(&str, &str); 5] = [
     ("X-Request-Id", "5f2b18c3a7"),
 ];
 
-pub(super) fn cases() -> Vec<Case> {
-    vec![
-        (
-            "exchange: 73 B in, 200 with 2 B out",
-            vec![tidewire(heads::small_request(), &NO_FIELDS), http_net(heads::small_request())],
-        ),
-        (
-            "exchange: 726 B in, 200 with 2 B out",
-            vec![
-                tidewire(heads::browser_request(), &NO_FIELDS),
-                http_net(heads::browser_request()),
-            ],
-        ),
-        ("respond with five fields, 1 KiB", vec![respond(), respond_without_writing()]),
-    ]
+pub(super) fn contestants(request: Vec<u8>) -> Vec<Contestant<'static>> {
+    vec![tidewire(request.clone()), http_net(request)]
 }
 
-fn tidewire(request: Vec<u8>, fields: &'static [(&str, &str)]) -> Contestant<'static> {
+/// The head of a response by itself.
+pub(super) fn respond() -> Vec<Contestant<'static>> {
+    vec![respond_once(), copy_once()]
+}
+
+fn tidewire(request: Vec<u8>) -> Contestant<'static> {
     let (mut rx, mut tx) = (RecvBuf::with_limit(64 * 1024), SendBuf::new());
     rx.spare(16 * 1024);
     let mut server = Server::new(ServerConfig::default(), NOW);
@@ -42,8 +33,7 @@ fn tidewire(request: Vec<u8>, fields: &'static [(&str, &str)]) -> Contestant<'st
         while let Some(event) = server.poll_event(NOW, &mut rx, &mut tx) {
             if let ServerEvent::Request(head) = event {
                 black_box(head);
-                let (length, fields) = (BodyLength::Known(2), fields.iter().copied());
-                server.respond(Status::OK, fields, length, NOW, &mut tx).unwrap();
+                server.respond(Status::OK, NO_FIELDS, BodyLength::Known(2), NOW, &mut tx).unwrap();
                 server.send_data(b"ok", &mut tx).unwrap();
                 server.finish(&mut tx).unwrap();
             }
@@ -84,7 +74,7 @@ fn asked() -> Server {
     server
 }
 
-fn respond() -> Contestant<'static> {
+fn respond_once() -> Contestant<'static> {
     let (server, mut tx, body) = (asked(), SendBuf::new(), [7; 1024]);
     Contestant::new("tidewire", move || {
         let mut server = black_box(&server).clone();
@@ -97,7 +87,7 @@ fn respond() -> Contestant<'static> {
 }
 
 /// What of it is the harness: a copy of the machine to respond with.
-fn respond_without_writing() -> Contestant<'static> {
+fn copy_once() -> Contestant<'static> {
     let server = asked();
     Contestant::new("the copy of the machine in it", move || {
         black_box(black_box(&server).clone());

@@ -6,7 +6,7 @@
 
 use super::chars::is_ows;
 use super::headers::HeaderSpan;
-use super::scan::{BLOCK, end_of_token, end_of_value};
+use super::scan::{BLOCK, end_of_token, end_of_value, find_behind_token, find_cr};
 use super::{ErrorKind, Leniency};
 use crate::RecvBuf;
 use alloc::vec::Vec;
@@ -46,7 +46,7 @@ pub(super) struct Marks(u64);
 const LAST: usize = 63;
 
 impl Marks {
-    const NONE: Self = Self(0);
+    pub(super) const NONE: Self = Self(0);
 
     #[inline]
     fn note(&mut self, line: usize, initial: u8, name_len: usize) {
@@ -62,21 +62,90 @@ impl Marks {
             initials[17] = b't';
             initials
         };
-        let may_frame = INITIALS[name_len.min(31)] == initial | 0x20;
+        // A name too long for the table is at worst looked at in vain.
+        let may_frame = INITIALS[name_len % 32] == initial | 0x20;
         self.0 |= u64::from(may_frame) << line.min(LAST);
     }
 
-    /// The lines to look at, in their order.
-    pub(super) fn of(self, spans: &[HeaderSpan]) -> impl Iterator<Item = &HeaderSpan> {
-        let rest = spans.get(LAST..).filter(|_| self.0 >> LAST != 0).unwrap_or_default();
-        let mut bits = self.0 & !(1 << LAST);
-        let first = core::iter::from_fn(move || {
-            let span = spans.get(bits.trailing_zeros() as usize)?;
-            bits &= bits - 1;
-            Some(span)
-        });
-        first.chain(rest)
+    /// Hands out the lines to look at, in their order.
+    #[inline(always)]
+    pub(super) fn each<'a, E>(
+        self,
+        spans: &'a [HeaderSpan],
+        mut look: impl FnMut(&'a HeaderSpan) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (mut bits, mut line) = (self.0, 0);
+        while bits != 0 {
+            if bits == 1 << LAST {
+                line = LAST.max(line + 1);
+            } else {
+                line = bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+            }
+            let Some(span) = spans.get(line) else { break };
+            look(span)?;
+        }
+        Ok(())
     }
+}
+
+/// Takes lines, from `at` on, until the section is complete, or up to one that has to be looked at
+/// closely. Returns where the next one begins, and whether the section is complete.
+///
+/// `bytes` may go on behind `len`: blocks are read there, and nothing is taken from there.
+#[inline(never)]
+pub(super) fn whole_lines(
+    bytes: &[u8],
+    len: usize,
+    mut at: usize,
+    spans: &mut Vec<HeaderSpan>,
+    marks: &mut Marks,
+    max_lines: usize,
+) -> (usize, bool) {
+    loop {
+        if bytes.get(at) == Some(&b'\r') {
+            let complete = at + 2 <= len && bytes.get(at + 1) == Some(&b'\n');
+            return (if complete { at + 2 } else { at }, complete);
+        }
+        // Both searches begin with the line, so that they need not wait for one another.
+        let Some(end) = find_cr(bytes, at) else { return (at, false) };
+        let Some(name_end) = find_behind_token(bytes, at, b':') else { return (at, false) };
+        let is_right = name_end > at
+            && end + 2 <= len
+            && bytes.get(end + 1) == Some(&b'\n')
+            && spans.len() < max_lines;
+        if !is_right {
+            return (at, false);
+        }
+        // One space before the value and none behind it is how nearly everybody writes it. In a value,
+        // nothing but whitespace is less than what is visible.
+        let (mut from, mut to) = (name_end + 1, end);
+        from += usize::from(bytes.get(from) == Some(&b' '));
+        let visible = |at: usize| bytes.get(at).is_some_and(|&byte| byte > b' ');
+        if !(visible(from) && visible(to - 1)) {
+            (from, to) = trimmed(bytes, from, to);
+        }
+        marks.note(spans.len(), bytes[at], name_end - at);
+        spans.push(HeaderSpan {
+            name: at as u32,
+            name_end: name_end as u32,
+            value: from as u32,
+            value_end: to as u32,
+        });
+        at = end + 2;
+    }
+}
+
+/// Where the value between `from` and `to` begins and ends without the whitespace around it.
+#[cold]
+fn trimmed(bytes: &[u8], mut from: usize, mut to: usize) -> (usize, usize) {
+    while from < to && is_ows(bytes[from]) {
+        from += 1;
+    }
+    while from < to && is_ows(bytes[to - 1]) {
+        to -= 1;
+    }
+    (from, to)
 }
 
 /// An incremental parser of a section of field lines.
@@ -143,51 +212,18 @@ impl FieldParser {
     ) -> Result<bool, Fault> {
         loop {
             let (bytes, len, spans) = section(rx, limit);
-            if matches!(self.expects, InField::Line)
-                && self.take_whole_lines(bytes, len, spans, max_lines)
-            {
-                return Ok(true);
+            if matches!(self.expects, InField::Line) {
+                let taken = whole_lines(bytes, len, self.at, spans, &mut self.marks, max_lines);
+                self.at = taken.0;
+                if taken.1 {
+                    return Ok(true);
+                }
             }
             match self.step(&bytes[..len], spans, max_lines)? {
                 Progress::Incomplete => return Ok(false),
                 Progress::Complete => return Ok(true),
                 Progress::Unfold(range) => rx.raw_mut()[range].fill(b' '),
             }
-        }
-    }
-
-    /// Takes lines until the section is complete, or up to one that has to be looked at closely.
-    ///
-    /// `bytes` may go on behind `len`: blocks are read there, and nothing is taken from there.
-    #[inline]
-    fn take_whole_lines(
-        &mut self,
-        bytes: &[u8],
-        len: usize,
-        spans: &mut Vec<HeaderSpan>,
-        max_lines: usize,
-    ) -> bool {
-        loop {
-            let name = self.at;
-            let name_end = end_of_token(bytes, name);
-            if name_end == name {
-                let complete = name + 2 <= len && bytes.get(name..name + 2) == Some(b"\r\n");
-                self.at += if complete { 2 } else { 0 };
-                return complete;
-            }
-            if spans.len() >= max_lines || bytes.get(name_end) != Some(&b':') {
-                return false;
-            }
-            let mut value = name_end + 1;
-            while bytes.get(value).is_some_and(|&byte| is_ows(byte)) {
-                value += 1;
-            }
-            let end = end_of_value(bytes, value);
-            if end + 2 > len || bytes.get(end..end + 2) != Some(b"\r\n") {
-                return false;
-            }
-            self.push(bytes, spans, [name, name_end, value, value], end);
-            self.at = end + 2;
         }
     }
 
@@ -284,7 +320,7 @@ impl FieldParser {
                             self.expects = InField::ValueLf;
                         }
                         Some(b'\n') if self.leniency.bare_lf => {
-                            self.end_line(bytes, spans, self.at)
+                            self.end_line(bytes, spans, self.at);
                         }
                         Some(b'\n') => return Err((ErrorKind::BareLf, self.at)),
                         Some(_) => return Err((ErrorKind::BadHeaderValue, self.at)),

@@ -114,7 +114,7 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    #[inline]
+    #[inline(always)]
     fn read(
         headers: Headers<'a>,
         marks: Marks,
@@ -122,7 +122,7 @@ impl<'a> Fields<'a> {
         is_request: bool,
     ) -> Result<Self, ProtocolError> {
         let mut fields = Self::default();
-        for span in marks.of(headers.spans) {
+        marks.each(headers.spans, |span| {
             let (name, value) = (span.name(headers.bytes), span.value(headers.bytes));
             match name.len() {
                 4 if is_request && is(name, b"host") => {
@@ -145,7 +145,8 @@ impl<'a> Fields<'a> {
                 17 if is(name, b"transfer-encoding") => fields.transfer_encoding(span, value)?,
                 _ => {}
             }
-        }
+            Ok(())
+        })?;
         Ok(fields)
     }
 
@@ -274,7 +275,11 @@ fn is_host(bytes: &[u8], span: &HeaderSpan) -> bool {
     // A name of plain bytes ends with the value or before its port.
     let (from, to) = (span.value as usize, span.value_end as usize);
     let end = end_of_host(bytes, from);
-    end == to || authority(span.value(bytes)).is_some()
+    match bytes.get(end..to) {
+        Some([]) => true,
+        Some([b':', port @ ..]) if end > from => is_port(port),
+        _ => authority(span.value(bytes)).is_some(),
+    }
 }
 
 /// Splits an authority without user information into host and port (RFC 3986, 3.2). The port may be
@@ -296,12 +301,15 @@ pub(super) fn authority(value: &[u8]) -> Option<(&[u8], &[u8])> {
     };
     match port {
         [] => Some((host, port)),
-        [b':', port @ ..] => {
-            let fits = port.is_empty() || decimal(port).is_some_and(|port| port <= 65535);
-            fits.then_some((host, port))
-        }
+        [b':', port @ ..] => is_port(port).then_some((host, port)),
         _ => None,
     }
+}
+
+/// A port that there can be, or none behind its colon (RFC 3986, 3.2.3).
+#[inline]
+fn is_port(digits: &[u8]) -> bool {
+    digits.is_empty() || decimal(digits).is_some_and(|port| port <= 65535)
 }
 
 /// `*( unreserved / pct-encoded / sub-delims )` (RFC 3986, 3.2.2).
@@ -329,6 +337,7 @@ fn is_ip_literal(literal: &[u8]) -> bool {
 }
 
 /// Whether the target has a form that the method takes (RFC 9112, 3.2).
+#[inline]
 pub(super) fn target_fits(method: &[u8], target: &[u8]) -> bool {
     match target {
         _ if method == b"CONNECT" => authority(target).is_some_and(|(_, port)| !port.is_empty()),

@@ -5,11 +5,13 @@
 //! cannot be right.
 
 use super::chars::is_tchar;
-use super::fields::{Fault, FieldParser, Marks, is_exhausted, line_feed, section};
+use super::fields::{Fault, FieldParser, Marks, is_exhausted, line_feed, section, whole_lines};
 use super::framing::{self, RequestFraming, ResponseFraming};
 use super::head;
 use super::headers::Headers;
-use super::scan::{end_of_target, end_of_token, end_of_value};
+use super::scan::{
+    end_of_target, end_of_token, end_of_value, find_behind_token, find_cr, find_space,
+};
 use super::{
     ErrorKind, Leniency, Limits, ProtocolError, RequestHead, ResponseHead, Status, Version,
 };
@@ -205,6 +207,30 @@ impl RequestParser {
         rx: &mut RecvBuf,
         limits: &Limits,
     ) -> Result<Option<ParsedRequest>, ProtocolError> {
+        if self.expects == InRequest::Start && self.at == 0 {
+            let (bytes, len, spans) = section(rx, limits.head);
+            if let Some((line, version, at)) = whole_line(bytes, len) {
+                spans.clear();
+                let mut marks = Marks::NONE;
+                let (at, complete) = whole_lines(bytes, len, at, spans, &mut marks, limits.headers);
+                if complete {
+                    return Ok(Some(ParsedRequest { line, version, size: at as u32, marks }));
+                }
+                self.expects = InRequest::Fields;
+                (self.line, self.version) = (line, version);
+                self.fields = FieldParser::new(at, Leniency::STRICT);
+                self.fields.marks = marks;
+            }
+        }
+        self.parse_closely(rx, limits)
+    }
+
+    /// The same byte by byte, from where the parser has come to.
+    fn parse_closely(
+        &mut self,
+        rx: &mut RecvBuf,
+        limits: &Limits,
+    ) -> Result<Option<ParsedRequest>, ProtocolError> {
         if self.parse_parts(rx, limits).map_err(fault)? {
             let (size, marks) = (self.fields.at as u32, self.fields.marks);
             return Ok(Some(ParsedRequest { line: self.line, version: self.version, size, marks }));
@@ -219,43 +245,17 @@ impl RequestParser {
         Ok(None)
     }
 
-    #[inline]
     fn parse_parts(&mut self, rx: &mut RecvBuf, limits: &Limits) -> Result<bool, Fault> {
         if self.expects != InRequest::Fields {
             let (bytes, len, spans) = section(rx, limits.head);
-            spans.clear();
-            let whole = self.expects == InRequest::Start && self.take_whole_line(bytes, len);
-            if !whole && !self.step(&bytes[..len])? {
+            if !self.step(&bytes[..len])? {
                 return Ok(false);
             }
+            spans.clear();
             self.expects = InRequest::Fields;
-            self.fields = FieldParser::new(self.at, Leniency::default());
+            self.fields = FieldParser::new(self.at, Leniency::STRICT);
         }
         self.fields.parse(rx, limits.head, limits.headers)
-    }
-
-    /// Takes the request line if it is here as a whole and an ordinary one. `bytes` may go on behind
-    /// `len`: blocks are read there, and nothing is taken from there.
-    #[inline]
-    fn take_whole_line(&mut self, bytes: &[u8], len: usize) -> bool {
-        let method = self.at;
-        let method_end = end_of_token(bytes, method);
-        if method_end == method || bytes.get(method_end) != Some(&b' ') {
-            return false;
-        }
-        let target_end = end_of_target(bytes, method_end + 1);
-        let end = target_end + " HTTP/1.1\r\n".len();
-        if target_end == method_end + 1 || end > len {
-            return false;
-        }
-        self.version = match &bytes[target_end..end] {
-            b" HTTP/1.1\r\n" => Version::Http11,
-            b" HTTP/1.0\r\n" => Version::Http10,
-            _ => return false,
-        };
-        self.line = [method as u32, method_end as u32, target_end as u32];
-        self.at = end;
-        true
     }
 
     /// Goes through the request line byte by byte; says whether it is complete.
@@ -330,6 +330,27 @@ impl RequestParser {
     }
 }
 
+/// Takes the request line if it is here as a whole and an ordinary one. Returns the start of the
+/// method, its end, the end of the target, the version, and where the fields begin.
+///
+/// `bytes` may go on behind `len`: blocks are read there, and nothing is taken from there.
+#[inline(always)]
+fn whole_line(bytes: &[u8], len: usize) -> Option<([u32; 3], Version, usize)> {
+    let method_end = find_behind_token(bytes, 0, b' ')?;
+    let target_end = find_space(bytes, method_end + 1)?;
+    let rest = bytes.get(target_end..)?.first_chunk::<11>()?;
+    let end = target_end + rest.len();
+    if method_end == 0 || target_end == method_end + 1 || end > len {
+        return None;
+    }
+    let version = match rest {
+        b" HTTP/1.1\r\n" => Version::Http11,
+        b" HTTP/1.0\r\n" => Version::Http10,
+        _ => return None,
+    };
+    Some(([0, method_end as u32, target_end as u32], version, end))
+}
+
 /// An incremental parser of response heads. What holds for [`RequestParser`] holds here too.
 #[derive(Clone, Debug)]
 pub struct ResponseParser {
@@ -388,11 +409,43 @@ impl ResponseParser {
         rx: &mut RecvBuf,
         limits: &Limits,
     ) -> Result<Option<ParsedResponse>, ProtocolError> {
+        if self.at == 0 {
+            let (bytes, len, spans) = section(rx, limits.head);
+            if let Some((status, reason, at)) = whole_status_line(bytes, len) {
+                spans.clear();
+                let mut marks = Marks::NONE;
+                let (at, complete) = whole_lines(bytes, len, at, spans, &mut marks, limits.headers);
+                self.expects = InResponse::Fields;
+                (self.status, self.reason) = (status, reason);
+                self.fields = FieldParser::new(at, self.leniency);
+                self.fields.marks = marks;
+                if complete {
+                    return Ok(Some(self.parsed()));
+                }
+            }
+        }
+        self.parse_closely(rx, limits)
+    }
+
+    fn parsed(&self) -> ParsedResponse {
+        ParsedResponse {
+            version: self.version,
+            status: Status::new(self.status).unwrap_or(Status::INTERNAL_SERVER_ERROR),
+            reason: self.reason,
+            size: self.fields.at as u32,
+            marks: self.fields.marks,
+            leniency: self.leniency,
+        }
+    }
+
+    /// The same byte by byte, from where the parser has come to.
+    fn parse_closely(
+        &mut self,
+        rx: &mut RecvBuf,
+        limits: &Limits,
+    ) -> Result<Option<ParsedResponse>, ProtocolError> {
         if self.parse_parts(rx, limits).map_err(fault)? {
-            let status = Status::new(self.status).unwrap_or(Status::INTERNAL_SERVER_ERROR);
-            let (version, reason, size) = (self.version, self.reason, self.fields.at as u32);
-            let (marks, leniency) = (self.fields.marks, self.leniency);
-            return Ok(Some(ParsedResponse { version, status, reason, size, marks, leniency }));
+            return Ok(Some(self.parsed()));
         }
         if is_exhausted(rx, limits.head) {
             return Err(fault((ErrorKind::HeadTooLarge, rx.raw().len().min(limits.head))));
@@ -400,40 +453,17 @@ impl ResponseParser {
         Ok(None)
     }
 
-    #[inline]
     fn parse_parts(&mut self, rx: &mut RecvBuf, limits: &Limits) -> Result<bool, Fault> {
         if self.expects != InResponse::Fields {
             let (bytes, len, spans) = section(rx, limits.head);
-            spans.clear();
-            let whole = self.at == 0 && self.take_whole_line(bytes, len);
-            if !whole && !self.step(&bytes[..len])? {
+            if !self.step(&bytes[..len])? {
                 return Ok(false);
             }
+            spans.clear();
             self.expects = InResponse::Fields;
             self.fields = FieldParser::new(self.at, self.leniency);
         }
         self.fields.parse(rx, limits.head, limits.headers)
-    }
-
-    /// Takes the status line if it is here as a whole and an ordinary one. `bytes` may go on behind
-    /// `len`: blocks are read there, and nothing is taken from there.
-    #[inline]
-    fn take_whole_line(&mut self, bytes: &[u8], len: usize) -> bool {
-        let Some(start) = bytes.first_chunk::<13>() else { return false };
-        let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1', b' ', a, b, c, b' '] = start else {
-            return false;
-        };
-        if !matches!((a, b, c), (b'1'..=b'9', b'0'..=b'9', b'0'..=b'9')) {
-            return false;
-        }
-        let end = end_of_value(bytes, start.len());
-        if end + 2 > len || bytes.get(end..end + 2) != Some(b"\r\n") {
-            return false;
-        }
-        self.status = [a, b, c].iter().fold(0, |code, &&byte| code * 10 + u16::from(byte - b'0'));
-        self.reason = [start.len() as u32, end as u32];
-        self.at = end + 2;
-        true
     }
 
     /// Goes through the status line byte by byte; says whether it is complete.
@@ -496,6 +526,23 @@ impl ResponseParser {
             }
         }
     }
+}
+
+/// Takes the status line if it is here as a whole and an ordinary one of HTTP/1.1. Returns the
+/// status, start and end of the reason phrase, and where the fields begin.
+///
+/// `bytes` may go on behind `len`: blocks are read there, and nothing is taken from there.
+#[inline(always)]
+fn whole_status_line(bytes: &[u8], len: usize) -> Option<(u16, [u32; 2], usize)> {
+    let start = bytes.first_chunk::<13>()?;
+    let [version @ .., a, b, c, b' '] = start else { return None };
+    if version != b"HTTP/1.1 " || *a == b'0' || ![a, b, c].into_iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let status = [a, b, c].into_iter().fold(0, |code, &digit| code * 10 + u16::from(digit - b'0'));
+    let end = find_cr(bytes, start.len())?;
+    let is_right = end + 2 <= len && bytes.get(end + 1) == Some(&b'\n');
+    is_right.then_some((status, [start.len() as u32, end as u32], end + 2))
 }
 
 const VERSION_LEN: usize = b"HTTP/1.1".len();
