@@ -122,7 +122,7 @@ impl<'a> Fields<'a> {
         is_request: bool,
     ) -> Result<Self, ProtocolError> {
         let mut fields = Self::default();
-        marks.each(headers.spans, |span| {
+        for span in marks.of(headers.spans) {
             let (name, value) = (span.name(headers.bytes), span.value(headers.bytes));
             match name.len() {
                 4 if is_request && is(name, b"host") => {
@@ -145,8 +145,7 @@ impl<'a> Fields<'a> {
                 17 if is(name, b"transfer-encoding") => fields.transfer_encoding(span, value)?,
                 _ => {}
             }
-            Ok(())
-        })?;
+        }
         Ok(fields)
     }
 
@@ -309,7 +308,11 @@ pub(super) fn authority(value: &[u8]) -> Option<(&[u8], &[u8])> {
 /// A port that there can be, or none behind its colon (RFC 3986, 3.2.3).
 #[inline]
 fn is_port(digits: &[u8]) -> bool {
-    digits.is_empty() || decimal(digits).is_some_and(|port| port <= 65535)
+    digits.iter().all(u8::is_ascii_digit)
+        && digits
+            .iter()
+            .fold(0, |port: u32, &digit| (port * 10 + u32::from(digit - b'0')).min(65536))
+            <= 65535
 }
 
 /// `*( unreserved / pct-encoded / sub-delims )` (RFC 3986, 3.2.2).

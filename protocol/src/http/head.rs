@@ -1,6 +1,6 @@
 //! Heads, lent and owned.
 
-use super::headers::{HeaderSpan, Headers, text};
+use super::headers::{Headers, text};
 use super::{Status, Version};
 use alloc::boxed::Box;
 use core::fmt;
@@ -135,21 +135,5 @@ impl OwnedResponseHead {
 impl fmt::Debug for OwnedResponseHead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.as_head().fmt(f)
-    }
-}
-
-/// Builds a request's view from the offsets that the parser found.
-pub(super) fn request<'a>(
-    bytes: &'a [u8],
-    spans: &'a [HeaderSpan],
-    [method, method_end, target_end]: [u32; 3],
-    version: Version,
-) -> RequestHead<'a> {
-    let part = |from: u32, to: u32| text(bytes.get(from as usize..to as usize).unwrap_or_default());
-    RequestHead {
-        method: part(method, method_end),
-        target: part(method_end + 1, target_end),
-        version,
-        headers: Headers { bytes, spans },
     }
 }
