@@ -53,6 +53,7 @@ pub(crate) const fn is_target_byte(byte: u8) -> bool {
 }
 
 /// `unreserved / sub-delims` (RFC 3986, 2).
+#[inline]
 pub(crate) fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
 }

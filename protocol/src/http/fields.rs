@@ -67,25 +67,32 @@ impl Marks {
         self.0 |= u64::from(may_frame) << line.min(LAST);
     }
 
-    /// Hands out the lines to look at, in their order.
+    /// The lines to look at, in their order.
     #[inline(always)]
-    pub(super) fn each<'a, E>(
-        self,
-        spans: &'a [HeaderSpan],
-        mut look: impl FnMut(&'a HeaderSpan) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let (mut bits, mut line) = (self.0, 0);
-        while bits != 0 {
-            if bits == 1 << LAST {
-                line = LAST.max(line + 1);
-            } else {
-                line = bits.trailing_zeros() as usize;
-                bits &= bits - 1;
-            }
-            let Some(span) = spans.get(line) else { break };
-            look(span)?;
+    pub(super) fn of(self, spans: &[HeaderSpan]) -> Marked<'_> {
+        Marked { spans, bits: self.0, line: 0 }
+    }
+}
+
+/// See [`Marks::of`].
+pub(super) struct Marked<'a> {
+    spans: &'a [HeaderSpan],
+    bits: u64,
+    line: usize,
+}
+
+impl<'a> Iterator for Marked<'a> {
+    type Item = &'a HeaderSpan;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<&'a HeaderSpan> {
+        if self.bits == 1 << LAST {
+            self.line = LAST.max(self.line + 1);
+        } else {
+            self.line = self.bits.trailing_zeros() as usize;
+            self.bits &= self.bits.wrapping_sub(1);
         }
-        Ok(())
+        self.spans.get(self.line)
     }
 }
 

@@ -7,8 +7,7 @@
 use super::chars::is_tchar;
 use super::fields::{Fault, FieldParser, Marks, is_exhausted, line_feed, section, whole_lines};
 use super::framing::{self, RequestFraming, ResponseFraming};
-use super::head;
-use super::headers::Headers;
+use super::headers::{Headers, text};
 use super::scan::{
     end_of_target, end_of_token, end_of_value, find_behind_token, find_cr, find_space,
 };
@@ -37,7 +36,14 @@ impl ParsedRequest {
     /// The view over the head, which must still lie at the front of `rx`.
     #[must_use]
     pub fn head<'a>(&self, rx: &'a RecvBuf) -> RequestHead<'a> {
-        head::request(rx.raw(), &rx.spans, self.line, self.version)
+        let bytes = rx.raw();
+        let [method, method_end, target_end] = self.line.map(|at| at as usize);
+        RequestHead {
+            method: method_text(bytes.get(method..method_end).unwrap_or_default()),
+            target: text(bytes.get(method_end + 1..target_end).unwrap_or_default()),
+            version: self.version,
+            headers: Headers { bytes, spans: &rx.spans },
+        }
     }
 
     /// What the head means for body, connection and routing; `rx` as for [`head`](Self::head).
@@ -48,6 +54,18 @@ impl ParsedRequest {
     pub fn framing(&self, rx: &RecvBuf) -> Result<RequestFraming, ProtocolError> {
         let headers = Headers { bytes: rx.raw(), spans: &rx.spans };
         framing::request(headers, self.marks, self.line, self.version, self.size)
+    }
+}
+
+/// The method as text. Those that nearly always are meant need no validation.
+#[inline]
+fn method_text(method: &[u8]) -> &str {
+    match method {
+        b"GET" => "GET",
+        b"HEAD" => "HEAD",
+        b"POST" => "POST",
+        b"PUT" => "PUT",
+        _ => text(method),
     }
 }
 
@@ -343,10 +361,18 @@ fn whole_line(bytes: &[u8], len: usize) -> Option<([u32; 3], Version, usize)> {
     if method_end == 0 || target_end == method_end + 1 || end > len {
         return None;
     }
-    let version = match rest {
-        b" HTTP/1.1\r\n" => Version::Http11,
-        b" HTTP/1.0\r\n" => Version::Http10,
-        _ => return None,
+    // Compared as numbers: byte by byte would be eleven branches.
+    let word = |at: usize| Some(u64::from_le_bytes(*rest.get(at..)?.first_chunk()?));
+    let is = |text: &[u8; 11]| {
+        let known = |at: usize| Some(u64::from_le_bytes(*text.get(at..)?.first_chunk()?));
+        word(0) == known(0) && word(3) == known(3)
+    };
+    let version = if is(b" HTTP/1.1\r\n") {
+        Version::Http11
+    } else if is(b" HTTP/1.0\r\n") {
+        Version::Http10
+    } else {
+        return None;
     };
     Some(([0, method_end as u32, target_end as u32], version, end))
 }

@@ -167,11 +167,16 @@ mod tests {
                 assert_eq!(end_of_target(&bytes, 0), naive(is_target_byte));
                 assert_eq!(end_of_token(&bytes, 0), naive(is_tchar));
                 assert_eq!(end_of_host(&bytes, 0), naive(is_plain));
-                let found = |good| Some(naive(good)).filter(|&at| at < 2 * BLOCK);
-                let is = |end: u8| move |at: &usize| bytes[*at] == end;
-                assert_eq!(find_cr(&bytes, 0), found(is_value_byte).filter(is(b'\r')));
-                assert_eq!(find_space(&bytes, 0), found(is_target_byte).filter(is(b' ')));
-                assert_eq!(find_behind_token(&bytes, 0, b':'), found(is_tchar).filter(is(b':')));
+                // Where no whole block is left, a search may give up.
+                let check = |found: Option<usize>, good: fn(u8) -> bool, end| {
+                    let end_of_good = naive(good);
+                    let is_there = bytes.get(end_of_good) == Some(&end);
+                    let gave_up = found.is_none() && end_of_good >= 2 * BLOCK;
+                    assert!(gave_up || found == is_there.then_some(end_of_good));
+                };
+                check(find_cr(&bytes, 0), is_value_byte, b'\r');
+                check(find_space(&bytes, 0), is_target_byte, b' ');
+                check(find_behind_token(&bytes, 0, b':'), is_tchar, b':');
             }
         }
     }
