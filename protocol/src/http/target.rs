@@ -159,6 +159,7 @@ pub(super) fn authority(value: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// `*DIGIT`, as far as there are ports.
+#[inline]
 pub(super) fn is_port(port: &[u8]) -> bool {
     let number = port.iter().try_fold(0_u32, |number, &byte| {
         let digit = byte.is_ascii_digit().then(|| u32::from(byte - b'0'))?;
