@@ -30,6 +30,8 @@ pub(crate) struct Run {
     pub(crate) sent: Vec<u8>,
     /// What is left to another protocol.
     pub(crate) rest: Option<Vec<u8>>,
+    /// Why no further exchange follows.
+    pub(crate) reason: Option<CloseReason>,
 }
 
 impl Run {
@@ -119,6 +121,7 @@ pub(crate) fn serve<'a>(setup: &Setup, pieces: impl IntoIterator<Item = &'a [u8]
     feed(&mut rx, pieces, setup.eof, &mut poll);
     run.sent = tx.slices().collect::<Vec<_>>().concat();
     run.rest = server.is_upgraded().then(|| rx.raw().into());
+    run.reason = server.close_reason();
     if run.closed().is_some() {
         let _ = rx.push(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
         assert_eq!(server.poll_event(NOW, &mut rx, &mut tx), None, "nothing follows the end");
@@ -136,7 +139,8 @@ pub(crate) fn ask<'a>(
     ask_with(setup, &[method], &[("Host", "h"), ("Upgrade", "x")], pieces)
 }
 
-/// Feeds a client that has sent a request with each of `methods`, piece by piece.
+/// Feeds a client that has sent a request with each of `methods`, as many as its configuration lets
+/// be under way, piece by piece.
 pub(crate) fn ask_with<'a>(
     setup: &Setup,
     methods: &[&str],
@@ -176,6 +180,7 @@ pub(crate) fn ask_with<'a>(
     feed(&mut rx, pieces, setup.eof, &mut poll);
     run.sent = tx.slices().collect::<Vec<_>>().concat();
     run.rest = client.is_upgraded().then(|| rx.raw().into());
+    run.reason = client.close_reason();
     if run.closed().is_some() {
         let _ = rx.push(b"HTTP/1.1 204 No Content\r\n\r\n");
         assert_eq!(client.poll_event(NOW, &mut rx, &mut tx), None, "nothing follows the end");

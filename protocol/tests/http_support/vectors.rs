@@ -20,6 +20,8 @@ pub(crate) struct Vector {
     pub(crate) eof: bool,
     #[serde(default)]
     limits: LowerLimits,
+    #[serde(default)]
+    lenient: Vec<String>,
     #[serde(default = "one_get")]
     asks: Vec<String>,
     #[serde(default)]
@@ -27,6 +29,7 @@ pub(crate) struct Vector {
     #[serde(default)]
     pub(crate) gives: Vec<Message>,
     pub(crate) then: Option<Then>,
+    reason: Option<String>,
     pub(crate) rest: Option<String>,
     pub(crate) error: Option<String>,
     offset: Option<u64>,
@@ -139,7 +142,18 @@ impl Vector {
         if self.role == Role::Server {
             return serve(&setup, pieces);
         }
+        for flag in &self.lenient {
+            let leniency = &mut setup.client.leniency;
+            *match flag.as_str() {
+                "obs_fold" => &mut leniency.obs_fold,
+                "bare_lf" => &mut leniency.bare_lf,
+                "space_before_colon" => &mut leniency.space_before_colon,
+                "length_and_coding" => &mut leniency.length_and_coding,
+                other => panic!("{}: no such leniency: {other}", self.id),
+            } = true;
+        }
         let methods: Vec<_> = self.asks.iter().map(String::as_str).collect();
+        setup.client.pipeline_depth = methods.len();
         let sent = self.sent.iter().map(|line| line.split_once(": ").expect("name: value"));
         let fields: Vec<_> = [("Host", "h")].into_iter().chain(sent).collect();
         ask_with(&setup, &methods, &fields, pieces)
@@ -170,6 +184,15 @@ impl Vector {
         }
         if run.rest != self.rest.as_deref().map(latin1) {
             return Err(format!("leaves {:?}", run.rest));
+        }
+        let reason = run.reason.map(|reason| format!("{reason:?}"));
+        let due = match then {
+            Some(Then::Open | Then::Tunnel) => true,
+            Some(Then::Close) => self.reason.is_some(),
+            _ => false,
+        };
+        if due && reason != self.reason {
+            return Err(format!("closes because of {reason:?}"));
         }
         match self.role {
             Role::Server => self.check_answers(run),
