@@ -20,6 +20,9 @@
 //! | pipelined requests answered for a client that reads nothing | memory exhausted with answers | the next request waits for room |
 //! | searching the end of the head from its start at each read | quadratic time for a peer that trickles | the search goes on where it was |
 //!
+//! The repository's `protocol/tests/vectors` goes through the standards paragraph by paragraph: hundreds
+//! of messages with what must, may and must not be taken, as JSON for other implementations too.
+//!
 //! # WebSocket
 //!
 //! | mistake | what it leads to | here |
