@@ -119,7 +119,8 @@ impl Fields {
                 }
                 7 if is(b"upgrade") => fields.upgrade = true,
                 10 if is(b"connection") => {
-                    for option in Split::new(value, b',') {
+                    // Options are tokens: a quote is none, and hides no comma (RFC 9110, 7.6.1).
+                    for option in value.split(|&byte| byte == b',').map(trim_ows) {
                         fields.close |= option.eq_ignore_ascii_case(b"close");
                         fields.keep |= option.eq_ignore_ascii_case(b"keep-alive");
                     }
