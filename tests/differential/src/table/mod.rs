@@ -33,12 +33,16 @@ fn has_equal_lengths(message: &Message) -> bool {
     lengths(message).is_some_and(|all| all.len() > 1 && all.windows(2).all(|two| two[0] == two[1]))
 }
 
+/// Whether both have the same codings, but for case, and the same first length.
 fn has_equal_framing(a: &Message, b: &Message) -> bool {
     let coding = |m| {
         values(Some(m), "transfer-encoding").map(<[u8]>::to_ascii_lowercase).collect::<Vec<_>>()
     };
-    let length = |m| lengths(m).map(|all| all.first().copied());
-    coding(a) == coding(b) && length(a).is_some() && length(a) == length(b)
+    let length = |m| {
+        let value = values(Some(m), "content-length").next()?;
+        value.split(|&byte| byte == b',').next().map(trim)
+    };
+    coding(a) == coding(b) && length(a) == length(b)
 }
 
 fn is_unencoded(target: &[u8]) -> bool {
