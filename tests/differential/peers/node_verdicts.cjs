@@ -63,6 +63,7 @@ function judge({ asked, bytes }) {
     if (asked[answered] !== "HEAD") return 0;
     // llhttp learns only now that there is no body, which could have lasted until the end.
     message.keep_alive = keepAlive || null;
+    if (!keepAlive) stop = "unknown";
     return 1;
   };
   parser[HTTPParser.kOnBody] = (data, from, length) => {
@@ -96,7 +97,7 @@ function judge({ asked, bytes }) {
   if (end === null) {
     const result = parser.finish();
     const unfinished = result instanceof Error && result.code === "HPE_INVALID_EOF_STATE";
-    if (unfinished || answered < asked.length) end = "incomplete";
+    if (stop === null && (unfinished || answered < asked.length)) end = "incomplete";
     else if (result instanceof Error) end = refused(result);
     else end = { complete: { surplus: 0 } };
   }

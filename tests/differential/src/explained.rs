@@ -119,8 +119,11 @@ impl<'a> Facts<'a> {
     /// Whether the message in which we differ has no body, whatever its fields say
     /// (RFC 9112, 6.3). It may have been refused for its fields, so it is read off its first line.
     pub fn is_bodiless(&self) -> bool {
+        let before = &self.theirs.messages[..self.clash.message];
+        let answered = before.iter().filter(|message| message.first[0] != b'1').count();
         let status = self.theirs().or(self.ours()).map_or(&b""[..], |message| &message.first);
-        matches!(status, [b'1', ..] | b"204" | b"304") || self.case.asked == [Asked::Head]
+        matches!(status, [b'1', ..] | b"204" | b"304")
+            || self.case.asked.get(answered) == Some(&Asked::Head)
     }
 }
 

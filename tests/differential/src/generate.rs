@@ -18,8 +18,9 @@ pub fn case(rng: &mut Rng) -> Case {
         let asked = match writer.rng.usize(..8) {
             0 => vec![Asked::Connect],
             1 => vec![Asked::Upgrade],
-            2 => vec![Asked::Head],
-            _ => vec![Asked::Get],
+            _ => (0..writer.often(&[1, 1, 2, 3]))
+                .map(|_| writer.often(&[Asked::Get, Asked::Get, Asked::Head]))
+                .collect(),
         };
         for &asked in &asked {
             writer.response(asked);

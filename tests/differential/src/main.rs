@@ -67,7 +67,7 @@ fn main() {
             true => generate::case(&mut rng),
             false => seeds[rng.usize(..seeds.len())].case.clone(),
         };
-        if rng.bool() {
+        if rng.u8(..5) < 2 {
             mutate::mutate(&mut case.bytes, &mut rng);
         }
         // Scripts are slower.

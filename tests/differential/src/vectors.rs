@@ -66,8 +66,9 @@ fn vector(record: Record) -> Option<Vector> {
         _ if record.asks.is_empty() => vec![asked(&String::new())],
         _ => record.asks.iter().map(asked).collect(),
     };
-    // One request at a time, as the subjects have it.
-    (asked.len() <= 1).then(|| Vector {
+    // Only these can be pipelined.
+    let pipelined = asked.iter().all(|asked| matches!(asked, Asked::Get | Asked::Head));
+    (asked.len() <= 1 || pipelined).then(|| Vector {
         id: record.id,
         verdict: record.verdict,
         section: record.section,

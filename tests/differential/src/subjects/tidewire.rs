@@ -78,7 +78,8 @@ impl<'a> Connection<'a> {
                 ServerConfig { limits: limits(), max_body: u64::MAX, ..Default::default() };
             Side::Server(Server::new(config, NOW))
         } else {
-            let config = ClientConfig { limits: limits(), ..Default::default() };
+            let pipeline_depth = case.asked.len();
+            let config = ClientConfig { limits: limits(), pipeline_depth, ..Default::default() };
             let mut client = Client::new(config, NOW);
             for &asked in &case.asked {
                 ask(&mut client, asked, &mut tx);
@@ -124,6 +125,7 @@ impl<'a> Connection<'a> {
                 }
             }
             Some(ServerEvent::Closed(why)) => self.closed(why),
+            Some(other) => panic!("tidewire says {other:?}"),
         }
         true
     }
@@ -152,6 +154,7 @@ impl<'a> Connection<'a> {
                 self.answered += 1;
             }
             Some(ClientEvent::Closed(why)) => self.closed(why),
+            Some(other) => panic!("tidewire says {other:?}"),
         }
         true
     }
