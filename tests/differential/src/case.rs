@@ -87,9 +87,10 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// In one word, for tables.
+    /// In a word or two, for tables.
     pub fn word(&self) -> &'static str {
         match self.end {
+            End::Complete { surplus: 1.. } => "accepts, leaves some",
             End::Complete { .. } | End::Unknown => "accepts",
             End::Incomplete => "waits",
             End::Refused { .. } => "refuses",

@@ -50,6 +50,11 @@ impl<'a> Facts<'a> {
         matches!(&self.theirs.end, End::Refused { why, .. } if why.starts_with(words))
     }
 
+    /// Whether the peer refuses it, with words among which these are.
+    pub fn they_mention(&self, words: &str) -> bool {
+        matches!(&self.theirs.end, End::Refused { why, .. } if why.contains(words))
+    }
+
     /// The message in which we differ, as we have it.
     pub fn ours(&self) -> Option<&'a Message> {
         self.ours.messages.get(self.clash.message)

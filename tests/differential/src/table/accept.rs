@@ -47,8 +47,19 @@ pub static REASONS: &[Reason] = &[
               CONNECT, whatever they say.",
         example: (&[Connect], b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"),
         applies: |f| {
+            let about = [
+                "ontent-Length",
+                "ontentLength",
+                "ransfer-Encoding",
+                "TransferEncoding",
+                "ConflictingFraming",
+                "CONTENT_LENGTH",
+                "TRANSFER_ENCODING",
+            ];
             let status = f.ours().map_or(&b""[..], |message| &message.first);
-            f.case.asked == [Connect] && (status.starts_with(b"2") || f.ours().is_none())
+            f.case.asked == [Connect]
+                && (status.starts_with(b"2") || f.ours().is_none())
+                && about.iter().any(|part| f.they_mention(part))
         },
     },
     Reason {
@@ -157,7 +168,7 @@ pub static REASONS: &[Reason] = &[
         applies: |f| {
             let blank = |line: &[u8]| {
                 let size = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-                size > 0 && line[size..].starts_with(b" ") || line[size..].starts_with(b"\t")
+                size > 0 && matches!(line.get(size), Some(b' ' | b'\t'))
             };
             (f.they_say("illegal chunk header") || f.they_say("HPE_INVALID_CHUNK_SIZE"))
                 && f.lines().any(|line| blank(line) && line.contains(&b';'))
@@ -201,9 +212,13 @@ pub static REASONS: &[Reason] = &[
         why: "Every token is a method; what is unknown is answered (501), not refused.",
         example: (&[], b"BREW / HTTP/1.1\r\nHost: h\r\n\r\n"),
         applies: |f| {
-            f.they_say("HPE_INVALID_METHOD")
-                || f.they_say("HPE_INVALID_CONSTANT")
-                || f.they_say("HPE_INVALID_VERSION: Expected HTTP/2 Connection Preface")
+            let known: [&[u8]; 9] = [
+                b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE",
+                b"PATCH",
+            ];
+            let preface = f.they_say("HPE_INVALID_VERSION: Expected HTTP/2 Connection Preface");
+            (preface || f.they_say("HPE_INVALID_METHOD"))
+                && f.ours().is_none_or(|message| !known.contains(&&message.first[..]))
         },
     },
     Reason {
@@ -216,24 +231,43 @@ pub static REASONS: &[Reason] = &[
               the close for its body), nor `close`.",
         example: (&[], b"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\t\r\n\r\n"),
         applies: |f| {
-            let names = ["content-length", "transfer-encoding", "connection", "upgrade"];
-            let with_tab = |line: &[u8]| {
-                trim_end(line).len() < line.len()
-                    && line[trim_end(line).len()..].contains(&b'\t')
-                    && names.iter().any(|name| is_field(line, name))
+            let with_tab = |names: &[&str]| {
+                f.lines().any(|line| {
+                    line[trim_end(line).len()..].contains(&b'\t')
+                        && names.iter().any(|name| is_field(line, name))
+                })
             };
-            f.lines().any(with_tab)
+            let refuses = f.they_say("HPE_INVALID_CONTENT_LENGTH")
+                || f.they_say("HPE_INVALID_TRANSFER_ENCODING");
+            // It takes all that follows for the body of a response.
+            let until_close = !f.case.is_requests()
+                && f.theirs().is_some_and(|message| message.keep_alive == Some(false));
+            match f.clash.kind {
+                WeAccept | WeWait => refuses && with_tab(&["content-length", "transfer-encoding"]),
+                WeRefuse => {
+                    let coding = f.we_say("BadTransferEncoding") && f.in_field("transfer-encoding");
+                    (until_close || coding) && with_tab(&["transfer-encoding"])
+                }
+                Meaning if f.clash.part == "keep-alive" => {
+                    with_tab(&["connection", "transfer-encoding"])
+                }
+                Meaning => until_close && with_tab(&["transfer-encoding"]),
+            }
         },
     },
     Reason {
-        name: "an interim response of HTTP/1.0",
+        name: "an interim response that does not persist",
         peers: &["node"],
         kinds: &[WeAccept, WeWait],
-        rfc: "RFC 9110, 15.2",
-        why: "A client takes any number of interim responses before the final one. llhttp takes the \
-              version for the end of the connection.",
+        rfc: "RFC 9110, 15.2, and RFC 9112, 9.6",
+        why: "A client takes any number of interim responses before the final one, whose version and \
+              `close` count. llhttp takes those of the interim ones.",
         example: (&[Get], b"HTTP/1.0 100 Continue\r\n\r\nHTTP/1.0 200 OK\r\n\r\n"),
-        applies: |f| f.they_say("HPE_CLOSED_CONNECTION") && contains(&f.case.bytes, b"HTTP/1.0 1"),
+        applies: |f| {
+            let before = f.clash.message.checked_sub(1).and_then(|n| f.ours.messages.get(n));
+            f.they_say("HPE_CLOSED_CONNECTION")
+                && before.is_some_and(|message| message.first.starts_with(b"1"))
+        },
     },
     Reason {
         name: "a scheme with digits",

@@ -66,3 +66,12 @@ fn has_bad_port(authority: &[u8]) -> bool {
                 && std::str::from_utf8(port).is_ok_and(|port| port.parse::<u16>().is_err())
         })
 }
+
+/// Whether brackets are around other than an address.
+fn has_bad_address(authority: &[u8]) -> bool {
+    let inside = authority.split(|&byte| byte == b'[').nth(1);
+    let inside = inside.map(|rest| rest.split(|&byte| byte == b']').next().unwrap_or_default());
+    inside.is_some_and(|inside| {
+        std::str::from_utf8(inside).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_err())
+    })
+}

@@ -12,7 +12,10 @@ pub static REASONS: &[Reason] = &[
         example: (&[], b"\nGET / HTTP/1.1\r\nHost: h\r\n\r\n"),
         applies: |f| {
             let line = f.before().rsplit(|&byte| byte == b'\n').next().unwrap_or_default();
-            f.we_say("BareLf") && f.case.is_requests() && !line.contains(&b':') && !contains(line, b"HTTP/")
+            // It may lie on a line with the end of the body before.
+            let body = f.ours.messages.last().map_or(&b""[..], |message| &message.body);
+            let outside = !line.contains(&b':') && !contains(line, b"HTTP/");
+            f.we_say("BareLf") && f.case.is_requests() && (outside || body.ends_with(line))
         },
     },
     Reason {
@@ -33,8 +36,8 @@ pub static REASONS: &[Reason] = &[
         why: "A recipient must refuse it or replace it by a space.",
         example: (&[], b"\rGET / HTTP/1.1\r\nHost: h\r\n\r\n"),
         applies: |f| {
-            f.we_say("BareCr") && f.before().last() == Some(&b'\r')
-                || f.byte() == b'\r' && f.rest().get(1) != Some(&b'\n')
+            let rest = if f.before().ends_with(b"\r") { f.rest() } else { f.rest().get(1..).unwrap_or_default() };
+            f.we_say("BareCr") && !rest.starts_with(b"\n")
         },
     },
     Reason {
@@ -114,7 +117,7 @@ pub static REASONS: &[Reason] = &[
         applies: |f| {
             let target = f.rest().split(|&byte| byte == b' ').next().unwrap_or_default();
             let unfit = match f.peer {
-                "http-net" => has_bad_port(target) || target.contains(&b'['),
+                "http-net" => has_bad_port(target) || has_bad_address(target),
                 _ => !target.starts_with(b"/"),
             };
             f.we_say("BadTarget") && f.before().ends_with(b" ") && (unfit || f.before().ends_with(b"CONNECT "))
@@ -147,7 +150,7 @@ pub static REASONS: &[Reason] = &[
         rfc: "RFC 9112, 4, and RFC 9110, 15",
         why: "A status is three digits from 100 on, a space before it and one behind it.",
         example: (&[Get], b"HTTP/1.1 099 \r\n\r\n"),
-        applies: |f| f.we_say("BadStatusLine") && f.line().starts_with(b"HTTP/1."),
+        applies: |f| f.we_say("BadStatusLine") && contains(f.line(), b"HTTP/1."),
     },
     Reason {
         name: "a control byte in a value or reason phrase",
@@ -212,7 +215,7 @@ pub static REASONS: &[Reason] = &[
         example: (&[], b"GET / HTTP/1.1\r\nHost: h:99999\r\n\r\n"),
         applies: |f| {
             let value = first_line(f.rest());
-            let known = f.peer != "http-net" || has_bad_port(trim_end(value)) || value.starts_with(b"[");
+            let known = f.peer != "http-net" || has_bad_port(trim_end(value)) || has_bad_address(value);
             f.we_say("BadHost") && f.in_field("host") && known
         },
     },
@@ -224,7 +227,12 @@ pub static REASONS: &[Reason] = &[
         why: "A server may answer 417 to an expectation that it does not know; others leave it to their \
               callers, and may so wait for a body that waits for them.",
         example: (&[], b"GET / HTTP/1.1\r\nHost: h\r\nExpect: x\r\n\r\n"),
-        applies: |f| f.we_say("UnknownExpectation") && f.in_field("expect"),
+        applies: |f| {
+            let value = trim_end(first_line(f.rest()));
+            f.we_say("UnknownExpectation")
+                && f.in_field("expect")
+                && !value.eq_ignore_ascii_case(b"100-continue")
+        },
     },
     Reason {
         name: "both lengths",
@@ -267,7 +275,9 @@ pub static REASONS: &[Reason] = &[
                 "BadContentLength",
                 "ContentLengthMismatch",
             ];
-            f.is_bodiless() && kinds.iter().any(|kind| f.we_say(kind))
+            f.is_bodiless()
+                && (f.in_field("transfer-encoding") || f.in_field("content-length"))
+                && kinds.iter().any(|kind| f.we_say(kind))
         },
     },
     Reason {
@@ -370,7 +380,14 @@ pub static REASONS: &[Reason] = &[
             &[],
             b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nHost: x\r\n\r\n",
         ),
-        applies: |f| f.we_say("ForbiddenTrailer") && f.line().contains(&b':'),
+        applies: |f| {
+            let names = [
+                "connection", "content-encoding", "content-length", "content-range", "content-type",
+                "expect", "host", "keep-alive", "max-forwards", "proxy-connection", "te", "trailer",
+                "transfer-encoding", "upgrade",
+            ];
+            f.we_say("ForbiddenTrailer") && names.iter().any(|name| f.in_field(name))
+        },
     },
     Reason {
         name: "a 101 that nobody asked for",
