@@ -158,7 +158,8 @@ impl<'a> Fields<'a> {
         } else if is(value, b"close") {
             self.close = true;
         } else if !is(value, b"upgrade") {
-            for option in Split::new(value, b',') {
+            // Options are tokens: a quote is none, and hides no comma (RFC 9110, 7.6.1).
+            for option in value.split(|&byte| byte == b',').map(trim_ows) {
                 self.close |= is(option, b"close");
                 self.keep |= is(option, b"keep-alive");
             }
