@@ -281,7 +281,8 @@ impl FieldParser {
                             self.name_end = span.name_end as usize;
                             self.value = span.value as usize;
                             self.kept = span.value_end as usize;
-                            self.floor = self.kept;
+                            // What was continued before is blank up to there.
+                            self.floor = self.floor.max(self.kept);
                             self.expects = InField::Fold;
                         }
                         None => return Err((ErrorKind::ObsFold, self.at)),
