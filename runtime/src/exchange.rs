@@ -74,18 +74,11 @@ impl<R: Runtime> Exchange<R> {
         self.head().query()
     }
 
-    /// Host and port that the request is for, as sent: those of the target if it has any, else
-    /// `Host` (RFC 9112, 3.3). Empty if the client knows of none.
+    /// Host and port that the request is meant for: those of its target if it has any, else `Host`
+    /// (RFC 9112, 3.3). `None` if it names none.
     #[must_use]
-    pub fn authority(&self) -> &str {
-        let head = self.head();
-        match head.target.split_once("://") {
-            _ if head.method == "CONNECT" => head.target,
-            Some((_, rest)) if !head.target.starts_with('/') => {
-                rest.split(['/', '?']).next().unwrap_or_default()
-            }
-            _ => head.headers.get_str("Host").unwrap_or_default(),
-        }
+    pub fn authority(&self) -> Option<&str> {
+        self.head().authority()
     }
 
     /// The client's address.
@@ -128,7 +121,7 @@ impl<R: Runtime> Exchange<R> {
             }
             Some(ServerEvent::Closed(why)) => Err(Error::Http(why)),
             // The next request is told behind the end of this one, and an event only once.
-            Some(ServerEvent::Request(_)) | None => Err(Error::Closed),
+            Some(_) | None => Err(Error::Closed),
         }
     }
 
