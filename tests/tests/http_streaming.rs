@@ -396,9 +396,44 @@ async fn a_client_that_leaves_is_noticed<R: SendRuntime>(runtime: R) {
     }
 }
 
+// RFC 9112, 9.6.
+async fn a_client_that_has_shut_down_its_sending_side_gets_all_of_a_stream<R: SendRuntime>(
+    runtime: R,
+) {
+    let sleeper = runtime.clone();
+    let (address, server) = serve(&runtime, move |mut exchange: Exchange<R>| {
+        let runtime = sleeper.clone();
+        async move {
+            let size = exchange.collect(100).await?.len();
+            let mut writer = exchange.stream(Status::OK, NO_FIELDS, BodyLength::Unknown)?;
+            for number in 0..size {
+                sleep(&runtime, Duration::from_millis(10)).await;
+                writer.send(number.to_string().as_bytes()).await?;
+            }
+            Ok(writer.finish().await?)
+        }
+    })
+    .await;
+    on_thread(move || {
+        let mut peer = RawPeer::connect(address);
+        peer.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc");
+        peer.0.shutdown(Shutdown::Write).unwrap();
+        let answer = String::from_utf8(peer.read_to_end()).unwrap();
+        assert!(answer.ends_with("\r\n\r\n1\r\n0\r\n1\r\n1\r\n1\r\n2\r\n0\r\n\r\n"), "{answer}");
+        // RFC 9112, 6.3: half a request is none.
+        let mut peer = RawPeer::connect(address);
+        peer.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nab");
+        peer.0.shutdown(Shutdown::Write).unwrap();
+        let answer = String::from_utf8(peer.read_to_end()).unwrap();
+        assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
+    })
+    .await;
+    until(&runtime, || server.connections() == 0).await;
+}
+
 // The client's side.
 
-// RFC 9112, 9.3: a client that is answered while it sends should stop.
+// RFC 9112, 9.5: a client that is answered while it sends should stop.
 async fn an_early_answer_stops_an_upload<R: SendRuntime>(runtime: R) {
     for streamed in [true, false] {
         let (listener, address) = listener();
@@ -703,6 +738,7 @@ on_every_runtime!(
     every_final_response_says_when_and_by_whom,
     an_exchange_may_be_given_away,
     a_client_that_leaves_is_noticed,
+    a_client_that_has_shut_down_its_sending_side_gets_all_of_a_stream,
     an_early_answer_stops_an_upload,
     an_expectation_is_met_refused_or_given_up,
     a_redirect_behind_a_streamed_body,

@@ -19,7 +19,7 @@ const READ: usize = 16 * 1024;
 /// A request whose body is sent piece by piece: see [`HttpClient::start`](crate::HttpClient::start).
 ///
 /// A server may answer before it has all of the body, most often because it does not want it
-/// (RFC 9112, 9.3). Sending then gives `false` and drops the piece: go on with
+/// (RFC 9112, 9.5). Sending then gives `false` and drops the piece: go on with
 /// [`finish`](Self::finish), which gives its answer.
 ///
 /// Cancel-safe: a dropped future has queued the whole piece or nothing of it. Dropped itself, an
