@@ -465,6 +465,42 @@ async fn an_early_answer_stops_an_upload<R: SendRuntime>(runtime: R) {
     }
 }
 
+// RFC 9112, 9.5: only an answer that says so stops it.
+async fn an_early_success_does_not_cut_an_upload_short<R: SendRuntime>(runtime: R) {
+    const SIZE: usize = 4 << 20;
+    for streamed in [true, false] {
+        let (listener, address) = listener();
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        let peer = background(move || {
+            let mut peer = RawPeer::accept(&listener);
+            peer.read_head();
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no");
+            begun.send(()).unwrap();
+            std::thread::sleep(Duration::from_millis(50));
+            let body = peer.read_exact(SIZE);
+            peer.send("k");
+            body
+        });
+        let client = HttpClient::new(runtime.clone());
+        let request = HttpRequest::new("PUT", &format!("http://{address}/")).unwrap();
+        let mut response = if streamed {
+            let mut upload = client.start(request, BodyLength::Known(SIZE as u64)).await.unwrap();
+            assert!(upload.send(&[1; 1000]).await.unwrap());
+            on_thread(move || has_begun.recv().unwrap()).await;
+            for _ in 0..SIZE / 1000 - 1 {
+                assert!(upload.send(&[1; 1000]).await.unwrap());
+            }
+            assert!(upload.send(&[1; SIZE % 1000]).await.unwrap());
+            upload.finish().await.unwrap()
+        } else {
+            client.send(request.body(vec![1; SIZE])).await.unwrap()
+        };
+        assert_eq!(response.text(10).await.unwrap(), "ok");
+        assert_eq!(client.idle_connections(), 1);
+        assert!(peer.await.iter().all(|&byte| byte == 1));
+    }
+}
+
 // RFC 9110, 10.1.1, the client's side.
 async fn an_expectation_is_met_refused_or_given_up<R: SendRuntime>(runtime: R) {
     const HEAD: &str = "HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n";
@@ -740,6 +776,7 @@ on_every_runtime!(
     a_client_that_leaves_is_noticed,
     a_client_that_has_shut_down_its_sending_side_gets_all_of_a_stream,
     an_early_answer_stops_an_upload,
+    an_early_success_does_not_cut_an_upload_short,
     an_expectation_is_met_refused_or_given_up,
     a_redirect_behind_a_streamed_body,
     a_response_can_be_read_while_the_body_is_sent,

@@ -108,7 +108,7 @@ impl HttpClientConfig {
 /// let mut upload = client.start(request, BodyLength::Unknown).await?;
 /// for line in ["one\n", "two\n"] {
 ///     if !upload.send(line.as_bytes()).await? {
-///         break; // the server has answered already
+///         break; // the server wants no more
 ///     }
 /// }
 /// let response = upload.finish().await?;
