@@ -1,8 +1,10 @@
 """What the peers in Python share: checks that print a line, and examples that run as processes."""
 
+import hashlib
 import os
 import queue
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -32,11 +34,97 @@ def shorten(value):
     return text if len(text) <= 300 else f"{text[:280]}... ({len(text)} characters)"
 
 
-class Example:
-    """An example of the repository as a process, its lines of output with the time they came."""
+def curl(*args, seconds=5, **more):
+    """Standard output and the exit status. 28 is curl's own for the end of --max-time."""
+    command = ["curl", "--silent", "--show-error", "--noproxy", "*", "--max-time", str(seconds), *args]
+    if "input" not in more:
+        more["stdin"] = subprocess.DEVNULL
+    done = subprocess.run(command, capture_output=True, timeout=seconds + 5, check=False, **more)
+    return done.stdout, done.returncode
 
-    def __init__(self, name, *args):
-        program = os.path.join(os.environ["EXAMPLES"], name)
+
+def split(response):
+    """The status line, the fields (lower-case names) and the body."""
+    head, _, body = response.partition(b"\r\n\r\n")
+    status, *fields = head.decode("latin-1").split("\r\n")
+    return status, [(name.lower(), value.strip()) for name, _, value in (f.partition(":") for f in fields)], body
+
+
+def values(fields, name):
+    return [value for n, value in fields if n == name]
+
+
+def pattern(size):
+    """What the test server's /bytes/N gives."""
+    return (bytes(range(251)) * (size // 251 + 1))[:size]
+
+
+def summed(data):
+    """What the test server's /count says of a body."""
+    return f"{len(data)} {hashlib.sha1(data).hexdigest()}"
+
+
+def port_of(url):
+    return int(url.rpartition(":")[2])
+
+
+class Raw:
+    """A client made of a socket."""
+
+    def __init__(self, url, *data):
+        self.socket = socket.create_connection(("127.0.0.1", port_of(url)), timeout=5)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.got = b""
+        for piece in data:
+            self.send(piece)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def half_close(self):
+        self.socket.shutdown(socket.SHUT_WR)
+
+    def until(self, mark, seconds=5):
+        """Reads until `mark` has come and returns what came, or all if it ends or takes too long."""
+        end = time.monotonic() + seconds
+        while mark not in self.got:
+            self.socket.settimeout(max(0.01, end - time.monotonic()))
+            try:
+                piece = self.socket.recv(65536)
+            except TimeoutError:
+                return self.got + b"<still open>"
+            except ConnectionError:
+                piece = b""
+            if not piece:
+                break
+            self.got += piece
+        at = self.got.find(mark) + len(mark) if mark in self.got else len(self.got)
+        got, self.got = self.got[:at], self.got[at:]
+        return got
+
+    def end(self, seconds=5):
+        """What comes until the server closes; `<still open>` behind it if it does not."""
+        return self.until(b"<never sent>", seconds)
+
+
+def exchange(url, *data, seconds=5):
+    """What a server answers to bytes, until it closes."""
+    with Raw(url, *data) as raw:
+        return raw.end(seconds)
+
+
+class Example:
+    """A program of the repository as a process, its lines of output with the time they came: an
+    example, or one of the tests' own from the folder PROGRAMS."""
+
+    def __init__(self, name, *args, folder="EXAMPLES"):
+        program = os.path.join(os.environ[folder], name)
         self.name = name
         self.seen = []
         self.queue = queue.Queue()
@@ -84,3 +172,12 @@ class Example:
     def descriptors(self):
         """How many files and sockets the process has open."""
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+
+def test_server(*args):
+    return Example("http-test-server", *args, folder="PROGRAMS")
+
+
+def stats(url):
+    """Connections and requests so far, and connections now, this one among all of them."""
+    return [int(number) for number in curl(url + "/stats")[0].split()]
