@@ -4,6 +4,7 @@ import hashlib
 import os
 import queue
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,7 +19,8 @@ class Checks:
         self.failed = 0
 
     def __call__(self, name, ok, detail=""):
-        print(f"ok    {name}" if ok else f"FAIL  {name}: {detail}", flush=True)
+        line = f"ok    {name}" if ok else f"FAIL  {name}: {detail}"
+        print(line + "\n", end="", flush=True)  # one write, whatever other threads print
         self.failed += not ok
         return ok
 
@@ -172,6 +174,63 @@ class Example:
     def descriptors(self):
         """How many files and sockets the process has open."""
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+
+class Peer:
+    """A program of others that listens on a port of its choice: `start(port)` gives its command."""
+
+    def __init__(self, start, attempts=5):
+        for _ in range(attempts):
+            with socket.create_server(("127.0.0.1", 0)) as free:
+                self.port = free.getsockname()[1]
+            self.process = subprocess.Popen(start(self.port), stdin=subprocess.DEVNULL)
+            end = time.monotonic() + 10
+            while self.process.poll() is None and time.monotonic() < end:
+                try:
+                    socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                    return
+                except OSError:
+                    time.sleep(0.02)
+            self.stop()  # somebody else got the port
+        sys.exit(f"FAIL  {self.process.args[0]} starts")
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+def nginx(folder, servers):
+    """nginx with its files in `folder`; `servers(port)` gives what stands in its `http`."""
+
+    def start(port):
+        temporary = "".join(f"{x}_temp_path {folder}/{x};" for x in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        with open(f"{folder}/nginx.conf", "w") as file:
+            file.write(
+                f"daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/error.log info;"
+                f"events {{ worker_connections 512; }} http {{ access_log off; {temporary} {servers(port)} }}"
+            )
+        return [find("nginx"), "-e", f"{folder}/error.log", "-p", folder, "-c", f"{folder}/nginx.conf"]
+
+    return Peer(start)
+
+
+def find(command):
+    """Daemons are not in everybody's path."""
+    return shutil.which(command, path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin")
 
 
 def test_server(*args):
