@@ -12,6 +12,7 @@
 mod accept;
 pub(crate) mod chars;
 mod client;
+mod defaults;
 mod error;
 mod event;
 mod framing;
@@ -21,12 +22,14 @@ mod incoming;
 mod limits;
 mod outgoing;
 mod parse;
+mod redirect;
 mod server;
 mod slot;
 mod status;
 
 pub use accept::{accepts, accepts_explicitly};
 pub use client::Client;
+pub use defaults::DefaultFields;
 pub use error::{Closed, ErrorKind, Misuse, ProtocolError};
 pub use event::{ClientEvent, ServerEvent};
 pub use head::{OwnedRequestHead, OwnedResponseHead, RequestHead, ResponseHead};
@@ -37,6 +40,8 @@ pub use outgoing::{BodyLength, NO_FIELDS};
 pub use parse::{
     ParsedRequest, ParsedResponse, RequestParser, ResponseParser, parse_request, parse_response,
 };
+pub(crate) use redirect::is_permanent;
+pub use redirect::{Hop, RedirectError, is_redirect};
 pub use server::Server;
 pub use slot::Timer;
 pub use status::{Status, Version};

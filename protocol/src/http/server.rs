@@ -1,10 +1,11 @@
 //! The server's side of a connection (RFC 9112).
 
+use super::defaults::DefaultFields;
 use super::framing::{self, RequestFraming};
 use super::headers::Headers;
 use super::incoming::{Incoming, Piece};
 use super::outgoing::{
-    BodyLength, Outgoing, check_fields, write_field, write_fields, write_status_line,
+    BodyLength, NO_FIELDS, Outgoing, check_fields, write_field, write_fields, write_status_line,
 };
 use super::parse::{ParsedRequest, RequestParser};
 use super::slot::{Life, Slot, Timers};
@@ -54,7 +55,8 @@ use bytes::Bytes;
 /// * `100 Continue` is sent when a request waits for it and the caller polls on without having
 ///   responded (RFC 9110, 10.1.1).
 /// * `Content-Length`, `Transfer-Encoding`, `Connection: close` and `keep-alive` are written as the
-///   request and the response need them. `Date` is not, for there is no clock here.
+///   request and the response need them. `Date` is not, for there is no clock here: see
+///   [`set_default_fields`](Self::set_default_fields).
 /// * A client that leaves while a response is under way ends the connection at once, so a stream of
 ///   events notices it. One that has only shut down its sending side is still answered, if the
 ///   response is begun and finished in one go.
@@ -69,6 +71,7 @@ pub struct Server {
     keep_alive: bool,
     shutting_down: bool,
     asked: Asked,
+    defaults: DefaultFields,
     /// The offset of the front of `rx.raw()` in the stream.
     offset: u64,
     timers: Timers,
@@ -124,12 +127,20 @@ impl Server {
             keep_alive: true,
             shutting_down: false,
             asked: Asked::default(),
+            defaults: DefaultFields::default(),
             offset: 0,
             timers,
         }
     }
 
     // Commands.
+
+    /// Adds these fields to every final response from now on that does not have one of the same
+    /// name, those included that this machine writes by itself: `Date` and `Server`, say (RFC 9110,
+    /// 6.6.1 and 10.2.4). There is no clock here, so `Date` has to be set anew each second.
+    pub fn set_default_fields(&mut self, fields: DefaultFields) {
+        self.defaults = fields;
+    }
 
     /// Begins the response: writes its head.
     ///
@@ -168,7 +179,8 @@ impl Server {
         }
 
         write_status_line(status, tx);
-        write_fields(fields, tx);
+        write_fields(fields.clone(), tx);
+        self.defaults.write(fields, tx);
         let body = Outgoing::begin_response(status, length, self.asked.head, chunked, tx);
         match (self.keep_alive, self.asked.version) {
             (false, _) if !declared.close => write_field("Connection", b"close", tx),
@@ -260,7 +272,10 @@ impl Server {
         }
         let status = if self.asked.connect { Status::OK } else { Status::SWITCHING_PROTOCOLS };
         write_status_line(status, tx);
-        write_fields(fields, tx);
+        write_fields(fields.clone(), tx);
+        if self.asked.connect {
+            self.defaults.write(fields, tx);
+        }
         tx.append(b"\r\n");
         self.life = Life::Upgraded;
         self.timers.stop_all();
@@ -549,6 +564,7 @@ impl Server {
     fn refuse(&mut self, status: Status, tx: &mut SendBuf) {
         if !matches!(self.sending, Sending::Body(_)) {
             write_status_line(status, tx);
+            self.defaults.write(NO_FIELDS, tx);
             tx.append(b"Connection: close\r\nContent-Length: 0\r\n\r\n");
         }
     }
