@@ -18,7 +18,6 @@
 //! | `/stats` | connections so far, requests so far, connections now |
 //! | `/shutdown` | asks the server to end |
 
-use sha1::{Digest, Sha1};
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,6 +31,7 @@ use tidewire_runtime::{
     Exchange, HandlerError, SendRuntime, Server, ServerConfig, ServerHandle, sse,
 };
 use tidewire_tests::net::sleep;
+use tidewire_tests::peers::{Summary, pattern};
 
 /// The largest body of a request that is taken.
 const BODY: usize = 64 << 20;
@@ -60,12 +60,11 @@ impl<R: SendRuntime> Site<R> {
                 exchange.respond(body).await?;
             }
             "count" => {
-                let (mut count, mut digest) = (0, Sha1::new());
+                let mut body = Summary::default();
                 while let Some(piece) = exchange.body().await? {
-                    count += piece.len();
-                    digest.update(piece);
+                    body.add(piece);
                 }
-                exchange.respond(format!("{count} {}", hex(&digest.finalize()))).await?;
+                exchange.respond(body.to_string()).await?;
             }
             "early" => exchange.respond_with(status(argument)?, NO_FIELDS, "no").await?,
             "status" => {
@@ -128,16 +127,6 @@ impl<R: SendRuntime> Site<R> {
 
 fn status(code: u64) -> Result<Status, HandlerError> {
     u16::try_from(code).ok().and_then(Status::new).ok_or_else(|| "no status".into())
-}
-
-/// Bytes that tell where they belong: those from `start` to `end` of a sequence without end.
-fn pattern(start: usize, end: usize) -> Vec<u8> {
-    // 251 is prime: no power of two fits it, and so no piece that was dropped or repeated.
-    (start..end).map(|n| (n % 251) as u8).collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 struct TestServer;
