@@ -125,13 +125,13 @@ class Example:
     """A program of the repository as a process, its lines of output with the time they came: an
     example, or one of the tests' own from the folder PROGRAMS."""
 
-    def __init__(self, name, *args, folder="EXAMPLES"):
+    def __init__(self, name, *args, folder="EXAMPLES", stdin=subprocess.DEVNULL):
         program = os.path.join(os.environ[folder], name)
         self.name = name
         self.seen = []
         self.queue = queue.Queue()
         self.process = subprocess.Popen(
-            [program, "--runtime", RUNTIME, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+            [program, "--runtime", RUNTIME, *args], stdin=stdin, stdout=subprocess.PIPE, text=True
         )
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -240,3 +240,46 @@ def test_server(*args):
 def stats(url):
     """Connections and requests so far, and connections now, this one among all of them."""
     return [int(number) for number in curl(url + "/stats")[0].split()]
+
+
+class Answer:
+    """What the test client tells of a request; what it does not tell is None, or an empty list."""
+
+    def __init__(self, line):
+        self.line = line
+        for name in ("status", "body", "error", "late", "url", "sent", "same", "idle"):
+            setattr(self, name, None)
+        self.fields, self.trailers, self.interim = [], [], []
+        for word in line.split("\t"):
+            key, _, value = word.partition("=")
+            if key[0] in ".+":
+                (self.fields if key[0] == "." else self.trailers).append((key[1:].lower(), value))
+            elif key == "interim":
+                self.interim.append(value)
+            else:
+                setattr(self, key, int(value) if value.isdecimal() else value)
+
+    def field(self, name):
+        return ", ".join(values(self.fields, name))
+
+    def __repr__(self):
+        return self.line
+
+
+class Client(Example):
+    """The test client, which asks what it is told to."""
+
+    def __init__(self):
+        super().__init__("http-test-client", folder="PROGRAMS", stdin=subprocess.PIPE)
+
+    def ask(self, method, url, *more, seconds=8, **options):
+        """`more` are options that come several times: pairs."""
+        if self.process.poll() is not None:
+            self.__init__()  # it gave no answer the last time
+        words = [method, url, *(f"{key}={value}" for key, value in [*more, *options.items()])]
+        self.process.stdin.write("\t".join(words) + "\n")
+        self.process.stdin.flush()
+        _, match = self.wait_for(r"\tidle=\d+$", seconds)
+        if not match:
+            self.stop()
+        return Answer(match.string if match else f"never=no answer in {seconds} s")

@@ -4,7 +4,12 @@
 /// period is prime, so that a piece of any usual size that was dropped or repeated shows.
 #[must_use]
 pub fn pattern(start: usize, end: usize) -> Vec<u8> {
-    (0..=250).cycle().skip(start % 251).take(end - start).collect()
+    let period: Vec<u8> = (0..=250).collect();
+    let before = start % period.len();
+    let mut bytes = period.repeat((before + end - start).div_ceil(period.len()));
+    bytes.truncate(before + end - start);
+    bytes.drain(..before);
+    bytes
 }
 
 /// How long `data` is, and its SHA-1: what a body is known by.

@@ -6,6 +6,7 @@
 //! | `field` | a header line: `Name: value` |
 //! | `body` | a body of so many bytes |
 //! | `stream`, `known` | a body of so many bytes in pieces, chunked or of known length |
+//! | `duplex` | a chunked body that is sent once the head of the response is there |
 //! | `piece`, `pause` | how large these pieces are, and how many milliseconds apart |
 //! | `trailer` | a trailer behind them |
 //! | `expect` | to wait for `100 Continue` |
@@ -118,6 +119,14 @@ impl Task {
         }
         if let Some(redirects) = self.number("redirects") {
             request = request.max_redirects(u8::try_from(redirects).expect("a small number"));
+        }
+        if let Some(size) = self.number("duplex") {
+            let mut response = client.start(request, BodyLength::Unknown).await?.response().await?;
+            for start in (0..size).step_by(10_000) {
+                response.send(&pattern(start, size.min(start + 10_000))).await?;
+            }
+            response.finish().await?;
+            return Ok(response);
         }
         let (size, length) = match (self.number("stream"), self.number("known")) {
             (Some(size), _) => (size, BodyLength::Unknown),
