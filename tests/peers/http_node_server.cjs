@@ -63,6 +63,7 @@ async function answer(request, response) {
       }
       return response.end();
     case 'both': // sends back while it receives
+      response.flushHeaders();
       for await (const piece of request) response.write(piece);
       return response.end();
     case 'wrong':
