@@ -278,6 +278,7 @@ fn poll_with(input: &[u8], extras: &[u8]) -> Run {
                     run.tell(Told::End(lines(trailers)));
                     let _ = server.respond(Status::OK, NO_FIELDS, BodyLength::EMPTY, NOW, &mut tx);
                 }
+                Some(other) => panic!("an event that is not known: {other:?}"),
             }
         }
     }

@@ -18,6 +18,7 @@
 //! futures are cancel-safe, since all state is in the machine and its two buffers.
 
 mod adapter;
+mod body_writer;
 mod client;
 mod connection;
 mod dial;
@@ -31,9 +32,12 @@ mod http_client;
 mod link;
 mod runtime;
 mod server;
+mod server_fields;
 mod shutdown;
+mod upgraded;
 mod websocket;
 
+pub use body_writer::BodyWriter;
 pub use client::{Client, Control, Handler, Next, Received};
 pub use connection::ConnectionTask;
 pub use driver::{Driver, Parts};
@@ -45,4 +49,5 @@ pub use http_client::{HttpClient, HttpClientConfig, HttpRequest, HttpResponse, T
 pub use runtime::{BoxFuture, Runtime, SendRuntime, Spawn, Timer};
 pub use server::{Server, ServerConfig, ServerHandle};
 pub use tidewire::{DialError, http, reconnect, sse, url, ws};
+pub use upgraded::Upgraded;
 pub use websocket::{Message, Reply, WebSocket};

@@ -191,6 +191,11 @@ impl<R: Runtime> Link<R> {
         self.error = None;
     }
 
+    /// The transport, and what was received of it.
+    pub(crate) fn into_transport(self) -> (R, Option<R::Stream>, RecvBuf) {
+        (self.runtime, self.stream, self.rx)
+    }
+
     pub(crate) fn is_attached(&self) -> bool {
         self.stream.is_some()
     }

@@ -270,7 +270,7 @@ fn big(number: usize) -> String {
 }
 
 fn small_buffers() -> ServerConfig {
-    ServerConfig { send_high_water: 256 * 1024, ..ServerConfig::default() }
+    ServerConfig { send_high_water: 256 * 1024, ..plain() }
 }
 
 /// The numbers of the events of [`big`] that come until the stream ends.

@@ -1,8 +1,10 @@
-//! What a head says about the body, the connection and the target (RFC 9112, 3.2, 6 and 9).
+//! What a head says about the body and the connection (RFC 9112, 6 and 9).
 
 use super::chars::trim_ows;
 use super::headers::{HeaderSpan, Headers, Split};
-use super::{ErrorKind, ProtocolError, RequestHead, ResponseHead, Version};
+use super::target::is_host;
+pub(super) use super::target::target_fits;
+use super::{CloseReason, ErrorKind, ProtocolError, RequestHead, ResponseHead, Version};
 
 /// How the body is delimited (RFC 9112, 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +18,7 @@ pub(super) enum Length {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestFraming {
     pub(super) length: Length,
-    pub(super) keep_alive: bool,
+    pub(super) close: Option<CloseReason>,
     pub(super) expects_continue: bool,
     pub(super) wants_upgrade: bool,
 }
@@ -25,7 +27,7 @@ pub(super) struct RequestFraming {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ResponseFraming {
     pub(super) length: Length,
-    pub(super) keep_alive: bool,
+    pub(super) close: Option<CloseReason>,
 }
 
 /// Judges a request head, `size` bytes long, whose target begins at `target`. Offsets in errors
@@ -49,7 +51,7 @@ pub(super) fn request(
     };
     Ok(RequestFraming {
         length,
-        keep_alive: fields.keep_alive(head.version),
+        close: fields.close_reason(head.version, CloseReason::ClientSaidClose),
         // RFC 9110, 10.1.1: a server ignores it in HTTP/1.0.
         expects_continue: fields.expects_continue && head.version == Version::Http11,
         // RFC 9110, 7.8: a server ignores it in HTTP/1.0.
@@ -65,7 +67,7 @@ pub(super) fn response(
     tunnels: bool,
 ) -> Result<ResponseFraming, ProtocolError> {
     if tunnels {
-        return Ok(ResponseFraming { length: Length::Known(0), keep_alive: false });
+        return Ok(ResponseFraming { length: Length::Known(0), close: None });
     }
     let fields = Fields::read(head.headers, head.version, false)?;
     let length = match fields.length {
@@ -74,8 +76,9 @@ pub(super) fn response(
         None => Length::UntilEof,
         Some(length) => Length::Known(length),
     };
-    let keep_alive = fields.keep_alive(head.version) && length != Length::UntilEof;
-    Ok(ResponseFraming { length, keep_alive })
+    let until_eof = (length == Length::UntilEof).then_some(CloseReason::CloseDelimited);
+    let close = fields.close_reason(head.version, CloseReason::ServerSaidClose).or(until_eof);
+    Ok(ResponseFraming { length, close })
 }
 
 /// The fields that frame a message, read in one pass over its lines.
@@ -165,10 +168,37 @@ impl Fields {
         }
     }
 
-    /// RFC 9112, 9.3.
-    fn keep_alive(&self, version: Version) -> bool {
-        !self.close && (self.keep || version == Version::Http11)
+    /// Why the connection closes behind this exchange (RFC 9112, 9.3); `said` is who said so.
+    fn close_reason(&self, version: Version, said: CloseReason) -> Option<CloseReason> {
+        match version {
+            _ if self.close => Some(said),
+            Version::Http10 if !self.keep => Some(CloseReason::Http10),
+            _ => None,
+        }
     }
+}
+
+/// Trailers that would change how the message is framed, routed or read (RFC 9110, 6.5.1).
+const FORBIDDEN_TRAILERS: [&[u8]; 14] = [
+    b"connection",
+    b"content-encoding",
+    b"content-length",
+    b"content-range",
+    b"content-type",
+    b"expect",
+    b"host",
+    b"keep-alive",
+    b"max-forwards",
+    b"proxy-connection",
+    b"te",
+    b"trailer",
+    b"transfer-encoding",
+    b"upgrade",
+];
+
+/// Whether a trailer section may not hold a field of this name.
+pub(super) fn is_forbidden_trailer(name: &[u8]) -> bool {
+    FORBIDDEN_TRAILERS.iter().any(|forbidden| forbidden.eq_ignore_ascii_case(name))
 }
 
 fn at_name(kind: ErrorKind, span: &HeaderSpan) -> ProtocolError {
@@ -188,87 +218,4 @@ fn decimal(digits: &[u8]) -> Option<u64> {
         let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
         number.checked_mul(10)?.checked_add(digit)
     })
-}
-
-/// `uri-host [ ":" port ]` (RFC 9110, 7.2), or nothing, for a target without authority.
-fn is_host(value: &[u8]) -> bool {
-    value.is_empty() || authority(value).is_some()
-}
-
-/// Splits an authority without user information into host and port (RFC 3986, 3.2). The port may be
-/// missing or empty.
-pub(super) fn authority(value: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (host, port) = if value.first() == Some(&b'[') {
-        let end = value.iter().position(|&byte| byte == b']')?;
-        if !is_ip_literal(&value[1..end]) {
-            return None;
-        }
-        value.split_at(end + 1)
-    } else {
-        let end = value.iter().position(|&byte| byte == b':').unwrap_or(value.len());
-        let (host, port) = value.split_at(end);
-        if host.is_empty() || !is_reg_name(host) {
-            return None;
-        }
-        (host, port)
-    };
-    match port {
-        [] => Some((host, port)),
-        [b':', port @ ..] => {
-            let fits = port.is_empty() || decimal(port).is_some_and(|port| port <= 65535);
-            fits.then_some((host, port))
-        }
-        _ => None,
-    }
-}
-
-/// `unreserved / sub-delims` (RFC 3986, 2).
-fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
-}
-
-/// `*( unreserved / pct-encoded / sub-delims )` (RFC 3986, 3.2.2).
-fn is_reg_name(name: &[u8]) -> bool {
-    let mut parts = name.split(|&byte| byte == b'%');
-    let first = parts.next().unwrap_or_default();
-    let encoded = |part: &[u8]| part.len() >= 2 && part[..2].iter().all(u8::is_ascii_hexdigit);
-    first.iter().copied().all(is_plain)
-        && parts.all(|part| encoded(part) && part[2..].iter().copied().all(is_plain))
-}
-
-/// `IPv6address / IPvFuture` (RFC 3986, 3.2.2).
-fn is_ip_literal(literal: &[u8]) -> bool {
-    if let [b'v' | b'V', future @ ..] = literal {
-        let dot = future.iter().position(|&byte| byte == b'.').unwrap_or(0);
-        let (version, address) = future.split_at(dot);
-        let inside = |&byte: &u8| is_plain(byte) || byte == b':';
-        return !version.is_empty()
-            && version.iter().all(u8::is_ascii_hexdigit)
-            && address.len() > 1
-            && address[1..].iter().all(inside);
-    }
-    let text = core::str::from_utf8(literal);
-    text.is_ok_and(|text| text.parse::<core::net::Ipv6Addr>().is_ok())
-}
-
-/// Whether the target has a form that the method takes (RFC 9112, 3.2).
-pub(super) fn target_fits(method: &[u8], target: &[u8]) -> bool {
-    match target {
-        _ if method == b"CONNECT" => authority(target).is_some_and(|(_, port)| !port.is_empty()),
-        [b'/', ..] => true,
-        b"*" => method == b"OPTIONS",
-        _ => is_absolute(target),
-    }
-}
-
-/// `scheme "://" authority …` with an authority that names a host and no user.
-fn is_absolute(target: &[u8]) -> bool {
-    let Some(colon) = memchr::memchr(b':', target) else { return false };
-    let (scheme, rest) = target.split_at(colon);
-    let Some(rest) = rest.strip_prefix(b"://") else { return false };
-    let end = memchr::memchr2(b'/', b'?', rest).unwrap_or(rest.len());
-    let inside = |&byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
-    scheme.first().is_some_and(u8::is_ascii_alphabetic)
-        && scheme.iter().all(inside)
-        && authority(&rest[..end]).is_some()
 }

@@ -4,28 +4,10 @@
 //! twice. Payload stays where it lies.
 
 use super::chars::{is_ows, is_tchar, is_value_byte};
-use super::framing::Length;
+use super::framing::{Length, is_forbidden_trailer};
 use super::parse::{FieldParser, is_exhausted, window};
 use super::{ErrorKind, Limits, ProtocolError};
 use crate::RecvBuf;
-
-/// Trailers that would change how the message is framed, routed or read (RFC 9110, 6.5.1).
-const FORBIDDEN_TRAILERS: [&[u8]; 14] = [
-    b"connection",
-    b"content-encoding",
-    b"content-length",
-    b"content-range",
-    b"content-type",
-    b"expect",
-    b"host",
-    b"keep-alive",
-    b"max-forwards",
-    b"proxy-connection",
-    b"te",
-    b"trailer",
-    b"transfer-encoding",
-    b"upgrade",
-];
 
 /// A decoder of one body.
 #[derive(Clone, Debug)]
@@ -60,6 +42,9 @@ pub(super) enum Piece {
 }
 
 impl Incoming {
+    /// A body that is over.
+    pub(super) const EMPTY: Self = Self { expects: Expects::Known(0), allowance: 0 };
+
     /// A body with at most `max` bytes of payload. The error is that it has announced more.
     pub(super) fn new(length: Length, max: u64) -> Result<Self, ErrorKind> {
         let (expects, allowance) = match length {
@@ -148,10 +133,8 @@ impl Incoming {
                     let seen = spans.len();
                     let bytes = window(rx.raw(), limits.trailers);
                     let complete = fields.parse(bytes, &mut spans, limits.headers);
-                    let forbidden = spans[seen..].iter().find(|span| {
-                        let name = span.name(rx.raw());
-                        FORBIDDEN_TRAILERS.iter().any(|no| no.eq_ignore_ascii_case(name))
-                    });
+                    let forbidden =
+                        spans[seen..].iter().find(|span| is_forbidden_trailer(span.name(rx.raw())));
                     let forbidden = forbidden.map(|span| (ErrorKind::ForbiddenTrailer, span.name));
                     rx.spans = spans;
                     let fault = |kind, at| ProtocolError { kind, offset: *offset + at as u64 };

@@ -12,6 +12,7 @@
 mod accept;
 pub(crate) mod chars;
 mod client;
+mod close_reason;
 mod defaults;
 mod error;
 mod event;
@@ -20,15 +21,20 @@ mod head;
 mod headers;
 mod incoming;
 mod limits;
+mod list;
+pub mod method;
 mod outgoing;
 mod parse;
 mod redirect;
 mod server;
 mod slot;
+mod state;
 mod status;
+mod target;
 
-pub use accept::{accepts, accepts_explicitly};
+pub use accept::{accepts, accepts_explicitly, negotiate, weight};
 pub use client::Client;
+pub use close_reason::CloseReason;
 pub use defaults::DefaultFields;
 pub use error::{Closed, ErrorKind, Misuse, ProtocolError};
 pub use event::{ClientEvent, ServerEvent};
@@ -36,6 +42,7 @@ pub use head::{OwnedRequestHead, OwnedResponseHead, RequestHead, ResponseHead};
 pub(crate) use headers::HeaderSpan;
 pub use headers::{Headers, OwnedHeaders};
 pub use limits::{ClientConfig, Leniency, Limits, ServerConfig};
+pub use list::{Member, ParameterValue};
 pub use outgoing::{BodyLength, NO_FIELDS};
 pub use parse::{
     ParsedRequest, ParsedResponse, RequestParser, ResponseParser, parse_request, parse_response,
@@ -44,4 +51,6 @@ pub(crate) use redirect::is_permanent;
 pub use redirect::{Hop, RedirectError, is_redirect};
 pub use server::Server;
 pub use slot::Timer;
-pub use status::{Status, Version};
+pub use state::{Party, State, States};
+pub use status::{InvalidStatus, Status, Version};
+pub use target::Target;

@@ -1,7 +1,9 @@
 //! Heads and bodies on their way out (RFC 9112, 2 to 7).
 
 use super::chars::{is_token, is_value_byte};
+use super::framing::is_forbidden_trailer;
 use super::headers::Split;
+use super::target::is_host;
 use super::{Misuse, Status};
 use crate::SendBuf;
 use bytes::Bytes;
@@ -33,6 +35,8 @@ pub(super) struct Declared {
     /// `Connection: keep-alive` was given, in field number so and so.
     pub(super) keep_alive: Option<usize>,
     pub(super) upgrade: bool,
+    /// `Expect: 100-continue` was given.
+    pub(super) expects_continue: bool,
 }
 
 /// Checks outgoing fields, before the first byte of them is written.
@@ -43,14 +47,12 @@ pub(super) fn check_fields(
     for (index, (name, value)) in fields.into_iter().enumerate() {
         let (name, value) = (name.as_ref(), value.as_ref());
         let is = |known: &str| name.eq_ignore_ascii_case(known);
-        if !is_token(name.as_bytes()) {
-            return Err(Misuse::BadFieldName(index));
-        }
-        if !value.iter().copied().all(is_value_byte) {
-            return Err(Misuse::BadFieldValue(index));
-        }
+        check_field(index, name, value)?;
         if is("content-length") || is("transfer-encoding") {
             return Err(Misuse::FramingField(index));
+        }
+        if is("host") && !is_host(value) {
+            return Err(Misuse::Host);
         }
         if is("connection") {
             for option in Split::new(value, b',') {
@@ -62,8 +64,20 @@ pub(super) fn check_fields(
         }
         declared.hosts += usize::from(is("host"));
         declared.upgrade |= is("upgrade");
+        declared.expects_continue |= is("expect") && value.eq_ignore_ascii_case(b"100-continue");
     }
     Ok(declared)
+}
+
+/// The grammar of one field.
+fn check_field(index: usize, name: &str, value: &[u8]) -> Result<(), Misuse> {
+    if !is_token(name.as_bytes()) {
+        return Err(Misuse::BadFieldName(index));
+    }
+    if !value.iter().copied().all(is_value_byte) {
+        return Err(Misuse::BadFieldValue(index));
+    }
+    Ok(())
 }
 
 /// Writes header lines with their order and case.
@@ -199,6 +213,31 @@ impl Outgoing {
         *self = Self::Finished;
         Ok(())
     }
+
+    /// Finishes a body sent in chunks with a trailer section (RFC 9112, 7.1.2). Where there are no
+    /// chunks that the peer sees, it sees no trailers either: they are checked and dropped.
+    pub(super) fn finish_with_trailers(
+        &mut self,
+        fields: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)> + Clone,
+        tx: &mut SendBuf,
+    ) -> Result<(), Misuse> {
+        if matches!(self, Self::Known(_) | Self::Finished) {
+            return Err(Misuse::TrailersNotAllowed);
+        }
+        for (index, (name, value)) in fields.clone().into_iter().enumerate() {
+            check_field(index, name.as_ref(), value.as_ref())?;
+            if is_forbidden_trailer(name.as_ref().as_bytes()) {
+                return Err(Misuse::ForbiddenTrailer(index));
+            }
+        }
+        if *self == Self::Chunked {
+            tx.append(b"0\r\n");
+            write_fields(fields, tx);
+            tx.append(b"\r\n");
+        }
+        *self = Self::Finished;
+        Ok(())
+    }
 }
 
 fn write_chunk_size(size: usize, tx: &mut SendBuf) {
@@ -212,4 +251,56 @@ fn write_chunk_size(size: usize, tx: &mut SendBuf) {
         rest /= 16;
     }
     tx.append(&line[at..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    const DIGEST: [(&str, &str); 1] = [("X-Digest", "12")];
+
+    fn finish(mut body: Outgoing, fields: &[(&str, &str)]) -> (Result<(), Misuse>, Vec<u8>, bool) {
+        let mut tx = SendBuf::new();
+        let done = body.finish_with_trailers(fields.iter().copied(), &mut tx);
+        (done, tx.chunk().to_vec(), body == Outgoing::Finished)
+    }
+
+    /// RFC 9112, 7.1.2.
+    #[test]
+    fn a_chunked_body_ends_with_its_trailers() {
+        let sent = finish(Outgoing::Chunked, &DIGEST);
+        assert_eq!(sent, (Ok(()), b"0\r\nX-Digest: 12\r\n\r\n".to_vec(), true));
+        assert_eq!(finish(Outgoing::Chunked, &[]).1, b"0\r\n\r\n");
+    }
+
+    /// RFC 9110, 6.5: where a message is not sent in chunks, there is no place for trailers.
+    #[test]
+    fn other_bodies_have_no_trailers() {
+        for body in [Outgoing::Known(0), Outgoing::Known(1), Outgoing::Finished] {
+            let (done, sent, _) = finish(body, &DIGEST);
+            assert_eq!((done, sent), (Err(Misuse::TrailersNotAllowed), Vec::new()), "{body:?}");
+        }
+        for body in [Outgoing::UntilClose, Outgoing::Dropped] {
+            assert_eq!(finish(body, &DIGEST), (Ok(()), Vec::new(), true), "{body:?}");
+        }
+    }
+
+    /// RFC 9110, 6.5.1.
+    #[test]
+    fn trailers_are_checked_before_anything_is_written() {
+        let refused = [
+            ("Content-Length", "1", Misuse::ForbiddenTrailer(1)),
+            ("HOST", "h", Misuse::ForbiddenTrailer(1)),
+            ("a b", "1", Misuse::BadFieldName(1)),
+            ("", "1", Misuse::BadFieldName(1)),
+            ("a", "1\r\nb: 2", Misuse::BadFieldValue(1)),
+        ];
+        for (name, value, why) in refused {
+            for body in [Outgoing::Chunked, Outgoing::Dropped] {
+                let sent = finish(body, &[DIGEST[0], (name, value)]);
+                assert_eq!(sent, (Err(why), Vec::new(), false), "{name}");
+            }
+        }
+    }
 }

@@ -110,6 +110,7 @@ pub(crate) fn serve<'a>(setup: &Setup, pieces: impl IntoIterator<Item = &'a [u8]
                     }
                 }
                 ServerEvent::Closed(why) => run.tell(Told::Closed(why)),
+                other => panic!("an event that is not known: {other:?}"),
             }
         }
     };
@@ -140,6 +141,7 @@ pub(crate) fn ask<'a>(
                 ClientEvent::Data(data) => Told::Data(data.into()),
                 ClientEvent::End(trailers) => Told::End(lines(trailers)),
                 ClientEvent::Closed(why) => Told::Closed(why),
+                other => panic!("an event that no request here asks for: {other:?}"),
             });
         }
     };

@@ -5,6 +5,7 @@ use super::upload;
 use super::wire::{Told, Wire};
 use crate::error::Error;
 use crate::runtime::Runtime;
+use crate::upgraded::Upgraded;
 use bytes::Bytes;
 use std::future::poll_fn;
 use tidewire::SendBuf;
@@ -73,6 +74,9 @@ impl<R: Runtime> HttpResponse<R> {
         let Some(wire) = self.wire.as_mut() else {
             return if self.ended { Ok(None) } else { Err(Error::Closed) };
         };
+        if wire.driver.machine().is_upgraded() {
+            return Ok(None);
+        }
         let on_interim = self.call.request.on_interim.as_ref();
         let told = poll_fn(|cx| wire.poll_told(cx, on_interim));
         match self.call.deadline.hold(told).await {
@@ -156,6 +160,23 @@ impl<R: Runtime> HttpResponse<R> {
         send(http.machine, http.tx)?;
         wire.write().await;
         Ok(())
+    }
+
+    /// The connection, after a `101` or a success in answer to CONNECT: it belongs to the protocol that
+    /// was asked for (RFC 9110, 7.8 and 9.3.6). Any other response is handed back.
+    ///
+    /// # Errors
+    /// The response.
+    pub fn upgrade(mut self) -> Result<Upgraded<R>, Box<Self>> {
+        match self.wire.take() {
+            Some(wire) if wire.driver.machine().is_upgraded() => {
+                Upgraded::new(wire.driver, None).map_err(|_| Box::new(self))
+            }
+            wire => {
+                self.wire = wire;
+                Err(Box::new(self))
+            }
+        }
     }
 
     /// Gives the connection back, if it can serve another request.

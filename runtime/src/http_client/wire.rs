@@ -79,6 +79,8 @@ impl<R: Runtime> Wire<R> {
                     Told::End((!trailers.is_empty()).then(|| trailers.to_owned()))
                 }
                 ClientEvent::Closed(why) => return Poll::Ready(Err(self.failure(why))),
+                ClientEvent::Continue => Told::GoAhead,
+                _ => continue,
             }));
         }
     }

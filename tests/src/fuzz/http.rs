@@ -254,7 +254,7 @@ impl App {
                             check_headers(trailers);
                             self.end(now);
                         }
-                        ServerEvent::Closed(_) | ServerEvent::Data(_) => {
+                        _ => {
                             self.closed += 1;
                             self.transcript.drain(&mut self.tx);
                             return true;
