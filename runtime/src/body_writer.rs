@@ -8,7 +8,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 use tidewire::SendBuf;
-use tidewire::http::{self, Headers, Misuse, NO_FIELDS, RequestHead};
+use tidewire::http::{self, Headers, Misuse, RequestHead};
 
 /// The body of a response, sent piece by piece: see [`Exchange::stream`].
 ///
@@ -93,12 +93,14 @@ impl<R: Runtime> BodyWriter<R> {
     }
 
     /// Runs `future` to its end, watching the client meanwhile: the next piece from a channel, say.
-    /// What is left of the request's body is dropped.
+    /// What is left of the request's body is dropped. From now on a client that shuts down its
+    /// sending side has left: there is no other way to notice it before something is sent.
     ///
     /// # Errors
     /// [`Error::Closed`] as soon as the client has left or the server shuts down; `future` is
     /// dropped then.
     pub async fn while_open<F: Future>(&mut self, future: F) -> Result<F::Output, Error> {
+        self.exchange.conn().driver.parts().machine.end_on_eof();
         let mut future = pin!(future);
         poll_fn(|cx| match self.exchange.poll_left(cx) {
             Poll::Ready(()) => Poll::Ready(Err(Error::Closed)),
@@ -112,7 +114,7 @@ impl<R: Runtime> BodyWriter<R> {
     /// # Errors
     /// [`Error::HttpMisuse`] if it is shorter than announced; else as [`send`](Self::send).
     pub async fn finish(self) -> Result<(), Error> {
-        self.finish_with_trailers(NO_FIELDS).await
+        self.finish_with(http::Server::finish).await
     }
 
     /// As [`finish`](Self::finish), with trailers behind the body (RFC 9110, 6.5), which must have
@@ -123,12 +125,19 @@ impl<R: Runtime> BodyWriter<R> {
     /// [`Error::HttpMisuse`] for a field that may not be a trailer; else as
     /// [`finish`](Self::finish).
     pub async fn finish_with_trailers(
+        self,
+        trailers: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)> + Clone,
+    ) -> Result<(), Error> {
+        self.finish_with(|machine, tx| machine.finish_with_trailers(trailers, tx)).await
+    }
+
+    async fn finish_with(
         mut self,
-        _trailers: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)> + Clone,
+        finish: impl FnOnce(&mut http::Server, &mut SendBuf) -> Result<(), Misuse>,
     ) -> Result<(), Error> {
         let driver = &mut self.exchange.conn().driver;
         let http = driver.parts();
-        http.machine.finish(http.tx).map_err(closed)?;
+        finish(http.machine, http.tx).map_err(closed)?;
         Ok(driver.flush().await?)
     }
 }

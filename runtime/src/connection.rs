@@ -110,7 +110,7 @@ impl<R: Runtime, H, F> ConnectionTask<R, Arc<H>, F> {
         let mut driver = Driver::with_stream(runtime, stream, config.receive_buffer, |now, _tx| {
             http::Server::new(config.http, now)
         });
-        driver.set_write_timeout(config.write_timeout);
+        driver.set_write_timeout(config.http.write_timeout);
         let phase = Watch::phase(shutdown);
         let on_error = config.on_error;
         let dated_until = Instant::EPOCH;

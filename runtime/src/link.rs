@@ -44,7 +44,9 @@ pub(crate) struct Link<R: Runtime> {
     /// The sending side was shut down, by us or by a failed write.
     write_ended: bool,
     linger_until: Option<Instant>,
-    /// How long the peer may take none of what waits for it, and until when that is now.
+    /// How long the peer may take none of what waits for it, and until when that is now. A machine's
+    /// own such deadline runs while it is advanced; this one also while only output is waited for,
+    /// and for machines without one.
     pub(crate) write_timeout: Option<Duration>,
     stalled_until: Option<Instant>,
     release_at: Option<Instant>,

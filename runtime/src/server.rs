@@ -23,6 +23,7 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
     /// Limits and deadlines of each connection: size of a head, time for a head, idle time, …
+    /// `write_timeout` holds for a WebSocket too.
     pub http: http::ServerConfig,
     /// The most connections at a time; further ones wait in the operating system's queue.
     /// 10,000 by default.
@@ -40,9 +41,6 @@ pub struct ServerConfig {
     /// How many bytes may wait to be written on each connection before sending has to wait.
     /// 1 MiB by default.
     pub send_high_water: usize,
-    /// How long a client may take none of the bytes that wait for it, be it a response, an event
-    /// stream or a WebSocket, before its connection is broken. `None` for ever. 30 s by default.
-    pub write_timeout: Option<Duration>,
     /// What final responses without a `Server` say there (RFC 9110, 10.2.4). `None` for nothing.
     /// `tidewire` by default.
     pub server: Option<String>,
@@ -60,7 +58,6 @@ impl Default for ServerConfig {
             receive_buffer: 64 * 1024,
             on_error: |_, _| {},
             send_high_water: 1024 * 1024,
-            write_timeout: Some(Duration::from_secs(30)),
             server: Some("tidewire".into()),
             date: true,
         }

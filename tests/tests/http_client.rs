@@ -427,7 +427,15 @@ fn assert_timed_out((elapsed, error): (Duration, Error), phase: Phase) {
     assert!(elapsed >= TIMEOUT && elapsed < TIMEOUT + LATE, "{phase:?}: {elapsed:?}");
 }
 
-const NONE: Timeouts = Timeouts { connect: None, head: None, body: None, write: None, total: None };
+const NONE: Timeouts = Timeouts {
+    connect: None,
+    head: None,
+    body: None,
+    body_progress: 1,
+    go_ahead: None,
+    write: None,
+    total: None,
+};
 
 async fn each_phase_has_its_time<R: SendRuntime>(runtime: R) {
     // A peer that takes one connection after the other, does its part, and keeps it open.

@@ -3,7 +3,6 @@
 use super::pool::Origin;
 use super::request::HttpRequest;
 use super::response::HttpResponse;
-use super::upload;
 use super::wire::{Deadline, Wire};
 use super::{HttpClient, Timeouts};
 use crate::dial::{self, refuse_tls};
@@ -12,8 +11,9 @@ use crate::error::Error;
 use crate::runtime::Runtime;
 use bytes::Bytes;
 use std::future::poll_fn;
+use tidewire::http::method::is_idempotent;
 use tidewire::http::{
-    self, BodyLength, Closed, Hop, NO_FIELDS, OwnedResponseHead, RedirectError, Status, is_redirect,
+    self, BodyLength, Closed, Hop, OwnedResponseHead, RedirectError, Status, is_redirect,
 };
 
 /// How much of a shared body is handed to the connection at a time, in bytes: between two pieces it
@@ -81,7 +81,7 @@ impl<R: Runtime> Call<R> {
     pub(super) async fn start(&mut self, length: BodyLength) -> Result<Box<Wire<R>>, Error> {
         loop {
             let mut wire = self.begin(length, false).await?;
-            if wire.go_ahead || self.room(&mut wire).await? {
+            if wire.has_go_ahead() || self.room(&mut wire).await? {
                 return Ok(wire);
             }
             // Nothing of the body was sent: it can go elsewhere.
@@ -126,7 +126,7 @@ impl<R: Runtime> Call<R> {
             http.machine.send_shared(&piece, http.tx)?;
         }
         if body.is_empty() {
-            upload::finish(wire, NO_FIELDS)?;
+            wire.finish(http::Client::finish)?;
         }
         self.deadline.hold(wire.head(self.request.on_interim.as_ref())).await
     }
@@ -183,9 +183,7 @@ impl<R: Runtime> Call<R> {
             self.client.recycle(wire);
             return Err(misuse.into());
         }
-        wire.begun(!fields.iter().any(|(name, value)| {
-            name.eq_ignore_ascii_case("Expect") && value.eq_ignore_ascii_case(b"100-continue")
-        }));
+        wire.begun();
         Ok(wire)
     }
 
@@ -199,7 +197,7 @@ impl<R: Runtime> Call<R> {
             && error.timed_out().is_none()
             && wire.reused
             && !wire.has_heard()
-            && HttpRequest::is_idempotent(method)
+            && is_idempotent(method)
     }
 
     /// Whether the request is to be sent again because of this response: without its expectation,

@@ -75,6 +75,9 @@ impl HttpClientConfig {
             leniency: self.leniency,
             head_timeout: timeouts.head,
             body_timeout: timeouts.body,
+            body_progress: timeouts.body_progress,
+            write_timeout: timeouts.write,
+            continue_timeout: timeouts.go_ahead,
             ..http::ClientConfig::default()
         }
     }

@@ -1,7 +1,6 @@
 //! A response, read piece by piece.
 
 use super::call::Call;
-use super::upload;
 use super::wire::{Told, Wire};
 use crate::error::Error;
 use crate::runtime::Runtime;
@@ -10,7 +9,7 @@ use bytes::Bytes;
 use std::future::poll_fn;
 use tidewire::SendBuf;
 use tidewire::http::{
-    self, Headers, Misuse, NO_FIELDS, OwnedHeaders, OwnedResponseHead, ResponseHead, Status,
+    self, Headers, Misuse, OwnedHeaders, OwnedResponseHead, ResponseHead, Status,
 };
 use tidewire::url::Url;
 
@@ -71,9 +70,10 @@ impl<R: Runtime> HttpResponse<R> {
     /// [`Error::Http`] or [`Error::Io`] if the connection ended before the body, the server was
     /// silent for too long included; [`Error::Deadline`]; [`Error::Closed`] after any of them.
     pub async fn chunk(&mut self) -> Result<Option<&[u8]>, Error> {
-        let Some(wire) = self.wire.as_mut() else {
-            return if self.ended { Ok(None) } else { Err(Error::Closed) };
-        };
+        if self.ended {
+            return Ok(None);
+        }
+        let Some(wire) = &mut self.wire else { return Err(Error::Closed) };
         if wire.driver.machine().is_upgraded() {
             return Ok(None);
         }
@@ -84,7 +84,9 @@ impl<R: Runtime> HttpResponse<R> {
             Ok(Told::End(trailers)) => {
                 self.trailers = trailers;
                 self.ended = true;
-                self.release();
+                if !self.wire.as_ref().is_some_and(|wire| wire.is_sending()) {
+                    self.release();
+                }
                 Ok(None)
             }
             Ok(Told::Head(_) | Told::GoAhead) => Err(Error::Closed),
@@ -136,15 +138,18 @@ impl<R: Runtime> HttpResponse<R> {
         self.send_with(|machine, tx| machine.send_shared(piece, tx)).await
     }
 
-    /// Ends the request's body. The rest leaves while [`chunk`](Self::chunk) is polled.
+    /// Ends the request's body, and waits until it is written.
     ///
     /// # Errors
-    /// [`Error::HttpMisuse`] if it is shorter than announced; [`Error::Closed`] if the connection has
-    /// ended.
+    /// [`Error::HttpMisuse`] if it is shorter than announced; else as [`send`](Self::send).
     pub async fn finish(&mut self) -> Result<(), Error> {
         let Some(wire) = &mut self.wire else { return Err(Error::Closed) };
-        upload::finish(wire, NO_FIELDS)?;
-        wire.write().await;
+        wire.finish(http::Client::finish)?;
+        let flushed = async { Ok(wire.driver.flush().await?) };
+        self.call.deadline.hold(flushed).await?;
+        if self.ended {
+            self.release();
+        }
         Ok(())
     }
 

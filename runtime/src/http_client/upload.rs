@@ -11,7 +11,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Poll, ready};
 use tidewire::SendBuf;
-use tidewire::http::{self, Misuse, NO_FIELDS};
+use tidewire::http::{self, Misuse};
 
 /// How much is read at a time from the source of a body.
 const READ: usize = 16 * 1024;
@@ -106,7 +106,7 @@ impl<R: Runtime> Upload<R> {
     /// [`Error::HttpMisuse`] if the body is shorter than announced; else as
     /// [`HttpClient::send`](crate::HttpClient::send).
     pub async fn finish(self) -> Result<HttpResponse<R>, Error> {
-        self.finish_with_trailers(NO_FIELDS).await
+        self.finish_with(http::Client::finish).await
     }
 
     /// As [`finish`](Self::finish), with trailers behind the body (RFC 9110, 6.5), which must have
@@ -116,11 +116,18 @@ impl<R: Runtime> Upload<R> {
     /// [`Error::HttpMisuse`] for a field that may not be a trailer; else as
     /// [`finish`](Self::finish).
     pub async fn finish_with_trailers(
-        mut self,
+        self,
         trailers: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)> + Clone,
     ) -> Result<HttpResponse<R>, Error> {
+        self.finish_with(|machine, tx| machine.finish_with_trailers(trailers, tx)).await
+    }
+
+    async fn finish_with(
+        mut self,
+        finish: impl FnOnce(&mut http::Client, &mut SendBuf) -> Result<(), Misuse>,
+    ) -> Result<HttpResponse<R>, Error> {
         if self.wire.head.is_none() {
-            finish(&mut self.wire, trailers)?;
+            self.wire.finish(finish)?;
         }
         self.call.answer(self.wire).await
     }
@@ -135,15 +142,6 @@ impl<R: Runtime> Upload<R> {
         let head = self.call.deadline.hold(self.wire.head(on_interim)).await?;
         Ok(HttpResponse::new(self.call, self.wire, head))
     }
-}
-
-/// Ends the request's body.
-pub(super) fn finish<R: Runtime>(
-    wire: &mut Wire<R>,
-    _trailers: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)> + Clone,
-) -> Result<(), Misuse> {
-    let http = wire.driver.parts();
-    http.machine.finish(http.tx)
 }
 
 impl<R: Runtime> std::fmt::Debug for Upload<R> {

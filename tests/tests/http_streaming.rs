@@ -1,0 +1,712 @@
+//! Bodies that are made while they are sent, expectations, trailers, and what leaves HTTP, on both
+//! sides and through real sockets.
+
+use futures_io::{AsyncRead, AsyncWrite};
+use std::future::poll_fn;
+use std::net::Shutdown;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+use tidewire_runtime::http::{BodyLength, Misuse, NO_FIELDS, Status};
+use tidewire_runtime::{
+    Error, Exchange, HandlerError, HttpClient, HttpClientConfig, HttpRequest, SendRuntime,
+    ServerConfig, Timeouts,
+};
+use tidewire_tests::net::{
+    RawPeer, background, listener, on_thread, plain, serve, serve_with, sleep, until,
+};
+use tidewire_tests::on_every_runtime;
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+
+async fn read<S: AsyncRead + Unpin>(stream: &mut S, buffer: &mut [u8]) -> usize {
+    poll_fn(|cx| Pin::new(&mut *stream).poll_read(cx, buffer)).await.unwrap()
+}
+
+async fn read_to_end<S: AsyncRead + Unpin>(stream: &mut S) -> Vec<u8> {
+    let (mut whole, mut buffer) = (Vec::new(), [0; 7]);
+    loop {
+        match read(stream, &mut buffer).await {
+            0 => return whole,
+            n => whole.extend_from_slice(&buffer[..n]),
+        }
+    }
+}
+
+async fn write<S: AsyncWrite + Unpin>(stream: &mut S, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        let n = poll_fn(|cx| Pin::new(&mut *stream).poll_write(cx, bytes)).await.unwrap();
+        bytes = &bytes[n..];
+    }
+}
+
+// The server's side.
+
+/// Three pieces, as the path says.
+async fn pieces<R: SendRuntime>(exchange: Exchange<R>) -> Result<(), HandlerError> {
+    let path = exchange.path().to_owned();
+    let length = match path.as_str() {
+        "/known" => BodyLength::Known(9),
+        "/short" => BodyLength::Known(100),
+        _ => BodyLength::Unknown,
+    };
+    let mut writer = exchange.stream(Status::OK, [("A", "b")], length)?;
+    for piece in ["one", "two", "six"] {
+        writer.send(piece.as_bytes()).await?;
+    }
+    match path.as_str() {
+        "/dropped" | "/short" => Ok(()),
+        "/failed" => Err("no more".into()),
+        "/trailers" => Ok(writer.finish_with_trailers([("Sum", "15")]).await?),
+        _ => Ok(writer.finish().await?),
+    }
+}
+
+// RFC 9112, 6 and 7.1.
+async fn a_streamed_response_is_framed_as_its_length_and_client_need_it<R: SendRuntime>(
+    runtime: R,
+) {
+    const HEAD: &str = "HTTP/1.1 200 OK\r\nA: b\r\n";
+    const CHUNKS: &str = "3\r\none\r\n3\r\ntwo\r\n3\r\nsix\r\n";
+    let config = ServerConfig { on_error: |_, _| {}, ..plain() };
+    let (address, _server) = serve_with(&runtime, config, pieces).await;
+    on_thread(move || {
+        for (request, answer) in [
+            ("GET /known HTTP/1.1", format!("{HEAD}Content-Length: 9\r\n\r\nonetwosix")),
+            (
+                "GET / HTTP/1.1",
+                format!("{HEAD}Transfer-Encoding: chunked\r\n\r\n{CHUNKS}0\r\n\r\n"),
+            ),
+            (
+                "GET /trailers HTTP/1.1",
+                format!("{HEAD}Transfer-Encoding: chunked\r\n\r\n{CHUNKS}0\r\nSum: 15\r\n\r\n"),
+            ),
+            // RFC 9110, 9.3.2: what would be the body is dropped.
+            ("HEAD /known HTTP/1.1", format!("{HEAD}Content-Length: 9\r\n\r\n")),
+            ("HEAD / HTTP/1.1", format!("{HEAD}Transfer-Encoding: chunked\r\n\r\n")),
+            ("HEAD /trailers HTTP/1.1", format!("{HEAD}Transfer-Encoding: chunked\r\n\r\n")),
+            // Dropped after success, it ends in order if it can.
+            (
+                "GET /dropped HTTP/1.1",
+                format!("{HEAD}Transfer-Encoding: chunked\r\n\r\n{CHUNKS}0\r\n\r\n"),
+            ),
+        ] {
+            let mut peer = RawPeer::connect(address);
+            peer.send(format!("{request}\r\nHost: h\r\n\r\n{GET}"));
+            let read = String::from_utf8(peer.read_exact(answer.len())).unwrap();
+            assert_eq!(read, answer, "{request}");
+            // The next request is answered.
+            assert!(peer.read_head().starts_with("HTTP/1.1 200 OK\r\n"), "{request}");
+        }
+        for (request, answer) in [
+            // RFC 9112, 8: a body that is not whole must not look like one.
+            ("GET /short HTTP/1.1", format!("{HEAD}Content-Length: 100\r\n\r\nonetwosix")),
+            ("GET /failed HTTP/1.1", format!("{HEAD}Transfer-Encoding: chunked\r\n\r\n{CHUNKS}")),
+            // RFC 9112, 6.3: HTTP/1.0 knows no chunks, and no trailers.
+            ("GET / HTTP/1.0", format!("{HEAD}Connection: close\r\n\r\nonetwosix")),
+            ("GET /trailers HTTP/1.0", format!("{HEAD}Connection: close\r\n\r\nonetwosix")),
+        ] {
+            let mut peer = RawPeer::connect(address);
+            peer.send(format!("{request}\r\nHost: h\r\n\r\n"));
+            assert_eq!(String::from_utf8(peer.read_to_end()).unwrap(), answer, "{request}");
+        }
+    })
+    .await;
+}
+
+// RFC 9110, 6.5 and 6.5.1.
+async fn trailers_go_both_ways<R: SendRuntime>(runtime: R) {
+    let (address, _server) = serve(&runtime, |mut exchange: Exchange<R>| async move {
+        assert!(exchange.trailers().is_empty(), "not before the end");
+        let body = exchange.collect(1000).await?;
+        let sum = exchange.trailers().get_str("sum").unwrap_or("none").to_owned();
+        let mut writer = exchange.stream(Status::OK, NO_FIELDS, BodyLength::Unknown)?;
+        writer.send(&body).await?;
+        let trailers = [("Sum", sum.as_str()), ("Also", "this")];
+        Ok(writer.finish_with_trailers(trailers).await?)
+    })
+    .await;
+    let client = HttpClient::new(runtime);
+    let url = format!("http://{address}/");
+    for _ in 0..2 {
+        let request = HttpRequest::new("POST", &url).unwrap();
+        let mut upload = client.start(request, BodyLength::Unknown).await.unwrap();
+        assert!(upload.send(b"body").await.unwrap());
+        let mut response = upload.finish_with_trailers([("Sum", "4")]).await.unwrap();
+        assert!(response.trailers().is_empty(), "not before the end");
+        assert_eq!(response.text(1000).await.unwrap(), "body");
+        assert_eq!(response.trailers().get_str("sum"), Some("4"));
+        assert_eq!(response.trailers().get_str("also"), Some("this"));
+        assert_eq!(client.idle_connections(), 1);
+    }
+    let request = HttpRequest::new("POST", &url).unwrap();
+    let upload = client.start(request.clone(), BodyLength::Unknown).await.unwrap();
+    let error = upload.finish_with_trailers([("Content-Length", "4")]).await.unwrap_err();
+    assert!(matches!(error, Error::HttpMisuse(Misuse::ForbiddenTrailer(0))), "{error:?}");
+    let upload = client.start(request, BodyLength::EMPTY).await.unwrap();
+    let error = upload.finish_with_trailers([("Sum", "0")]).await.unwrap_err();
+    assert!(matches!(error, Error::HttpMisuse(Misuse::TrailersNotAllowed)), "{error:?}");
+}
+
+async fn a_streamed_body_has_the_length_that_was_announced<R: SendRuntime>(runtime: R) {
+    let (address, _server) = serve(&runtime, |mut exchange: Exchange<R>| async move {
+        exchange.collect(1000).await?;
+        Ok(exchange.respond("ok").await?)
+    })
+    .await;
+    let client = HttpClient::new(runtime);
+    let request = HttpRequest::new("PUT", &format!("http://{address}/")).unwrap();
+    let mut upload = client.start(request.clone(), BodyLength::Known(3)).await.unwrap();
+    let error = upload.send(b"four").await.unwrap_err();
+    assert!(matches!(error, Error::HttpMisuse(Misuse::BodyTooLong)), "{error:?}");
+    assert!(upload.send(b"two").await.unwrap(), "nothing of it was sent");
+    assert_eq!(upload.finish().await.unwrap().text(10).await.unwrap(), "ok");
+    let upload = client.start(request, BodyLength::Known(3)).await.unwrap();
+    let error = upload.finish().await.unwrap_err();
+    assert!(matches!(error, Error::HttpMisuse(Misuse::BodyTooShort)), "{error:?}");
+}
+
+// RFC 9110, 10.1.1, the server's side.
+async fn the_body_is_asked_for_when_the_handler_wants_it<R: SendRuntime>(runtime: R) {
+    let (address, _server) = serve(&runtime, |mut exchange: Exchange<R>| async move {
+        if exchange.path() == "/no" {
+            let status = Status::CONTENT_TOO_LARGE;
+            return Ok(exchange.respond_with(status, NO_FIELDS, "").await?);
+        }
+        let body = exchange.collect(1000).await?;
+        Ok(exchange.respond(body).await?)
+    })
+    .await;
+    on_thread(move || {
+        let head = "HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
+        let mut peer = RawPeer::connect(address);
+        peer.send(format!("PUT /yes {head}"));
+        assert_eq!(peer.read_head(), "HTTP/1.1 100 Continue\r\n\r\n");
+        assert!(peer.is_silent_for(Duration::from_millis(20)));
+        peer.send("ok");
+        assert_eq!(peer.read_exact(OK.len()), OK);
+        // It may be refused without a look at it.
+        peer.send(format!("PUT /no {head}"));
+        let refused = String::from_utf8(peer.read_to_end()).unwrap();
+        assert!(refused.starts_with("HTTP/1.1 413 "), "{refused}");
+        assert!(refused.contains("\r\nConnection: close\r\n"), "{refused}");
+    })
+    .await;
+}
+
+// RFC 9110, 7.8 and 9.3.6: what follows the head is the other protocol's, first byte first.
+async fn an_upgrade_hands_over_what_was_received<R: SendRuntime>(runtime: R) {
+    let (address, server) = serve(&runtime, |exchange: Exchange<R>| async move {
+        let connect = exchange.method() == "CONNECT";
+        let mut stream = if connect {
+            assert_eq!(exchange.authority(), Some("other:7"));
+            exchange.upgrade(NO_FIELDS).await?
+        } else {
+            exchange.upgrade([("Connection", "Upgrade"), ("Upgrade", "shout")]).await?
+        };
+        let heard = read_to_end(&mut stream).await.to_ascii_uppercase();
+        write(&mut stream, &heard).await;
+        poll_fn(|cx| Pin::new(&mut stream).poll_close(cx)).await?;
+        Ok(())
+    })
+    .await;
+    on_thread(move || {
+        for (request, answer) in [
+            (
+                "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: shout\r\n\r\n",
+                "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: shout\r\n\r\n",
+            ),
+            ("CONNECT other:7 HTTP/1.1\r\nHost: other:7\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n"),
+        ] {
+            let mut peer = RawPeer::connect(address);
+            // In one piece with the head.
+            peer.send(format!("{request}hello "));
+            assert_eq!(peer.read_head(), answer);
+            assert_eq!(server.connections(), 1);
+            peer.send("world");
+            peer.0.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(peer.read_to_end(), b"HELLO WORLD");
+            while server.connections() > 0 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        // Who does not ask for it does not get it.
+        let mut peer = RawPeer::connect(address);
+        peer.send(GET);
+        assert!(peer.read_head().starts_with("HTTP/1.1 500 "));
+    })
+    .await;
+}
+
+async fn a_client_upgrades_as_well<R: SendRuntime>(runtime: R) {
+    let (address, _server) = serve(&runtime, |mut exchange: Exchange<R>| async move {
+        if exchange.path() == "/no" {
+            return Ok(exchange.respond("no").await?);
+        }
+        let fields = [("Connection", "Upgrade"), ("Upgrade", "shout")];
+        let mut stream = exchange.upgrade(fields).await?;
+        write(&mut stream, b"first").await;
+        let heard = read_to_end(&mut stream).await.to_ascii_uppercase();
+        write(&mut stream, &heard).await;
+        Ok(())
+    })
+    .await;
+    let client = HttpClient::new(runtime);
+    let ask = |path| {
+        let request = HttpRequest::new("GET", &format!("http://{address}/{path}")).unwrap();
+        request.field("Connection", "Upgrade").field("Upgrade", "shout")
+    };
+    let mut response = client.send(ask("")).await.unwrap();
+    assert_eq!(response.status(), Status::SWITCHING_PROTOCOLS);
+    assert!(response.chunk().await.unwrap().is_none());
+    let mut stream = response.upgrade().unwrap();
+    let mut first = [0; 5];
+    let mut got = 0;
+    while got < 5 {
+        got += read(&mut stream, &mut first[got..]).await;
+    }
+    assert_eq!(&first, b"first");
+    write(&mut stream, b"hello").await;
+    poll_fn(|cx| Pin::new(&mut stream).poll_close(cx)).await.unwrap();
+    assert_eq!(read_to_end(&mut stream).await, b"HELLO");
+    // An ordinary response stays one.
+    let mut response = client.send(ask("no")).await.unwrap().upgrade().unwrap_err();
+    assert_eq!(response.text(10).await.unwrap(), "no");
+}
+
+// RFC 9110, 6.6.1 and 10.2.4.
+async fn every_final_response_says_when_and_by_whom<R: SendRuntime>(runtime: R) {
+    let (address, _server) =
+        serve_with(&runtime, ServerConfig::default(), |mut exchange: Exchange<R>| async move {
+            exchange.inform(Status::EARLY_HINTS, NO_FIELDS).await?;
+            let own = [("Server", "own"), ("Date", "Sun, 06 Nov 1994 08:49:37 GMT")];
+            let count = usize::from(exchange.path() == "/own") * 2;
+            Ok(exchange.respond_with(Status::OK, own.into_iter().take(count), "").await?)
+        })
+        .await;
+    on_thread(move || {
+        let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        let field = |head: &str, name: &str| -> Vec<String> {
+            let lines = head.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+            lines.map(str::to_owned).collect()
+        };
+        let before = now();
+        let mut peer = RawPeer::connect(address);
+        for turn in 0..3 {
+            peer.send(GET);
+            assert_eq!(peer.read_head(), "HTTP/1.1 103 Early Hints\r\n\r\n");
+            let head = peer.read_head();
+            assert_eq!(field(&head, "Server"), ["tidewire"]);
+            let date = field(&head, "Date");
+            // IMF-fixdate, read by `date`: RFC 9110, 5.6.7.
+            let read = std::process::Command::new("date")
+                .args(["-u", "-d", &date[0], "+%s %a, %d %b %Y %H:%M:%S GMT"])
+                .output()
+                .unwrap();
+            let read = String::from_utf8(read.stdout).unwrap();
+            let (seconds, again) = read.trim().split_once(' ').unwrap();
+            assert_eq!(date, [again]);
+            let seconds: u64 = seconds.parse().unwrap();
+            assert!((before..=now()).contains(&seconds), "turn {turn}: {seconds} of {before}");
+            std::thread::sleep(Duration::from_millis(600));
+        }
+        // What the server refuses by itself, and what says it already.
+        peer.send("GET /own HTTP/1.1\r\nHost: h\r\n\r\n");
+        peer.read_head();
+        let head = peer.read_head();
+        assert_eq!(field(&head, "Server"), ["own"]);
+        assert_eq!(field(&head, "Date"), ["Sun, 06 Nov 1994 08:49:37 GMT"]);
+        peer.send("GET / HTTP/1.1\r\n\r\n");
+        let refused = peer.read_head();
+        assert!(refused.starts_with("HTTP/1.1 400 "), "{refused}");
+        assert_eq!((field(&refused, "Server").len(), field(&refused, "Date").len()), (1, 1));
+    })
+    .await;
+    let any = "127.0.0.1:0".parse().unwrap();
+    let config = ServerConfig { server: Some("a\r\nb".into()), ..ServerConfig::default() };
+    let refused = tidewire_runtime::Server::bind_with(runtime, any, config).await;
+    assert_eq!(refused.map(drop).unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
+}
+
+/// An exchange that outlives its handler keeps its connection, which then serves the next request.
+async fn an_exchange_may_be_given_away<R: SendRuntime>(runtime: R) {
+    let spawner = runtime.clone();
+    let (address, server) = serve(&runtime, move |mut exchange: Exchange<R>| {
+        let runtime = spawner.clone();
+        async move {
+            if exchange.path() == "/forgotten" {
+                runtime.spawn_send(async move { drop(exchange) });
+                return Ok(());
+            }
+            let later = runtime.clone();
+            runtime.spawn_send(async move {
+                sleep(&later, Duration::from_millis(20)).await;
+                exchange.respond("ok").await.unwrap();
+            });
+            Ok(())
+        }
+    })
+    .await;
+    on_thread(move || {
+        let mut peer = RawPeer::connect(address);
+        peer.send(GET.repeat(2));
+        assert_eq!(peer.read_exact(2 * OK.len()), OK.repeat(2));
+        peer.send("GET /forgotten HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert!(peer.read_head().starts_with("HTTP/1.1 500 "));
+        peer.send(GET);
+        assert_eq!(peer.read_exact(OK.len()), OK);
+        assert_eq!(server.connections(), 1);
+    })
+    .await;
+}
+
+// RFC 9112, 9.6: half a close is no leave, unless somebody watches for one.
+async fn a_client_that_leaves_is_noticed<R: SendRuntime>(runtime: R) {
+    let left = Arc::new(AtomicUsize::new(0));
+    let count = left.clone();
+    let (address, _server) = serve(&runtime, move |exchange: Exchange<R>| {
+        let left = count.clone();
+        async move {
+            let watches = exchange.path() == "/watch";
+            let mut writer = exchange.stream(Status::OK, NO_FIELDS, BodyLength::Unknown)?;
+            writer.send(b"x").await?;
+            if watches {
+                let never = std::future::pending::<()>();
+                assert!(matches!(writer.while_open(never).await, Err(Error::Closed)));
+                left.fetch_add(1, Ordering::SeqCst);
+                return Ok(());
+            }
+            // Until the socket breaks.
+            while writer.send(&[b'x'; 1000]).await.is_ok() {}
+            left.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        }
+    })
+    .await;
+    for (turn, path) in ["/watch", "/send"].into_iter().enumerate() {
+        on_thread(move || {
+            let mut peer = RawPeer::connect(address);
+            peer.send(format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n"));
+            peer.read_head();
+        })
+        .await;
+        until(&runtime, || left.load(Ordering::SeqCst) == turn + 1).await;
+    }
+}
+
+// The client's side.
+
+// RFC 9112, 9.3: a client that is answered while it sends should stop.
+async fn an_early_answer_stops_an_upload<R: SendRuntime>(runtime: R) {
+    for streamed in [true, false] {
+        let (listener, address) = listener();
+        let peer = background(move || {
+            let mut peer = RawPeer::accept(&listener);
+            peer.read_head();
+            peer.send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 4\r\n\r\nstop");
+            // It reads on, as a server should, or the answer could be lost (RFC 9112, 9.6).
+            peer.read_to_end().len()
+        });
+        let client = HttpClient::new(runtime.clone());
+        let request = HttpRequest::new("POST", &format!("http://{address}/")).unwrap();
+        let mut response = if streamed {
+            let mut upload = client.start(request, BodyLength::Unknown).await.unwrap();
+            // It would go on for ever.
+            while upload.send(&[0; 10_000]).await.unwrap() {}
+            assert!(!upload.send(b"more").await.unwrap());
+            upload.finish().await.unwrap()
+        } else {
+            let whole = vec![0; 256 << 20];
+            client.send(request.body(whole)).await.unwrap()
+        };
+        assert_eq!(response.status(), Status::CONTENT_TOO_LARGE);
+        assert_eq!(response.text(10).await.unwrap(), "stop");
+        drop(response);
+        assert_eq!(client.idle_connections(), 0, "half a request is no basis");
+        let sent = peer.await;
+        assert!(sent < 100 << 20, "it was stopped after {sent} bytes");
+    }
+}
+
+// RFC 9110, 10.1.1, the client's side.
+async fn an_expectation_is_met_refused_or_given_up<R: SendRuntime>(runtime: R) {
+    const HEAD: &str = "HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n";
+    let url = |address| format!("http://{address}/");
+    let request = |address| HttpRequest::new("PUT", &url(address)).unwrap().expect_continue();
+    for streamed in [false, true] {
+        let put = async |client: &HttpClient<R>, request: HttpRequest| {
+            if !streamed {
+                return client.send(request.body("body")).await.unwrap();
+            }
+            let mut upload = client.start(request, BodyLength::Known(4)).await.unwrap();
+            upload.send(b"body").await.unwrap();
+            upload.finish().await.unwrap()
+        };
+        let client = HttpClient::new(runtime.clone());
+
+        // Met: the body follows, and not before.
+        let (listener_, address) = listener();
+        let peer = background(move || {
+            let mut peer = RawPeer::accept(&listener_);
+            let head = peer.read_head();
+            assert!(head.contains("\r\nExpect: 100-continue\r\n"), "{head}");
+            assert!(peer.is_silent_for(Duration::from_millis(50)));
+            peer.send("HTTP/1.1 100 Continue\r\n\r\n");
+            assert_eq!(peer.read_exact(4), b"body");
+            peer.send(OK);
+        });
+        assert_eq!(put(&client, request(address)).await.text(10).await.unwrap(), "ok");
+        assert_eq!(client.idle_connections(), 1);
+        peer.await;
+
+        // Refused: the body does not come, and the connection is of no use any more.
+        let (listener_, address) = listener();
+        let peer = background(move || {
+            let mut peer = RawPeer::accept(&listener_);
+            peer.read_head();
+            peer.send(HEAD);
+            peer.read_to_end()
+        });
+        let response = put(&client, request(address)).await;
+        assert_eq!(response.status(), Status::CONTENT_TOO_LARGE);
+        drop(response);
+        assert_eq!(peer.await, b"");
+
+        // Not known: RFC 9110, 15.5.18. Once more, without.
+        let (listener_, address) = listener();
+        let peer = background(move || {
+            let mut peer = RawPeer::accept(&listener_);
+            peer.read_head();
+            peer.send("HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n");
+            let mut peer = RawPeer::accept(&listener_);
+            let head = peer.read_head();
+            assert!(!head.contains("Expect"), "{head}");
+            assert_eq!(peer.read_exact(4), b"body");
+            peer.send(OK);
+        });
+        assert_eq!(put(&client, request(address)).await.text(10).await.unwrap(), "ok");
+        peer.await;
+
+        // Ignored: the body comes after a while.
+        let (listener_, address) = listener();
+        let peer = background(move || {
+            let mut peer = RawPeer::accept(&listener_);
+            peer.read_head();
+            assert!(peer.is_silent_for(Duration::from_millis(50)));
+            assert_eq!(peer.read_exact(4), b"body");
+            peer.send(OK);
+        });
+        let go_ahead = Some(Duration::from_millis(100));
+        let timeouts = Timeouts { go_ahead, ..Timeouts::default() };
+        let response = put(&client, request(address).timeouts(timeouts)).await.text(10).await;
+        assert_eq!(response.unwrap(), "ok");
+        peer.await;
+
+        // Elsewhere: nothing of the body was sent, so even a streamed one can go there.
+        let (listener_, address) = listener();
+        let peer = background(move || {
+            let mut peer = RawPeer::accept(&listener_);
+            peer.read_head();
+            peer.send(
+                "HTTP/1.1 307 Temporary Redirect\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n",
+            );
+            let mut peer = RawPeer::accept(&listener_);
+            assert!(peer.read_head().starts_with("PUT /b HTTP/1.1\r\n"));
+            peer.send("HTTP/1.1 100 Continue\r\n\r\n");
+            assert_eq!(peer.read_exact(4), b"body");
+            peer.send(OK);
+        });
+        let response = put(&client, request(address)).await;
+        assert_eq!(response.url().target(), "/b");
+        peer.await;
+    }
+}
+
+// RFC 9110, 15.4: what was streamed cannot be sent again.
+async fn a_redirect_behind_a_streamed_body<R: SendRuntime>(runtime: R) {
+    let (address, _server) = serve(&runtime, |mut exchange: Exchange<R>| async move {
+        exchange.collect(1000).await?;
+        let status = match exchange.path() {
+            "/303" => Status::SEE_OTHER,
+            "/307" => Status::TEMPORARY_REDIRECT,
+            _ => return Ok(exchange.respond(exchange.method().to_owned()).await?),
+        };
+        Ok(exchange.respond_with(status, [("Location", "/end")], "").await?)
+    })
+    .await;
+    let client = HttpClient::new(runtime);
+    for (path, status, end) in [("303", Status::OK, "GET"), ("307", Status::TEMPORARY_REDIRECT, "")]
+    {
+        let request = HttpRequest::new("POST", &format!("http://{address}/{path}")).unwrap();
+        let mut upload = client.start(request, BodyLength::Unknown).await.unwrap();
+        assert!(upload.send(b"body").await.unwrap());
+        let mut response = upload.finish().await.unwrap();
+        assert_eq!(response.status(), status);
+        assert_eq!(response.text(10).await.unwrap(), end);
+    }
+}
+
+/// Both sides talk at the same time: each piece is answered before the next one is sent.
+async fn a_response_can_be_read_while_the_body_is_sent<R: SendRuntime>(runtime: R) {
+    let (address, _server) = serve(&runtime, |exchange: Exchange<R>| async move {
+        let mut writer = exchange.stream(Status::OK, NO_FIELDS, BodyLength::Unknown)?;
+        while let Some(piece) = writer.request_body().await? {
+            let answer = piece.to_ascii_uppercase();
+            writer.send(&answer).await?;
+        }
+        Ok(writer.finish().await?)
+    })
+    .await;
+    let client = HttpClient::new(runtime);
+    for _ in 0..2 {
+        let request = HttpRequest::new("POST", &format!("http://{address}/")).unwrap();
+        let mut upload = client.start(request, BodyLength::Unknown).await.unwrap();
+        assert!(upload.send(b"first").await.unwrap());
+        let mut response = upload.response().await.unwrap();
+        assert_eq!(response.chunk().await.unwrap(), Some(&b"FIRST"[..]));
+        for turn in 0..50 {
+            let piece = format!("piece {turn}");
+            response.send(piece.as_bytes()).await.unwrap();
+            let mut heard = Vec::new();
+            while heard.len() < piece.len() {
+                heard.extend_from_slice(response.chunk().await.unwrap().unwrap());
+            }
+            assert_eq!(heard, piece.to_ascii_uppercase().as_bytes());
+        }
+        response.finish().await.unwrap();
+        assert!(response.chunk().await.unwrap().is_none());
+        assert_eq!(client.idle_connections(), 1);
+    }
+}
+
+/// A source of so many bytes that is not always ready.
+struct Source(usize, bool);
+
+impl AsyncRead for Source {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+        buffer: &mut [u8],
+    ) -> std::task::Poll<std::io::Result<usize>> {
+        self.1 = !self.1;
+        if self.1 {
+            cx.waker().wake_by_ref();
+            return std::task::Poll::Pending;
+        }
+        let n = buffer.len().min(self.0).min(5000);
+        buffer[..n].fill(b's');
+        self.0 -= n;
+        std::task::Poll::Ready(Ok(n))
+    }
+}
+
+async fn a_body_is_read_from_a_source<R: SendRuntime>(runtime: R) {
+    const SIZE: usize = 3 << 20;
+    let (address, _server) = serve(&runtime, |mut exchange: Exchange<R>| async move {
+        let mut size = 0;
+        while let Some(piece) = exchange.body().await? {
+            assert!(piece.iter().all(|&byte| byte == b's'));
+            size += piece.len();
+        }
+        Ok(exchange.respond(size.to_string()).await?)
+    })
+    .await;
+    let client = HttpClient::new(runtime);
+    for length in [BodyLength::Known(SIZE as u64), BodyLength::Unknown] {
+        let request = HttpRequest::new("PUT", &format!("http://{address}/")).unwrap();
+        let mut upload = client.start(request, length).await.unwrap();
+        assert!(upload.send_from(Source(SIZE, false)).await.unwrap());
+        let answer = upload.finish().await.unwrap().text(100).await.unwrap();
+        assert_eq!(answer, SIZE.to_string());
+    }
+}
+
+/// What the operating system may hold of a connection of two sockets, generously.
+const IN_SOCKETS: usize = 16 << 20;
+
+// Neither side piles up what the other one does not take.
+async fn who_reads_slowly_is_waited_for_and_not_buffered<R: SendRuntime>(runtime: R) {
+    const PIECE: usize = 64 * 1024;
+    const HIGH_WATER: usize = 256 * 1024;
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counted = sent.clone();
+    let config = ServerConfig { send_high_water: HIGH_WATER, ..plain() };
+    let (address, _server) = serve_with(&runtime, config, move |exchange: Exchange<R>| {
+        let sent = counted.clone();
+        async move {
+            let mut writer = exchange.stream(Status::OK, NO_FIELDS, BodyLength::Unknown)?;
+            while writer.send(&[7; PIECE]).await.is_ok() {
+                sent.fetch_add(PIECE, Ordering::SeqCst);
+            }
+            Ok(())
+        }
+    })
+    .await;
+    // A response that nobody reads.
+    let client = HttpClient::new(runtime.clone());
+    let mut response = client.get(&format!("http://{address}/")).await.unwrap();
+    assert!(response.chunk().await.unwrap().is_some());
+    let mut before = usize::MAX;
+    while sent.load(Ordering::SeqCst) != before {
+        before = sent.load(Ordering::SeqCst);
+        sleep(&runtime, Duration::from_millis(200)).await;
+    }
+    assert!(before <= IN_SOCKETS + HIGH_WATER + PIECE, "{before} bytes were sent");
+    drop(response);
+
+    // An upload that nobody reads.
+    let (listener, address) = listener();
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = stop.clone();
+    let peer = background(move || {
+        let peer = RawPeer::accept(&listener);
+        while !stopped.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        drop(peer);
+    });
+    let config = HttpClientConfig { send_high_water: HIGH_WATER, ..HttpClientConfig::default() };
+    let client = HttpClient::with_config(runtime.clone(), config);
+    let request = HttpRequest::new("PUT", &format!("http://{address}/")).unwrap();
+    let mut upload = client.start(request, BodyLength::Unknown).await.unwrap();
+    let uploaded = AtomicUsize::new(0);
+    let endless = async {
+        while upload.send(&[7; PIECE]).await.is_ok() {
+            uploaded.fetch_add(PIECE, Ordering::SeqCst);
+        }
+    };
+    let mut endless = std::pin::pin!(endless);
+    let mut before = usize::MAX;
+    while uploaded.load(Ordering::SeqCst) != before {
+        before = uploaded.load(Ordering::SeqCst);
+        let mut pause = std::pin::pin!(sleep(&runtime, Duration::from_millis(200)));
+        poll_fn(|cx| {
+            assert!(endless.as_mut().poll(cx).is_pending(), "the server is there");
+            pause.as_mut().poll(cx)
+        })
+        .await;
+    }
+    assert!(before <= IN_SOCKETS + HIGH_WATER + PIECE, "{before} bytes were sent");
+    stop.store(true, Ordering::SeqCst);
+    peer.await;
+}
+
+on_every_runtime!(
+    a_streamed_response_is_framed_as_its_length_and_client_need_it,
+    trailers_go_both_ways,
+    a_streamed_body_has_the_length_that_was_announced,
+    the_body_is_asked_for_when_the_handler_wants_it,
+    an_upgrade_hands_over_what_was_received,
+    a_client_upgrades_as_well,
+    every_final_response_says_when_and_by_whom,
+    an_exchange_may_be_given_away,
+    a_client_that_leaves_is_noticed,
+    an_early_answer_stops_an_upload,
+    an_expectation_is_met_refused_or_given_up,
+    a_redirect_behind_a_streamed_body,
+    a_response_can_be_read_while_the_body_is_sent,
+    a_body_is_read_from_a_source,
+    who_reads_slowly_is_waited_for_and_not_buffered,
+);
