@@ -213,6 +213,21 @@ fn a_client_that_leaves_a_stream_ends_it_at_once() {
 }
 
 #[test]
+fn the_last_response_may_be_finished_before_the_request_is_looked_at_to_its_end() {
+    // RFC 9112, 9.6.
+    for request in
+        ["GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"]
+    {
+        let mut peer = Peer::new();
+        peer.receive(request.as_bytes());
+        assert!(matches!(peer.poll(), Some(ServerEvent::Request(_))));
+        peer.ok();
+        assert!(matches!(peer.poll(), Some(ServerEvent::End(_))));
+        assert_eq!(peer.drain(), Some(Closed::Done), "{request}");
+    }
+}
+
+#[test]
 fn what_follows_a_response_with_close_is_dropped() {
     // RFC 9112, 9.6. So a stream goes on noticing that its client leaves, however much it sends.
     let mut peer = Peer::new();

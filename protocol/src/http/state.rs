@@ -216,6 +216,7 @@ together! {
     Closing:   Done        Done         => MustClose   MustClose
     Closing:   SendBody    Done         => SendBody    MustClose
     Closing:   Idle        Idle         => MustClose   MustClose
+    Always:    Done        MustClose    => MustClose   MustClose
     Always:    Closed      Done         => Closed      MustClose
     Always:    Closed      Idle         => Closed      MustClose
     Always:    Idle        Closed       => MustClose   Closed
@@ -465,6 +466,10 @@ mod tests {
             assert!(client != State::Switched || server == State::Switched, "{both}");
             if client == State::MightSwitch {
                 assert!(matches!(server, State::SendResponse | State::Closed), "{both}");
+            }
+            if server == State::MustClose {
+                let ends = [State::SendBody, State::MustClose, State::Closed];
+                assert!(ends.contains(&client), "{both}");
             }
             if client == State::Idle {
                 // Nothing is due; or what is wrong with a request is told before there is one.
