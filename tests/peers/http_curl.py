@@ -17,6 +17,30 @@ def downloads(url):
         line, fields, body = split(out)
         check(f"{size} bytes arrive", (status, line, body) == (0, "HTTP/1.1 200 OK", pattern(size)), shorten(out))
         check.equal("their length is told", values(fields, "content-length"), [str(size)])
+    for size in [0, 1, 10_007, 100_000, 5 << 20]:
+        for how, want in [("chunked", ([], ["chunked"])), ("known", ([str(size)], []))]:
+            out, status = curl("-i", f"{url}/{how}/{size}")
+            line, fields, body = split(out)
+            check(f"{size} bytes in pieces arrive, {how}", (status, line, body) == (0, "HTTP/1.1 200 OK", pattern(size)), shorten(out))
+            check.equal("framed so", (values(fields, "content-length"), values(fields, "transfer-encoding")), want)
+    out, status = curl("-0", "-i", f"{url}/chunked/100000")
+    line, fields, body = split(out)
+    check("HTTP/1.0 gets no chunks", (status, body) == (0, pattern(100_000)) and not values(fields, "transfer-encoding"), shorten(out))
+    out, status = curl("-w", " %{num_connects}\n", *[f"{url}/chunked/{n}" for n in (0, 2, 1)])
+    check.equal("chunked responses share a connection", (status, out), (0, b" 1\n\0\1 0\n\0 0\n"))
+    out, status = curl("-w", "%{num_connects}", "-I", f"{url}/chunked/1000", f"{url}/known/1000", f"{url}/")
+    check.equal("HEAD of them too", (status, out.count(b"HTTP/1.1 200"), out[-1:]), (0, 3, b"0"))
+    for how in ("cut/100000", "cut/0"):
+        out, status = curl(f"{url}/{how}")
+        check.equal(f"/{how} is seen to be cut off", status, 18)
+    out, status = curl("-D", "-", "-o", "/dev/null", "-d", "abc", f"{url}/trailers")
+    # curl writes trailers where it writes headers.
+    check("trailers come behind the body", status == 0 and out.endswith(b"\r\n\r\nX-Count: 0\r\nX-Length: 3\r\n"), shorten(out))
+    out, status = curl("-i", f"{url}/hints")
+    check("interim responses come first", status == 0 and out.startswith(
+        b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\n"), shorten(out))
+    out, status = curl("-0", "-i", f"{url}/hints")
+    check("but not for HTTP/1.0", status == 0 and out.startswith(b"HTTP/1.1 200 OK\r\n"), shorten(out))
     out, status = curl("-i", "--compressed", "--range", "0-9", f"{url}/bytes/100")
     check.equal("ranges may be ignored", (status, split(out)[0], split(out)[2]), (0, "HTTP/1.1 200 OK", pattern(100)))
     out, status = curl("-I", f"{url}/bytes/1000")
@@ -74,6 +98,9 @@ def uploads(url):
                 check.equal(f"upload of {label}", (status, out.decode()), (0, summed(data)))
     out, status = curl("--data-binary", "@-", f"{url}/echo", input=LARGE, seconds=10)
     check("5 MiB come back", (status, out) == (0, LARGE), shorten(out))
+    for coding in ["Content-Length: 5242880", "Transfer-Encoding: chunked"]:
+        out, status = curl("-H", coding, "-H", "Expect:", "--data-binary", "@-", f"{url}/mirror", input=LARGE, seconds=10)
+        check(f"5 MiB come back while they are sent by {coding[:17]}", (status, out) == (0, LARGE), shorten(out))
     out, status = curl("-X", "PUT", "-w", " %{num_connects}\n", "-d", "abc", *[f"{url}/echo"] * 3)
     check.equal("uploads share a connection", (status, out), (0, b"abc 1\nabc 0\nabc 0\n"))
     out, status = curl("-w", " %{num_connects}\n", "-H", "Transfer-Encoding: chunked", "-d", "abc", *[f"{url}/echo"] * 3)

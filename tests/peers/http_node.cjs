@@ -147,13 +147,75 @@ async function uploads(port) {
   equal('an answer before the end of a request', [early.status, early.body.toString()], [403, 'no']);
 }
 
+async function both(port) {
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+  const hinted = await ask({ port, agent, path: '/hints' });
+  equal('103 and 102 are information events', hinted.interim.map((it) => [it.statusCode, it.headers.link]),
+    [[103, '</style.css>; rel=preload'], [102, undefined]]);
+  equal('before the response', [hinted.status, hinted.body.toString()], [200, 'hinted']);
+  const trailed = await ask({ port, agent, path: '/trailers', method: 'POST' }, (request) => {
+    request.setHeader('Trailer', 'X-Sum');
+    request.write('body');
+    request.addTrailers({ 'X-Sum': '4', 'X-More': 'a b' });
+    request.end();
+  });
+  equal('trailers of a request arrive', trailed.body.toString(), 'X-Sum: 4\nX-More: a b\n');
+  equal('trailers of a response arrive', trailed.rawTrailers, ['X-Count', '2', 'X-Length', '4']);
+  for (const how of ['chunked', 'known']) {
+    const got = await ask({ port, agent, path: `/${how}/300000` });
+    check(`300 kB in pieces, ${how}`, got.body.equals(pattern(300_000)) && got.reused);
+    const head = await ask({ port, agent, path: `/${how}/300000`, method: 'HEAD' });
+    equal(`HEAD of them, ${how}`, [head.status, head.body.length, head.reused], [200, 0, true]);
+  }
+  // Word by word: each is sent when the one before it has come back.
+  const words = ['one', 'two', 'three'];
+  const mirrored = await withDeadline(10, 'a mirror', new Promise((resolve, reject) => {
+    const got = [];
+    const request = http.request({ host: '127.0.0.1', port, agent, path: '/mirror', method: 'POST' }, (response) => {
+      response.on('data', (piece) => {
+        got.push(piece.toString());
+        if (got.length < words.length) request.write(words[got.length]);
+        else request.end();
+      });
+      response.on('error', reject);
+      response.on('end', () => resolve(got));
+    });
+    request.on('error', reject);
+    request.write(words[0]);
+  }));
+  equal('both sides talk at the same time', mirrored, words);
+  const cut = await ask({ port, agent, path: '/cut/1000' }).catch((error) => error.code);
+  equal('a response that is cut off is an error', cut, 'ECONNRESET');
+  agent.destroy();
+}
+
 function frame(text) {
   const key = crypto.randomBytes(4);
   const data = Buffer.from(text).map((byte, n) => byte ^ key[n % 4]);
   return Buffer.concat([Buffer.from([0x81, 0x80 | data.length]), key, data]);
 }
 
+/** Says hello to the protocol `echo`. */
+async function echo(what, options) {
+  const got = await withDeadline(5, what, new Promise((resolve, reject) => {
+    const request = http.request({ host: '127.0.0.1', ...options });
+    const begin = (response, socket, head) => {
+      let data = head.toString();
+      socket.on('data', (piece) => (data += piece));
+      socket.on('end', () => resolve([response.statusCode, data]));
+      socket.write('hello ');
+      setTimeout(() => socket.end('world'), 50);
+    };
+    request.on('upgrade', begin).on('connect', begin).on('error', reject);
+    request.on('response', (response) => reject(new Error(`status ${response.statusCode}`)));
+    request.end();
+  }));
+  equal(what, got, [options.method === 'CONNECT' ? 200 : 101, 'hello world']);
+}
+
 async function upgrade(port) {
+  await echo('the upgrade to a protocol of its own', { port, path: '/upgrade', headers: { Connection: 'Upgrade', Upgrade: 'echo' } });
+  await echo('a tunnel by CONNECT', { port, path: 'example.com:80', method: 'CONNECT' });
   const headers = {
     Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': crypto.randomBytes(16).toString('base64'),
   };
@@ -222,6 +284,7 @@ async function main() {
   const port = await startServer();
   await keepAlive(port);
   await uploads(port);
+  await both(port);
   await upgrade(port);
   await withDeadline(20, 'fetch', byFetch(port));
   await idle();

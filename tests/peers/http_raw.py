@@ -188,6 +188,7 @@ def deadlines(server, url):
         ("whose head trickles", b"", b"GET / HTTP/1.1\r\nHost: h", b"HTTP/1.1 408 "),
         ("whose body stops", begin, b"", b"HTTP/1.1 408 "),
         ("whose chunks stop", post("/count", b"Transfer-Encoding: chunked", body=b"5\r\nab"), b"", b"HTTP/1.1 408 "),
+        ("whose body trickles", post("/count", b"Content-Length: 30"), b"0123456789", b"HTTP/1.1 408 "),
         ("who is idle", get("/"), b"", b"HTTP/1.1 200 "),
     ]:
         start = time.monotonic()
@@ -206,10 +207,11 @@ def deadlines(server, url):
         check.equal("who takes nothing is left", stats(url)[2], 1)
         got = raw.end()
         check("and can tell that it is not all", len(got) < 60_000_000, len(got))
-    # But who is slow and steady is served.
-    with Raw(url, post("/count", b"Content-Length: 10")) as raw:
+    # But who is slow and steady is served: 1 KiB in each of these seconds is enough, and for a body
+    # that is shorter, to come to its end.
+    with Raw(url, post("/count", b"Content-Length: 10000")) as raw:
         for n in range(10):
-            raw.send(b"%d" % n)
+            raw.send(bytes(1000))
             time.sleep(0.2)
         check("who is steady is served", raw.until(b"\r\n\r\n").startswith(b"HTTP/1.1 200"))
     check("no connection is left over", stats(url)[2] == 1 and server.process.poll() is None, stats(url))

@@ -6,7 +6,12 @@
 //! |---|---|
 //! | `/` | `ok` |
 //! | `/bytes/N` | N bytes, their length known |
+//! | `/chunked/N`, `/known/N` | N bytes in pieces, chunked or of known length |
+//! | `/cut/N` | N of one more byte, and then a handler that fails |
 //! | `/echo` | the body of the request |
+//! | `/mirror` | the body of the request, while it comes |
+//! | `/trailers` | the trailers of the request, and as trailers their number and how long the body is |
+//! | `/hints` | `103`, `102`, and then `hinted` |
 //! | `/count` | how many bytes the body of the request has, and their SHA-1 |
 //! | `/early/S` | the status S, without a look at the body |
 //! | `/status/S` | the status S, with an entity tag |
@@ -14,6 +19,7 @@
 //! | `/head` | the head of the request, as it came |
 //! | `/events` | an event every tenth of a second |
 //! | `/ws` | a WebSocket that sends back what comes |
+//! | `/upgrade`, and any CONNECT | the protocol `echo`, which sends back what comes |
 //! | `/fail`, `/panic`, `/forget` | what a handler should not do |
 //! | `/stats` | connections so far, requests so far, connections now |
 //! | `/shutdown` | asks the server to end |
@@ -25,10 +31,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::{error::Error, process::ExitCode};
 use tidewire_examples::{Flags, Program};
-use tidewire_runtime::http::{self, NO_FIELDS, Status};
+use tidewire_runtime::http::{self, BodyLength, NO_FIELDS, Status};
 use tidewire_runtime::ws::{self, handshake::ServerOptions};
 use tidewire_runtime::{
-    Exchange, HandlerError, SendRuntime, Server, ServerConfig, ServerHandle, sse,
+    Exchange, HandlerError, SendRuntime, Server, ServerConfig, ServerHandle, Upgraded, sse,
 };
 use tidewire_tests::net::sleep;
 use tidewire_tests::peers::{Summary, pattern};
@@ -47,6 +53,9 @@ impl<R: SendRuntime> Site<R> {
     async fn answer(&self, mut exchange: Exchange<R>) -> Result<(), HandlerError> {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner).insert(exchange.peer_addr());
         self.requests.fetch_add(1, Ordering::Relaxed);
+        if exchange.method() == "CONNECT" {
+            return echo(exchange.upgrade(NO_FIELDS).await?).await;
+        }
         let path = exchange.path().trim_start_matches('/').to_owned();
         let (name, argument) = match path.split_once('/') {
             Some((name, argument)) => (name, argument.parse::<u64>()?),
@@ -58,6 +67,51 @@ impl<R: SendRuntime> Site<R> {
             "echo" => {
                 let body = exchange.collect(BODY).await?;
                 exchange.respond(body).await?;
+            }
+            "chunked" | "known" | "cut" => {
+                let size = usize::try_from(argument)?;
+                let length = match name {
+                    "chunked" => BodyLength::Unknown,
+                    "known" => BodyLength::Known(argument),
+                    _ => BodyLength::Known(argument + 1),
+                };
+                let mut body = exchange.stream(Status::OK, NO_FIELDS, length)?;
+                for start in (0..size).step_by(10_007) {
+                    body.send(&pattern(start, size.min(start + 10_007))).await?;
+                }
+                body.finish().await?;
+            }
+            "mirror" => {
+                let mut body = exchange.stream(Status::OK, NO_FIELDS, BodyLength::Unknown)?;
+                // The head leaves now: the client may wait for it before it sends.
+                body.send(b"").await?;
+                while let Some(piece) = body.request_body().await? {
+                    let piece = piece.to_vec();
+                    body.send(&piece).await?;
+                }
+                body.finish().await?;
+            }
+            "trailers" => {
+                let length = exchange.collect(BODY).await?.len().to_string();
+                let mut text = String::new();
+                for (name, value) in exchange.trailers().iter() {
+                    text += &format!("{name}: {}\n", String::from_utf8_lossy(value));
+                }
+                let count = exchange.trailers().iter().count().to_string();
+                let fields = [("Trailer", "X-Count, X-Length")];
+                let mut body = exchange.stream(Status::OK, fields, BodyLength::Unknown)?;
+                body.send(text.as_bytes()).await?;
+                body.finish_with_trailers([("X-Count", count), ("X-Length", length)]).await?;
+            }
+            "hints" => {
+                let link = [("Link", "</style.css>; rel=preload")];
+                exchange.inform(Status::EARLY_HINTS, link).await?;
+                exchange.inform(Status::new(102).ok_or("102")?, NO_FIELDS).await?;
+                exchange.respond("hinted").await?;
+            }
+            "upgrade" => {
+                let fields = [("Connection", "Upgrade"), ("Upgrade", "echo")];
+                echo(exchange.upgrade(fields).await?).await?;
             }
             "count" => {
                 let mut body = Summary::default();
@@ -125,6 +179,12 @@ impl<R: SendRuntime> Site<R> {
     }
 }
 
+async fn echo<R: SendRuntime>(connection: Upgraded<R>) -> Result<(), HandlerError> {
+    let (reader, mut writer) = smol::io::split(connection);
+    smol::io::copy(reader, &mut writer).await?;
+    Ok(smol::io::AsyncWriteExt::close(&mut writer).await?)
+}
+
 fn status(code: u64) -> Result<Status, HandlerError> {
     u16::try_from(code).ok().and_then(Status::new).ok_or_else(|| "no status".into())
 }
@@ -142,11 +202,11 @@ impl Program for TestServer {
                 head_timeout: Some(patience),
                 idle_timeout: Some(patience),
                 body_timeout: Some(patience),
+                write_timeout: Some(patience),
                 ..http::ServerConfig::default()
             },
             grace: Duration::from_secs(5),
             on_error: |_, error| println!("handler: {error}"),
-            write_timeout: Some(patience),
             ..ServerConfig::default()
         };
         let server = Server::bind_with(runtime.clone(), address, config).await?;
