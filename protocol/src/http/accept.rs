@@ -29,7 +29,8 @@ pub fn accepts(headers: Headers<'_>, media_type: &str) -> bool {
 /// ```
 #[must_use]
 pub fn accepts_explicitly(headers: Headers<'_>, media_type: &str) -> bool {
-    media_weight(headers, media_type, Match::is_by_name) > 0
+    // A range with parameters asks by name, and yet a wildcard may be what decides.
+    media_weight(headers, media_type, Match::is_by_name) > 0 && accepts(headers, media_type)
 }
 
 /// The one of these media types that the request prefers, as an index: of those with the greatest
@@ -230,6 +231,9 @@ mod tests {
             ("accept: TEXT/EVENT-STREAM;q=0.9\r\n", (true, true)),
             ("Accept: text/html\r\nAccept: text/event-stream\r\n", (true, true)),
             ("Accept: text/event-stream ; charset=\"a,;b\" ; q=0.001\r\n", (true, true)),
+            ("Accept: text/event-stream;a=b, */*\r\n", (true, true)),
+            ("Accept: text/event-stream;a=b, */*;q=0\r\n", (false, false)),
+            ("Accept: text/event-stream;a=b;q=0, */*\r\n", (true, false)),
             ("Accept: */*\r\n", (true, false)),
             ("Accept: text/*\r\n", (true, false)),
             ("Accept: text/*;q=0, */*\r\n", (false, false)),

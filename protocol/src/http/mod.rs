@@ -13,6 +13,8 @@ mod accept;
 pub(crate) mod chars;
 mod client;
 mod close_reason;
+#[cfg(feature = "http")]
+pub mod convert;
 mod defaults;
 mod error;
 mod event;
