@@ -247,7 +247,7 @@ class Answer:
 
     def __init__(self, line):
         self.line = line
-        for name in ("status", "body", "error", "late", "url", "sent", "same", "idle"):
+        for name in ("status", "body", "error", "late", "url", "sent", "same", "idle", "echo", "ended"):
             setattr(self, name, None)
         self.fields, self.trailers, self.interim = [], [], []
         for word in line.split("\t"):

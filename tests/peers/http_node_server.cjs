@@ -104,5 +104,19 @@ async function answerExpectation(request, response) {
 }
 
 const server = http.createServer({ keepAliveTimeout: 1000 }, guarded(answer));
+/** The protocol `echo`; a CONNECT to anywhere leads to it too. */
+function echo(head) {
+  return (request, socket, rest) => {
+    socket.on('error', () => {});
+    socket.write(head);
+    if (rest.length) socket.write(rest);
+    socket.pipe(socket);
+  };
+}
+server.on('upgrade', (request, socket, rest) => {
+  // What follows the head in one segment must not be lost.
+  const head = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nwelcome ';
+  echo(head)(request, socket, rest);
+});
 server.on('checkContinue', guarded(answerExpectation));
 server.listen(Number(process.argv[2]), '127.0.0.1');

@@ -14,13 +14,16 @@
 //! | `connect`, `head`, `rest`, `total` | timeouts, in milliseconds |
 //! | `times`, `together` | so many requests one after the other, or at the same time |
 //! | `take` | to drop the response after so many bytes of its body |
+//! | `upgrade` | to say this in the protocol that the server has changed to, and then to end it |
+//! | `path` | with the method PIPELINE: the target of one of the requests that are sent at once |
 //!
 //! The answer has `status`, `url`, `body` (length and SHA-1), `.Name=value` for each field and
 //! `+Name=value` for each trailer, `interim` for each interim response, `sent` with how much of the
-//! pieces was taken, or `error` and `late` for what took too long; and always `idle`, the number of
+//! pieces was taken, `echo` with what the other protocol said, or `error` and `late` for what took too long; and always `idle`, the number of
 //! connections that are kept. Of several requests it is the last line, with `same` for how many had
 //! the same status and body.
 
+use smol::io::{AsyncReadExt, AsyncWriteExt};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,9 +31,11 @@ use std::task::Poll;
 use std::time::Duration;
 use std::{error::Error, process::ExitCode};
 use tidewire_examples::{Flags, Program};
-use tidewire_runtime::http::BodyLength;
+use tidewire_runtime::http::{self, BodyLength, ClientConfig, ClientEvent};
+use tidewire_runtime::url::Url;
 use tidewire_runtime::{
-    Error as ClientError, HttpClient, HttpRequest, HttpResponse, SendRuntime, Timeouts,
+    Driver, Error as ClientError, HttpClient, HttpRequest, HttpResponse, SendRuntime, Timeouts,
+    Upgraded,
 };
 use tidewire_tests::net::sleep;
 use tidewire_tests::peers::{Summary, pattern};
@@ -71,10 +76,25 @@ impl Task {
     }
 
     async fn run<R: SendRuntime>(self, client: HttpClient<R>, runtime: R) -> Outcome {
+        if self.method == "PIPELINE" {
+            return self.pipeline(runtime).await.unwrap_or_else(|error| failed(&error));
+        }
         let interim = Arc::new(Mutex::new(String::new()));
         let mut sent = None;
         let mut outcome = match self.ask(&client, &runtime, interim.clone(), &mut sent).await {
-            Ok(mut response) => self.read(&mut response).await,
+            Ok(mut response) => {
+                let mut outcome = self.read(&mut response).await;
+                if let Some(words) = self.all("upgrade").next() {
+                    outcome.rest += &match response.upgrade() {
+                        Ok(connection) => match converse(connection, words).await {
+                            Ok(answer) => format!("\techo={answer}"),
+                            Err(error) => format!("\techo=<{error}>"),
+                        },
+                        Err(_) => "\techo=<no upgrade>".to_owned(),
+                    };
+                }
+                outcome
+            }
             Err(error) => failed(&error),
         };
         if let Some(sent) = sent {
@@ -155,6 +175,42 @@ impl Task {
         }
     }
 
+    /// GETs of all paths at once, on a connection of their own.
+    async fn pipeline<R: SendRuntime>(&self, runtime: R) -> Result<Outcome, ClientError> {
+        let url = Url::parse(&self.url)?;
+        let config = ClientConfig {
+            pipeline_depth: self.all("path").count(),
+            head_timeout: self.duration("head").or(ClientConfig::default().head_timeout),
+            ..ClientConfig::default()
+        };
+        let new = |now, _: &mut _| http::Client::new(config, now);
+        let mut driver = Driver::connect(runtime, &url, 64 * 1024, new).await?;
+        for path in self.all("path") {
+            let it = driver.parts();
+            let host = [("Host", url.host_header())];
+            it.machine.request("GET", path, host, BodyLength::EMPTY, it.now, it.tx)?;
+        }
+        let (mut statuses, mut body) = (Vec::new(), Summary::default());
+        let (mut ends, mut ended) = (0, "open".to_owned());
+        while ends < self.all("path").count() {
+            match driver.next().await {
+                Some(ClientEvent::Response(head)) => {
+                    statuses.push(head.status.code().to_string());
+                }
+                Some(ClientEvent::Data(data)) => body.add(data),
+                Some(ClientEvent::End(_)) => ends += 1,
+                Some(ClientEvent::Closed(why)) => ended = why.to_string(),
+                Some(_) => {}
+                None => break,
+            }
+        }
+        let statuses = statuses.join(",");
+        Ok(Outcome {
+            common: format!("status={statuses}\tbody={body}"),
+            rest: format!("\tended={ended}"),
+        })
+    }
+
     async fn read<R: SendRuntime>(&self, response: &mut HttpResponse<R>) -> Outcome {
         let mut body = Summary::default();
         let take = self.number("take").unwrap_or(usize::MAX);
@@ -182,6 +238,18 @@ impl Task {
         }
         Outcome { common, rest }
     }
+}
+
+/// Says `words`, ends the sending side, and returns what came back until the end.
+async fn converse<R: SendRuntime>(
+    mut connection: Upgraded<R>,
+    words: &str,
+) -> std::io::Result<String> {
+    connection.write_all(words.as_bytes()).await?;
+    connection.close().await?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await?;
+    Ok(answer)
 }
 
 fn failed(error: &ClientError) -> Outcome {
