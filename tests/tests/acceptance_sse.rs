@@ -13,7 +13,7 @@ use tidewire_runtime::url::Url;
 use tidewire_runtime::{Error, EventSource, Exchange, SendRuntime, ServerConfig};
 use tidewire_tests::frames::field;
 use tidewire_tests::net::{
-    PATIENCE, RawPeer, background, listener, on_thread, serve, serve_with, until,
+    PATIENCE, RawPeer, background, listener, on_thread, plain, serve, serve_with, until,
 };
 use tidewire_tests::on_every_runtime;
 
