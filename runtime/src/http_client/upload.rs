@@ -19,8 +19,9 @@ const READ: usize = 16 * 1024;
 /// A request whose body is sent piece by piece: see [`HttpClient::start`](crate::HttpClient::start).
 ///
 /// A server may answer before it has all of the body, most often because it does not want it
-/// (RFC 9112, 9.3). Sending then gives `false` and drops the piece: go on with
-/// [`finish`](Self::finish), which gives its answer.
+/// (RFC 9112, 9.5). Sending then gives `false` and drops the piece: go on with
+/// [`finish`](Self::finish), which gives its answer. After an early success the body goes on; if that
+/// is because the answer is made of it, [`response`](Self::response) lets both be read and sent.
 ///
 /// Cancel-safe: a dropped future has queued the whole piece or nothing of it. Dropped itself, an
 /// upload breaks the connection off, so that the server can tell it from a whole one.
@@ -28,11 +29,13 @@ const READ: usize = 16 * 1024;
 pub struct Upload<R: Runtime> {
     call: Call<R>,
     wire: Box<Wire<R>>,
+    /// The server wants no more.
+    cut: bool,
 }
 
 impl<R: Runtime> Upload<R> {
     pub(super) const fn new(call: Call<R>, wire: Box<Wire<R>>) -> Self {
-        Self { call, wire }
+        Self { call, wire, cut: false }
     }
 
     /// Sends a piece of the body, waiting for room first. Says whether the server takes more.
@@ -59,7 +62,7 @@ impl<R: Runtime> Upload<R> {
     pub async fn send_from(&mut self, mut source: impl AsyncRead + Unpin) -> Result<bool, Error> {
         let mut buffer = vec![0; READ];
         loop {
-            if !self.call.room(&mut self.wire).await? {
+            if !self.room().await? {
                 return Ok(false);
             }
             let (wire, on_interim) = (&mut *self.wire, self.call.request.on_interim.as_ref());
@@ -74,7 +77,10 @@ impl<R: Runtime> Upload<R> {
             });
             let read = self.call.deadline.hold(read).await?;
             match read {
-                None => return Ok(false),
+                None => {
+                    self.cut = true;
+                    return Ok(false);
+                }
                 Some(0) => return Ok(true),
                 Some(read) => {
                     let http = self.wire.driver.parts();
@@ -85,11 +91,25 @@ impl<R: Runtime> Upload<R> {
         }
     }
 
+    /// Waits until the body may go on; `false` says that the server wants no more.
+    async fn room(&mut self) -> Result<bool, Error> {
+        let mut wanted = !self.cut && self.call.room(&mut self.wire).await?;
+        if wanted && self.wire.head.is_some() {
+            let mark = self.call.client.config().send_high_water;
+            let driver = &mut self.wire.driver;
+            let drained = async { Ok(poll_fn(|cx| driver.poll_drain(cx, mark)).await) };
+            // That the connection broke is told when the response is read.
+            wanted = self.call.deadline.hold(drained).await?.is_ok();
+        }
+        self.cut = !wanted;
+        Ok(wanted)
+    }
+
     async fn send_with(
         &mut self,
         send: impl FnOnce(&mut http::Client, &mut SendBuf) -> Result<(), Misuse>,
     ) -> Result<bool, Error> {
-        if !self.call.room(&mut self.wire).await? {
+        if !self.room().await? {
             return Ok(false);
         }
         let http = self.wire.driver.parts();
@@ -126,7 +146,7 @@ impl<R: Runtime> Upload<R> {
         mut self,
         finish: impl FnOnce(&mut http::Client, &mut SendBuf) -> Result<(), Misuse>,
     ) -> Result<HttpResponse<R>, Error> {
-        if self.wire.head.is_none() {
+        if !self.cut && self.wire.wants_body() {
             self.wire.finish(finish)?;
         }
         self.call.answer(self.wire).await
