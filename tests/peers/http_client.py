@@ -243,6 +243,11 @@ def with_aiohttp(client, server):
     check("aiohttp: come as they are sent", server.received and server.received[0] >= 5, server.received)
     got = client.ask("POST", f"{url}/both", duplex=100_000, pause=1)
     check.equal("aiohttp: an echo while it is sent", (got.status, got.body), (200, summed(pattern(100_000))))
+    for how in ("stream", "known", "body"):
+        got = client.ask("POST", f"{url}/both", pause=1, **{how: 200_000})
+        check.equal(f"aiohttp: an answer that begins before 200 kB as {how} are sent", (got.status, got.body), (200, summed(pattern(200_000))))
+    got = client.ask("POST", f"{url}/both", body=20 << 20)
+    check.equal("aiohttp: 20 MiB come back while they are sent", (got.status, got.body), (200, summed(pattern(20 << 20))))
     # aiohttp has no parser for them, but must not stumble.
     got = client.ask("POST", f"{url}/count", ("trailer", "X-Sum: 1"), stream=1000, times=2)
     check.equal("aiohttp: trailers", (got.status, got.body, got.same), (200, summed(summed(pattern(1000)).encode()), 2))
