@@ -1,8 +1,9 @@
-"""Our HTTP client against nginx, aiohttp and node's server."""
+"""Our HTTP client against nginx, aiohttp, node's server, and one that speaks HTTP/1.0."""
 
 import asyncio
 import concurrent.futures
 import hashlib
+import http.server
 import logging
 import os
 import tempfile
@@ -351,6 +352,47 @@ def with_node(client, server):
     check.equal("node: a connection is used again", len(ports), 1)
 
 
+class Simple:
+    """The server of Python's standard library, which speaks HTTP/1.0."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            if self.path != "/delimited":
+                self.send_header("Content-Length", "300000")
+            self.end_headers()
+            self.wfile.write(pattern(300_000))
+
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(201)
+            self.end_headers()
+            self.wfile.write(summed(body).encode())
+
+        def log_message(self, *_):
+            pass
+
+    def __init__(self):
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self.Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def with_http_1_0(client, server):
+    for path in ("/", "/delimited"):
+        got = client.ask("GET", server.url + path, times=5)
+        check.equal(f"HTTP/1.0: {path}", (got.status, got.body, got.same, got.idle), (200, summed(pattern(300_000)), 5, 0))
+    got = client.ask("POST", f"{server.url}/", known=1 << 20, times=2)
+    check.equal("HTTP/1.0: an upload", (got.status, got.body, got.same), (201, summed(summed(pattern(1 << 20)).encode()), 2))
+
+
 def with_peer(start, what):
     with start as peer, Client() as client:
         what(client, peer)
@@ -360,7 +402,7 @@ def with_peer(start, what):
 node = Peer(lambda port: ["node", f"{HERE}/http_node_server.cjs", str(port)])
 with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor() as pool:
     # Side by side, since much of it is waiting.
-    peers = [(start_nginx(folder), with_nginx), (Aiohttp(), with_aiohttp), (node, with_node)]
+    peers = [(start_nginx(folder), with_nginx), (Aiohttp(), with_aiohttp), (node, with_node), (Simple(), with_http_1_0)]
     for task in [pool.submit(with_peer, *peer) for peer in peers]:
         try:
             task.result(timeout=100)

@@ -1,5 +1,6 @@
 """curl against the test server: what one request after the other shows."""
 
+import email.utils
 import re
 import subprocess
 import tempfile
@@ -170,6 +171,16 @@ def early(url):
         check.equal(f"65 MiB by {coding} are more than the server takes", out, b"413")
 
 
+def fields(url):
+    out, _ = curl("-i", url + "/")
+    _, fields, _ = split(out)
+    dates = [email.utils.parsedate_to_datetime(date).timestamp() for date in values(fields, "date")]
+    check("a response says when it was made", len(dates) == 1 and abs(dates[0] - time.time()) < 3, values(fields, "date"))
+    check.equal("and by whom", values(fields, "server"), ["tidewire"])
+    out, _ = curl("-i", f"{url}/bytes/no")
+    check.equal("so does one that nobody wrote", len(values(split(out)[1], "date")), 1)
+
+
 def targets(url):
     for target in ["/head?a=b&c=%20d", "/head?" + "x" * 8000, "/head?a//../b", "/head?'()*!$&+,;=:@"]:
         out, status = curl("--path-as-is", "--globoff", f"{url}{target}")
@@ -207,6 +218,7 @@ with test_server() as server:
     uploads(url)
     expectations(url)
     early(url)
+    fields(url)
     targets(url)
     handlers(server, url)
     check("still running", server.process.poll() is None)
