@@ -107,7 +107,7 @@ impl<R: Runtime> Call<R> {
         self.run().await
     }
 
-    /// Waits until the body may go on; `false` says that the server has answered and wants no more.
+    /// Waits until the body may go on; `false` says that the server has answered.
     pub(super) async fn room(&mut self, wire: &mut Wire<R>) -> Result<bool, Error> {
         let mark = self.client.config().send_high_water;
         let on_interim = self.request.on_interim.as_ref();
@@ -121,9 +121,7 @@ impl<R: Runtime> Call<R> {
         mut body: Bytes,
     ) -> Result<OwnedResponseHead, Error> {
         while !body.is_empty() && self.room(wire).await? {
-            // An answer that has begun is read while the rest is sent: it may have to be.
-            let answered = wire.head.is_some();
-            let piece = body.split_to(if answered { body.len() } else { PIECE.min(body.len()) });
+            let piece = body.split_to(PIECE.min(body.len()));
             let http = wire.driver.parts();
             http.machine.send_shared(&piece, http.tx)?;
         }

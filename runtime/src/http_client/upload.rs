@@ -19,9 +19,8 @@ const READ: usize = 16 * 1024;
 /// A request whose body is sent piece by piece: see [`HttpClient::start`](crate::HttpClient::start).
 ///
 /// A server may answer before it has all of the body, most often because it does not want it
-/// (RFC 9112, 9.5). Sending then gives `false` and drops the piece: go on with
-/// [`finish`](Self::finish), which gives its answer. After an early success the body goes on; if that
-/// is because the answer is made of it, [`response`](Self::response) lets both be read and sent.
+/// (RFC 9112, 9.3). Sending then gives `false` and drops the piece: go on with
+/// [`finish`](Self::finish), which gives its answer.
 ///
 /// Cancel-safe: a dropped future has queued the whole piece or nothing of it. Dropped itself, an
 /// upload breaks the connection off, so that the server can tell it from a whole one.
@@ -29,13 +28,11 @@ const READ: usize = 16 * 1024;
 pub struct Upload<R: Runtime> {
     call: Call<R>,
     wire: Box<Wire<R>>,
-    /// The server wants no more.
-    cut: bool,
 }
 
 impl<R: Runtime> Upload<R> {
     pub(super) const fn new(call: Call<R>, wire: Box<Wire<R>>) -> Self {
-        Self { call, wire, cut: false }
+        Self { call, wire }
     }
 
     /// Sends a piece of the body, waiting for room first. Says whether the server takes more.
@@ -62,7 +59,7 @@ impl<R: Runtime> Upload<R> {
     pub async fn send_from(&mut self, mut source: impl AsyncRead + Unpin) -> Result<bool, Error> {
         let mut buffer = vec![0; READ];
         loop {
-            if !self.room().await? {
+            if !self.call.room(&mut self.wire).await? {
                 return Ok(false);
             }
             let (wire, on_interim) = (&mut *self.wire, self.call.request.on_interim.as_ref());
@@ -77,10 +74,7 @@ impl<R: Runtime> Upload<R> {
             });
             let read = self.call.deadline.hold(read).await?;
             match read {
-                None => {
-                    self.cut = true;
-                    return Ok(false);
-                }
+                None => return Ok(false),
                 Some(0) => return Ok(true),
                 Some(read) => {
                     let http = self.wire.driver.parts();
@@ -91,25 +85,11 @@ impl<R: Runtime> Upload<R> {
         }
     }
 
-    /// Waits until the body may go on; `false` says that the server wants no more.
-    async fn room(&mut self) -> Result<bool, Error> {
-        let mut wanted = !self.cut && self.call.room(&mut self.wire).await?;
-        if wanted && self.wire.head.is_some() {
-            let mark = self.call.client.config().send_high_water;
-            let driver = &mut self.wire.driver;
-            let drained = async { Ok(poll_fn(|cx| driver.poll_drain(cx, mark)).await) };
-            // That the connection broke is told when the response is read.
-            wanted = self.call.deadline.hold(drained).await?.is_ok();
-        }
-        self.cut = !wanted;
-        Ok(wanted)
-    }
-
     async fn send_with(
         &mut self,
         send: impl FnOnce(&mut http::Client, &mut SendBuf) -> Result<(), Misuse>,
     ) -> Result<bool, Error> {
-        if !self.room().await? {
+        if !self.call.room(&mut self.wire).await? {
             return Ok(false);
         }
         let http = self.wire.driver.parts();
@@ -146,7 +126,7 @@ impl<R: Runtime> Upload<R> {
         mut self,
         finish: impl FnOnce(&mut http::Client, &mut SendBuf) -> Result<(), Misuse>,
     ) -> Result<HttpResponse<R>, Error> {
-        if !self.cut && self.wire.wants_body() {
+        if self.wire.head.is_none() {
             self.wire.finish(finish)?;
         }
         self.call.answer(self.wire).await

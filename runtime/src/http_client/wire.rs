@@ -10,9 +10,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tidewire::SendBuf;
-use tidewire::http::{
-    self, ClientEvent, CloseReason, Closed, Misuse, OwnedHeaders, OwnedResponseHead,
-};
+use tidewire::http::{self, ClientEvent, Closed, Misuse, OwnedHeaders, OwnedResponseHead};
 
 /// A connection to an origin. Everything that an exchange leaves behind in it is in the machine.
 pub(super) struct Wire<R: Runtime> {
@@ -117,18 +115,8 @@ impl<R: Runtime> Wire<R> {
         &rx.raw()[..len]
     }
 
-    /// Whether more of the body is of use: there is no answer, or a success from a server that has not
-    /// said that it closes (RFC 9112, 9.5). It may well answer with what it is sent.
-    pub(super) fn wants_body(&self) -> bool {
-        use CloseReason::{NoContinue, ServerSaidClose};
-        let closes =
-            || matches!(self.driver.machine().close_reason(), Some(ServerSaidClose | NoContinue));
-        self.head.as_ref().is_none_or(|head| head.as_head().status.is_success() && !closes())
-    }
-
     /// Ready with `true` when at most `mark` bytes wait to be written and the body may be sent, with
-    /// `false` when the response has begun and the body is of no use any more. If it is,
-    /// [`head`](Self::head) is there, and how much waits is for the caller to see to.
+    /// `false` when the response has begun.
     pub(super) fn poll_room(
         &mut self,
         cx: &mut Context<'_>,
@@ -145,7 +133,7 @@ impl<R: Runtime> Wire<R> {
                 Poll::Pending => return Poll::Pending,
             }
         }
-        Poll::Ready(Ok(self.wants_body()))
+        Poll::Ready(Ok(false))
     }
 
     /// The head of the response.
