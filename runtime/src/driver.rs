@@ -173,6 +173,11 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         polled
     }
 
+    /// Gives memory back that is not in use, of a connection that is not polled for a while.
+    pub(crate) fn release(&mut self) {
+        self.link.release();
+    }
+
     /// Whether nothing happens on the connection now: no event, no end.
     pub(crate) fn is_quiet(&mut self) -> bool {
         self.poll_loop(&mut Context::from_waker(Waker::noop())).is_pending()

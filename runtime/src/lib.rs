@@ -15,7 +15,8 @@
 //! # No task, no lock
 //!
 //! Nothing runs behind your back: each of these works while one of its futures is polled. All
-//! futures are cancel-safe, since all state is in the machine and its two buffers.
+//! futures are cancel-safe, since all state is in the machine and its two buffers. Those of an
+//! [`HttpClient`] are requests: dropped, they are given up.
 
 mod adapter;
 mod body_writer;

@@ -380,6 +380,14 @@ impl<R: Runtime> Link<R> {
         self.abandon();
     }
 
+    /// Gives memory back that is not in use.
+    pub(crate) fn release(&mut self) {
+        self.release_at = None;
+        self.read_size = READ_MIN;
+        self.rx.shrink();
+        self.tx.shrink();
+    }
+
     /// Notes that there was traffic.
     fn touch(&mut self) {
         self.release_at = Some(self.now + RELEASE_AFTER);
@@ -393,10 +401,7 @@ impl<R: Runtime> Link<R> {
         deadline: Option<Instant>,
     ) -> Poll<()> {
         if self.release_at.is_some_and(|at| at <= self.now) {
-            self.release_at = None;
-            self.read_size = READ_MIN;
-            self.rx.shrink();
-            self.tx.shrink();
+            self.release();
         }
         let wishes = [deadline, self.linger_until, self.stalled_until, self.release_at];
         let Some(next) = wishes.into_iter().flatten().min() else {

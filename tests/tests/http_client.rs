@@ -1,6 +1,7 @@
 //! The HTTP client through real sockets: which connection a request takes, redirects, limits of time
 //! and size.
 
+use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
@@ -9,8 +10,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use tidewire_runtime::http::{self, BodyLength, Closed, NO_FIELDS, RedirectError, Status};
 use tidewire_runtime::{
-    DialError, Error, Exchange, HandlerError, HttpClient, HttpClientConfig, HttpRequest, Phase,
-    SendRuntime, ServerConfig, Timeouts,
+    BoxFuture, DialError, Error, Exchange, HandlerError, HttpClient, HttpClientConfig, HttpRequest,
+    Phase, Runtime, SendRuntime, ServerConfig, Timeouts,
 };
 use tidewire_tests::net::{
     RawPeer, background, listener, on_thread, plain, serve, serve_with, sleep, until,
@@ -252,7 +253,7 @@ async fn a_request_on_a_kept_connection_is_repeated_if_it_may_be<R: SendRuntime>
     }
 }
 
-// RFC 9112, 9.3.1: "a client MUST NOT retry" for ever. On a new connection it fails at once.
+// RFC 9112, 9.3.1: what has failed again is not tried again, nor what failed on a new connection.
 async fn a_new_connection_that_fails_is_not_tried_again<R: SendRuntime>(runtime: R) {
     let (listener, address) = listener();
     let peer = background(move || {
@@ -482,6 +483,61 @@ async fn each_phase_has_its_time<R: SendRuntime>(runtime: R) {
     peer.await;
 }
 
+/// A runtime that comes through nowhere.
+#[derive(Clone)]
+struct Nowhere<R>(R);
+
+impl<R: SendRuntime> Runtime for Nowhere<R> {
+    type Stream = R::Stream;
+    type Listener = R::Listener;
+    type Timer = R::Timer;
+    type Resolve = R::Resolve;
+    type Connect = BoxFuture<io::Result<R::Stream>>;
+    type Listen = R::Listen;
+    type Accept = R::Accept;
+
+    fn resolve(&self, host: &str, port: u16) -> R::Resolve {
+        self.0.resolve(host, port)
+    }
+
+    fn connect(&self, _: SocketAddr) -> Self::Connect {
+        Box::pin(std::future::pending())
+    }
+
+    fn listen(&self, address: SocketAddr) -> R::Listen {
+        self.0.listen(address)
+    }
+
+    fn accept(&self, listener: &R::Listener) -> R::Accept {
+        self.0.accept(listener)
+    }
+
+    fn local_addr(&self, listener: &R::Listener) -> io::Result<SocketAddr> {
+        self.0.local_addr(listener)
+    }
+
+    fn set_nodelay(&self, stream: &R::Stream) -> io::Result<()> {
+        self.0.set_nodelay(stream)
+    }
+
+    fn shutdown_write(&self, stream: &R::Stream) -> io::Result<()> {
+        self.0.shutdown_write(stream)
+    }
+
+    fn timer(&self) -> R::Timer {
+        self.0.timer()
+    }
+}
+
+async fn a_connection_that_does_not_come_up_has_its_time_too<R: SendRuntime>(runtime: R) {
+    let client = HttpClient::new(Nowhere(runtime));
+    let get = |timeouts| HttpRequest::new("GET", "http://127.0.0.1:1/").unwrap().timeouts(timeouts);
+    let connect = Timeouts { connect: Some(TIMEOUT), ..NONE };
+    assert_timed_out(time(client.send(get(connect))).await, Phase::Connect);
+    let total = Timeouts { total: Some(TIMEOUT), ..NONE };
+    assert_timed_out(time(client.send(get(total))).await, Phase::Total);
+}
+
 // Cancelling a request leaves nothing behind that the next one could take for its own.
 async fn a_dropped_request_does_no_harm_to_the_next<R: SendRuntime>(runtime: R) {
     let (address, _server) = serve(&runtime, mirror).await;
@@ -621,6 +677,7 @@ on_every_runtime!(
     a_body_beyond_the_callers_limit_is_an_error,
     interim_responses_are_told_and_passed_over,
     each_phase_has_its_time,
+    a_connection_that_does_not_come_up_has_its_time_too,
     a_dropped_request_does_no_harm_to_the_next,
     dropped_chunks_and_sends_lose_and_repeat_nothing,
     clones_share_the_connections,

@@ -396,9 +396,44 @@ async fn a_client_that_leaves_is_noticed<R: SendRuntime>(runtime: R) {
     }
 }
 
+// RFC 9112, 9.6.
+async fn a_client_that_has_shut_down_its_sending_side_gets_all_of_a_stream<R: SendRuntime>(
+    runtime: R,
+) {
+    let sleeper = runtime.clone();
+    let (address, server) = serve(&runtime, move |mut exchange: Exchange<R>| {
+        let runtime = sleeper.clone();
+        async move {
+            let size = exchange.collect(100).await?.len();
+            let mut writer = exchange.stream(Status::OK, NO_FIELDS, BodyLength::Unknown)?;
+            for number in 0..size {
+                sleep(&runtime, Duration::from_millis(10)).await;
+                writer.send(number.to_string().as_bytes()).await?;
+            }
+            Ok(writer.finish().await?)
+        }
+    })
+    .await;
+    on_thread(move || {
+        let mut peer = RawPeer::connect(address);
+        peer.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc");
+        peer.0.shutdown(Shutdown::Write).unwrap();
+        let answer = String::from_utf8(peer.read_to_end()).unwrap();
+        assert!(answer.ends_with("\r\n\r\n1\r\n0\r\n1\r\n1\r\n1\r\n2\r\n0\r\n\r\n"), "{answer}");
+        // RFC 9112, 6.3: half a request is none.
+        let mut peer = RawPeer::connect(address);
+        peer.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nab");
+        peer.0.shutdown(Shutdown::Write).unwrap();
+        let answer = String::from_utf8(peer.read_to_end()).unwrap();
+        assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
+    })
+    .await;
+    until(&runtime, || server.connections() == 0).await;
+}
+
 // The client's side.
 
-// RFC 9112, 9.3: a client that is answered while it sends should stop.
+// RFC 9112, 9.5: a client that is answered while it sends should stop.
 async fn an_early_answer_stops_an_upload<R: SendRuntime>(runtime: R) {
     for streamed in [true, false] {
         let (listener, address) = listener();
@@ -427,6 +462,42 @@ async fn an_early_answer_stops_an_upload<R: SendRuntime>(runtime: R) {
         assert_eq!(client.idle_connections(), 0, "half a request is no basis");
         let sent = peer.await;
         assert!(sent < 100 << 20, "it was stopped after {sent} bytes");
+    }
+}
+
+// RFC 9112, 9.5: only an answer that says so stops it.
+async fn an_early_success_does_not_cut_an_upload_short<R: SendRuntime>(runtime: R) {
+    const SIZE: usize = 4 << 20;
+    for streamed in [true, false] {
+        let (listener, address) = listener();
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        let peer = background(move || {
+            let mut peer = RawPeer::accept(&listener);
+            peer.read_head();
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no");
+            begun.send(()).unwrap();
+            std::thread::sleep(Duration::from_millis(50));
+            let body = peer.read_exact(SIZE);
+            peer.send("k");
+            body
+        });
+        let client = HttpClient::new(runtime.clone());
+        let request = HttpRequest::new("PUT", &format!("http://{address}/")).unwrap();
+        let mut response = if streamed {
+            let mut upload = client.start(request, BodyLength::Known(SIZE as u64)).await.unwrap();
+            assert!(upload.send(&[1; 1000]).await.unwrap());
+            on_thread(move || has_begun.recv().unwrap()).await;
+            for _ in 0..SIZE / 1000 - 1 {
+                assert!(upload.send(&[1; 1000]).await.unwrap());
+            }
+            assert!(upload.send(&[1; SIZE % 1000]).await.unwrap());
+            upload.finish().await.unwrap()
+        } else {
+            client.send(request.body(vec![1; SIZE])).await.unwrap()
+        };
+        assert_eq!(response.text(10).await.unwrap(), "ok");
+        assert_eq!(client.idle_connections(), 1);
+        assert!(peer.await.iter().all(|&byte| byte == 1));
     }
 }
 
@@ -703,7 +774,9 @@ on_every_runtime!(
     every_final_response_says_when_and_by_whom,
     an_exchange_may_be_given_away,
     a_client_that_leaves_is_noticed,
+    a_client_that_has_shut_down_its_sending_side_gets_all_of_a_stream,
     an_early_answer_stops_an_upload,
+    an_early_success_does_not_cut_an_upload_short,
     an_expectation_is_met_refused_or_given_up,
     a_redirect_behind_a_streamed_body,
     a_response_can_be_read_while_the_body_is_sent,

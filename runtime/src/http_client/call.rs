@@ -86,9 +86,9 @@ impl<R: Runtime> Call<R> {
             }
             // Nothing of the body was sent: it can go elsewhere.
             let Some(head) = wire.head.take() else { return Ok(wire) };
-            let before = self.hop.clone();
+            let before = (self.hop.clone(), self.redirects);
             if !self.goes_on(&head, Body::Known)? || !self.hop.keeps_body() {
-                self.hop = before;
+                (self.hop, self.redirects) = before;
                 wire.head = Some(head);
                 return Ok(wire);
             }
@@ -107,7 +107,7 @@ impl<R: Runtime> Call<R> {
         self.run().await
     }
 
-    /// Waits until the body may go on; `false` says that the server has answered.
+    /// Waits until the body may go on; `false` says that the server wants no more of it.
     pub(super) async fn room(&mut self, wire: &mut Wire<R>) -> Result<bool, Error> {
         let mark = self.client.config().send_high_water;
         let on_interim = self.request.on_interim.as_ref();

@@ -18,9 +18,11 @@ const READ: usize = 16 * 1024;
 
 /// A request whose body is sent piece by piece: see [`HttpClient::start`](crate::HttpClient::start).
 ///
-/// A server may answer before it has all of the body, most often because it does not want it
-/// (RFC 9112, 9.3). Sending then gives `false` and drops the piece: go on with
-/// [`finish`](Self::finish), which gives its answer.
+/// A server may answer before it has all of the body because it does not want it: its response is no
+/// success, or says that the connection closes behind it (RFC 9112, 9.5). Sending then gives `false`
+/// and drops the piece: go on with [`finish`](Self::finish), which gives the response. A server that
+/// answers while it listens gets the whole body; to read what it says meanwhile, see
+/// [`response`](Self::response).
 ///
 /// Cancel-safe: a dropped future has queued the whole piece or nothing of it. Dropped itself, an
 /// upload breaks the connection off, so that the server can tell it from a whole one.
@@ -35,7 +37,8 @@ impl<R: Runtime> Upload<R> {
         Self { call, wire }
     }
 
-    /// Sends a piece of the body, waiting for room first. Says whether the server takes more.
+    /// Sends a piece of the body, waiting for room first. `false` says that the server wants no more
+    /// of it.
     ///
     /// # Errors
     /// [`Error::HttpMisuse`] if the body becomes longer than announced; [`Error::Http`] or
@@ -52,7 +55,7 @@ impl<R: Runtime> Upload<R> {
         self.send_with(|machine, tx| machine.send_shared(piece, tx)).await
     }
 
-    /// Sends all that `source` gives. Says whether the server has taken all of it.
+    /// Sends all that `source` gives. `false` says that the server wants no more of it.
     ///
     /// # Errors
     /// [`Error::Source`] if reading fails; else as [`send`](Self::send).
@@ -126,7 +129,7 @@ impl<R: Runtime> Upload<R> {
         mut self,
         finish: impl FnOnce(&mut http::Client, &mut SendBuf) -> Result<(), Misuse>,
     ) -> Result<HttpResponse<R>, Error> {
-        if self.wire.head.is_none() {
+        if !self.wire.is_refused() {
             self.wire.finish(finish)?;
         }
         self.call.answer(self.wire).await

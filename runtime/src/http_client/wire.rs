@@ -10,7 +10,9 @@ use std::pin::pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tidewire::SendBuf;
-use tidewire::http::{self, ClientEvent, Closed, Misuse, OwnedHeaders, OwnedResponseHead};
+use tidewire::http::{
+    self, ClientEvent, CloseReason, Closed, Misuse, OwnedHeaders, OwnedResponseHead,
+};
 
 /// A connection to an origin. Everything that an exchange leaves behind in it is in the machine.
 pub(super) struct Wire<R: Runtime> {
@@ -116,7 +118,7 @@ impl<R: Runtime> Wire<R> {
     }
 
     /// Ready with `true` when at most `mark` bytes wait to be written and the body may be sent, with
-    /// `false` when the response has begun.
+    /// `false` when the server wants no more of it.
     pub(super) fn poll_room(
         &mut self,
         cx: &mut Context<'_>,
@@ -133,7 +135,21 @@ impl<R: Runtime> Wire<R> {
                 Poll::Pending => return Poll::Pending,
             }
         }
-        Poll::Ready(Ok(false))
+        if self.is_refused() {
+            return Poll::Ready(Ok(false));
+        }
+        // It answers while it listens. Its body waits for whoever wants the response.
+        Poll::Ready(Ok(ready!(self.driver.poll_drain(cx, mark)).is_ok()))
+    }
+
+    /// Whether the response that has begun says that the rest of the body is not wanted (RFC 9112,
+    /// 9.5): it is no success, or the server closes the connection behind it.
+    pub(super) fn is_refused(&self) -> bool {
+        self.head.as_ref().is_some_and(|head| {
+            let closes = self.driver.machine().close_reason();
+            !head.as_head().status.is_success()
+                || matches!(closes, Some(CloseReason::ServerSaidClose | CloseReason::NoContinue))
+        })
     }
 
     /// The head of the response.
