@@ -192,3 +192,37 @@ fn of_all_bytes_only_those_of_the_grammar_stand_in_a_response() {
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     every_byte(chunked, IN_CHUNKS, |pieces| ask(&setup, "GET", pieces));
 }
+
+/// Heads are read in blocks of bytes, and an end that is seen too late or too early is a request that is
+/// misread: so each byte has its turn at each distance from where the part begins.
+#[test]
+fn where_in_a_part_a_byte_stands_does_not_matter() {
+    const DISTANCES: usize = 80;
+    let parts: [(&str, &str, Allowed); 5] = [
+        ("", "¿T / HTTP/1.1\r\nHost: h\r\n\r\n", tchar),
+        ("GET /", "¿x HTTP/1.1\r\nHost: h\r\n\r\n", |it| matches!(it, b'!'..=b'~') && it != b'#'),
+        ("GET / HTTP/1.1\r\nHost: h\r\n", "¿B: c\r\n\r\n", tchar),
+        ("GET / HTTP/1.1\r\nHost: h\r\nA: ", "¿c\r\n\r\n", text),
+        (
+            "GET / HTTP/1.1\r\nHost: h\r\nA: b\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\nB: ",
+            "¿c\r\n\r\n",
+            text,
+        ),
+    ];
+    let setup = Setup::default();
+    for (before, template, allowed) in parts {
+        for distance in 1..DISTANCES {
+            let before = format!("{before}{}", "a".repeat(distance));
+            // A colon ends a name, wherever it stands.
+            let is_name = template.contains("B: c");
+            for byte in (0..=255_u8).filter(|&byte| !(is_name && byte == b':')) {
+                let (_, behind) = template.split_once('¿').unwrap();
+                let input = [before.as_bytes(), &[byte], behind.as_bytes()].concat();
+                let run = serve(&setup, [&input[..]]);
+                let refused = run.error().is_some();
+                let byte_name = byte.escape_ascii();
+                assert_eq!(refused, !allowed(byte), "{before}{byte_name}: {:?}", run.error());
+            }
+        }
+    }
+}
