@@ -1,91 +1,112 @@
 //! What a head says about the body and the connection (RFC 9112, 6 and 9).
 
-use super::chars::trim_ows;
+use super::chars::{is, trim_ows};
+use super::fields::Marks;
 use super::headers::{HeaderSpan, Headers, Split};
-use super::target::is_host;
-pub(super) use super::target::target_fits;
-use super::{CloseReason, ErrorKind, ProtocolError, RequestHead, ResponseHead, Version};
+use super::scan::end_of_host;
+use super::target::{authority, is_port, target_fits};
+use super::{CloseReason, ErrorKind, Leniency, ProtocolError, Status, Version};
 
-/// How the body is delimited (RFC 9112, 6.3).
+/// How a body is delimited (RFC 9112, 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Length {
+pub enum Length {
+    /// By its length. Zero also where there is no body at all.
     Known(u64),
+    /// By chunked coding.
     Chunked,
+    /// By the end of the connection.
     UntilEof,
 }
 
 /// What a request's head means beyond its grammar.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct RequestFraming {
-    pub(super) length: Length,
-    pub(super) close: Option<CloseReason>,
-    pub(super) expects_continue: bool,
-    pub(super) wants_upgrade: bool,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RequestFraming {
+    /// How the body is delimited.
+    pub length: Length,
+    /// Why no other request may follow (RFC 9112, 9.3), if that is so.
+    pub close: Option<CloseReason>,
+    /// Whether the client waits for `100 Continue` (RFC 9110, 10.1.1). Never in HTTP/1.0.
+    pub expects_continue: bool,
+    /// Whether there is an `Upgrade` (RFC 9110, 7.8). Never in HTTP/1.0.
+    pub wants_upgrade: bool,
 }
 
 /// What a response's head means beyond its grammar.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ResponseFraming {
-    pub(super) length: Length,
-    pub(super) close: Option<CloseReason>,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ResponseFraming {
+    /// How the body is delimited.
+    pub length: Length,
+    /// Why no other response may follow (RFC 9112, 9.3), if that is so.
+    pub close: Option<CloseReason>,
 }
 
-/// Judges a request head, `size` bytes long, whose target begins at `target`. Offsets in errors
-/// count from the start of the head.
+/// Judges a request head of `size` bytes at the front of `headers.bytes`. Offsets in errors count
+/// from there.
+#[inline]
 pub(super) fn request(
-    head: &RequestHead<'_>,
-    target: usize,
-    size: usize,
+    headers: Headers<'_>,
+    marks: Marks,
+    [method, method_end, target_end]: [u32; 3],
+    version: Version,
+    size: u32,
 ) -> Result<RequestFraming, ProtocolError> {
-    if !target_fits(head.method.as_bytes(), head.target.as_bytes()) {
-        return Err(ProtocolError { kind: ErrorKind::BadTarget, offset: target as u64 });
+    let part =
+        |from: u32, to: u32| headers.bytes.get(from as usize..to as usize).unwrap_or_default();
+    let target = method_end + 1;
+    if !target_fits(part(method, method_end), part(target, target_end)) {
+        return Err(ProtocolError { kind: ErrorKind::BadTarget, offset: u64::from(target) });
     }
-    let fields = Fields::read(head.headers, head.version, true)?;
-    if !fields.host && head.version == Version::Http11 {
-        return Err(ProtocolError { kind: ErrorKind::MissingHost, offset: size as u64 });
+    let fields = Fields::read(headers, marks, version, true)?;
+    let length = fields.length(version, Leniency::STRICT)?;
+    if !fields.host && version == Version::Http11 {
+        return Err(ProtocolError { kind: ErrorKind::MissingHost, offset: u64::from(size) });
     }
-    let length = match fields.length {
-        None if fields.chunked => Length::Chunked,
-        None => Length::Known(0),
-        Some(length) => Length::Known(length),
-    };
     Ok(RequestFraming {
-        length,
-        close: fields.close_reason(head.version, CloseReason::ClientSaidClose),
-        // RFC 9110, 10.1.1: a server ignores it in HTTP/1.0.
-        expects_continue: fields.expects_continue && head.version == Version::Http11,
-        // RFC 9110, 7.8: a server ignores it in HTTP/1.0.
-        wants_upgrade: fields.upgrade && head.version == Version::Http11,
+        length: length.unwrap_or(Length::Known(0)),
+        close: fields.close_reason(version, CloseReason::ClientSaidClose),
+        expects_continue: fields.expects_continue && version == Version::Http11,
+        wants_upgrade: fields.upgrade && version == Version::Http11,
     })
 }
 
-/// Judges a response head. `bodiless` says that the request was a HEAD, `tunnels` that this is a
-/// success in answer to CONNECT: whatever that says of a body is ignored (RFC 9110, 9.3.6).
+/// Judges a response head. Whatever a success in answer to CONNECT says of a body is ignored (RFC
+/// 9110, 9.3.6).
+#[inline]
 pub(super) fn response(
-    head: &ResponseHead<'_>,
-    bodiless: bool,
-    tunnels: bool,
+    headers: Headers<'_>,
+    marks: Marks,
+    (version, status): (Version, Status),
+    leniency: Leniency,
+    (to_head, to_connect): (bool, bool),
 ) -> Result<ResponseFraming, ProtocolError> {
-    if tunnels {
+    if to_connect && status.is_success() {
         return Ok(ResponseFraming { length: Length::Known(0), close: None });
     }
-    let fields = Fields::read(head.headers, head.version, false)?;
-    let length = match fields.length {
-        _ if bodiless || matches!(head.status.code(), 100..=199 | 204 | 304) => Length::Known(0),
-        None if fields.chunked => Length::Chunked,
-        None => Length::UntilEof,
-        Some(length) => Length::Known(length),
+    let fields = Fields::read(headers, marks, version, false)?;
+    let delimited = fields.length(version, leniency)?;
+    let length = match delimited {
+        _ if to_head || matches!(status.code(), 100..=199 | 204 | 304) => Length::Known(0),
+        delimited => delimited.unwrap_or(Length::UntilEof),
     };
-    let until_eof = (length == Length::UntilEof).then_some(CloseReason::CloseDelimited);
-    let close = fields.close_reason(head.version, CloseReason::ServerSaidClose).or(until_eof);
+    // What `Leniency::length_and_coding` puts up with.
+    let ignored = delimited == Some(Length::Chunked) && fields.length.is_some();
+    let close = fields
+        .close_reason(version, CloseReason::ServerSaidClose)
+        .or(ignored.then_some(CloseReason::LengthAndCoding))
+        .or((length == Length::UntilEof).then_some(CloseReason::CloseDelimited));
     Ok(ResponseFraming { length, close })
 }
 
-/// The fields that frame a message, read in one pass over its lines.
+/// The fields that frame a message, read in one pass over the lines that may be such.
 #[derive(Default)]
-struct Fields {
+struct Fields<'a> {
     host: bool,
     length: Option<u64>,
+    /// The last `Transfer-Encoding`, and the last one with another coding than `chunked`.
+    coding: Option<&'a HeaderSpan>,
+    unknown_coding: Option<&'a HeaderSpan>,
     chunked: bool,
     close: bool,
     keep: bool,
@@ -93,79 +114,111 @@ struct Fields {
     expects_continue: bool,
 }
 
-impl Fields {
+impl<'a> Fields<'a> {
+    #[inline(always)]
     fn read(
-        headers: Headers<'_>,
+        headers: Headers<'a>,
+        marks: Marks,
         version: Version,
         is_request: bool,
     ) -> Result<Self, ProtocolError> {
         let mut fields = Self::default();
-        let mut coding = None;
-        let mut unknown_coding = None;
-        for span in headers.spans {
+        for span in marks.of(headers.spans) {
             let (name, value) = (span.name(headers.bytes), span.value(headers.bytes));
-            let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
             match name.len() {
-                4 if is_request && is(b"host") => {
+                4 if is_request && is(name, b"host") => {
                     if core::mem::replace(&mut fields.host, true) {
                         return Err(at_name(ErrorKind::DuplicateHost, span));
                     }
-                    if !is_host(value) {
+                    if !is_host(headers.bytes, span) {
                         return Err(at_value(ErrorKind::BadHost, span));
                     }
                 }
-                6 if is_request && is(b"expect") => {
-                    fields.expects_continue = value.eq_ignore_ascii_case(b"100-continue");
+                6 if is_request && is(name, b"expect") => {
+                    fields.expects_continue = is(value, b"100-continue");
                     if !fields.expects_continue && version == Version::Http11 {
                         return Err(at_value(ErrorKind::UnknownExpectation, span));
                     }
                 }
-                7 if is(b"upgrade") => fields.upgrade = true,
-                10 if is(b"connection") => {
-                    // Options are tokens: a quote is none, and hides no comma (RFC 9110, 7.6.1).
-                    for option in value.split(|&byte| byte == b',').map(trim_ows) {
-                        fields.close |= option.eq_ignore_ascii_case(b"close");
-                        fields.keep |= option.eq_ignore_ascii_case(b"keep-alive");
-                    }
-                }
-                14 if is(b"content-length") => {
-                    for member in value.split(|&byte| byte == b',') {
-                        let Some(length) = decimal(trim_ows(member)) else {
-                            return Err(at_value(ErrorKind::BadContentLength, span));
-                        };
-                        if fields.length.replace(length).is_some_and(|before| before != length) {
-                            return Err(at_value(ErrorKind::ContentLengthMismatch, span));
-                        }
-                    }
-                }
-                17 if is(b"transfer-encoding") => {
-                    coding = Some(span);
-                    for member in Split::new(value, b',') {
-                        // Nothing may stand behind `chunked`, and that only once.
-                        if fields.chunked || member.is_empty() {
-                            return Err(at_value(ErrorKind::BadTransferEncoding, span));
-                        }
-                        fields.chunked = member.eq_ignore_ascii_case(b"chunked");
-                        if !fields.chunked {
-                            unknown_coding = Some(span);
-                        }
-                    }
-                }
+                7 if is(name, b"upgrade") => fields.upgrade = true,
+                10 if is(name, b"connection") => fields.connection(value),
+                14 if is(name, b"content-length") => fields.content_length(span, value)?,
+                17 if is(name, b"transfer-encoding") => fields.transfer_encoding(span, value)?,
                 _ => {}
             }
         }
-        match (coding, unknown_coding) {
-            (Some(span), _) if version == Version::Http10 => {
-                Err(at_name(ErrorKind::CodingInHttp10, span))
+        Ok(fields)
+    }
+
+    #[inline]
+    fn connection(&mut self, value: &[u8]) {
+        // Nearly always it is one of these.
+        if is(value, b"keep-alive") {
+            self.keep = true;
+        } else if is(value, b"close") {
+            self.close = true;
+        } else if !is(value, b"upgrade") {
+            // Options are tokens: a quote is none, and hides no comma (RFC 9110, 7.6.1).
+            for option in value.split(|&byte| byte == b',').map(trim_ows) {
+                self.close |= is(option, b"close");
+                self.keep |= is(option, b"keep-alive");
             }
-            (Some(span), _) if fields.length.is_some() => {
-                Err(at_name(ErrorKind::LengthAndCoding, span))
+        }
+    }
+
+    #[inline]
+    fn content_length(&mut self, span: &HeaderSpan, value: &[u8]) -> Result<(), ProtocolError> {
+        for member in value.split(|&byte| byte == b',') {
+            let Some(length) = decimal(trim_ows(member)) else {
+                return Err(at_value(ErrorKind::BadContentLength, span));
+            };
+            if self.length.replace(length).is_some_and(|before| before != length) {
+                return Err(at_value(ErrorKind::ContentLengthMismatch, span));
             }
-            (Some(span), _) if !fields.chunked => {
-                Err(at_value(ErrorKind::BadTransferEncoding, span))
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn transfer_encoding(
+        &mut self,
+        span: &'a HeaderSpan,
+        value: &[u8],
+    ) -> Result<(), ProtocolError> {
+        self.coding = Some(span);
+        for member in Split::new(value, b',') {
+            // Nothing may stand behind `chunked`, and that only once.
+            if self.chunked || member.is_empty() {
+                return Err(at_value(ErrorKind::BadTransferEncoding, span));
             }
-            (_, Some(span)) => Err(at_value(ErrorKind::UnknownCoding, span)),
-            _ => Ok(fields),
+            self.chunked = is(member, b"chunked");
+            if !self.chunked {
+                self.unknown_coding = Some(span);
+            }
+        }
+        Ok(())
+    }
+
+    /// How the fields say that the body is delimited, if they do.
+    #[inline]
+    fn length(
+        &self,
+        version: Version,
+        leniency: Leniency,
+    ) -> Result<Option<Length>, ProtocolError> {
+        let Some(coding) = self.coding else { return Ok(self.length.map(Length::Known)) };
+        if version == Version::Http10 {
+            return Err(at_name(ErrorKind::CodingInHttp10, coding));
+        }
+        if self.length.is_some() && !leniency.length_and_coding {
+            return Err(at_name(ErrorKind::LengthAndCoding, coding));
+        }
+        if !self.chunked {
+            return Err(at_value(ErrorKind::BadTransferEncoding, coding));
+        }
+        match self.unknown_coding {
+            Some(span) => Err(at_value(ErrorKind::UnknownCoding, span)),
+            None => Ok(Some(Length::Chunked)),
         }
     }
 
@@ -219,4 +272,17 @@ fn decimal(digits: &[u8]) -> Option<u64> {
         let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
         number.checked_mul(10)?.checked_add(digit)
     })
+}
+
+/// `uri-host [ ":" port ]` (RFC 9110, 7.2), or nothing, for a target without authority.
+#[inline]
+fn is_host(bytes: &[u8], span: &HeaderSpan) -> bool {
+    // A name of plain bytes ends with the value or before its port.
+    let (from, to) = (span.value as usize, span.value_end as usize);
+    let end = end_of_host(bytes, from);
+    match bytes.get(end..to) {
+        Some([]) => true,
+        Some([b':', port @ ..]) if end > from => is_port(port),
+        _ => authority(span.value(bytes)).is_some(),
+    }
 }

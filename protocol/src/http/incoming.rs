@@ -4,9 +4,9 @@
 //! twice. Payload stays where it lies.
 
 use super::chars::{is_ows, is_tchar, is_value_byte};
+use super::fields::{FieldParser, is_exhausted};
 use super::framing::{Length, is_forbidden_trailer};
-use super::parse::{FieldParser, is_exhausted, window};
-use super::{ErrorKind, Limits, ProtocolError};
+use super::{ErrorKind, Leniency, Limits, ProtocolError};
 use crate::RecvBuf;
 
 /// A decoder of one body.
@@ -97,7 +97,7 @@ impl Incoming {
                         Ok(None) => return Ok(Piece::Incomplete),
                         Ok(Some(0)) => {
                             rx.spans.clear();
-                            self.expects = Expects::Trailers(FieldParser::new(0));
+                            self.expects = Expects::Trailers(FieldParser::new(0, Leniency::STRICT));
                         }
                         Ok(Some(size)) => match self.allowance.checked_sub(size) {
                             Some(rest) => {
@@ -129,14 +129,13 @@ impl Incoming {
                     *offset += 1;
                 }
                 Expects::Trailers(fields) => {
-                    let mut spans = core::mem::take(&mut rx.spans);
-                    let seen = spans.len();
-                    let bytes = window(rx.raw(), limits.trailers);
-                    let complete = fields.parse(bytes, &mut spans, limits.headers);
-                    let forbidden =
-                        spans[seen..].iter().find(|span| is_forbidden_trailer(span.name(rx.raw())));
+                    let seen = rx.spans.len();
+                    let complete = fields.parse(rx, limits.trailers, limits.headers);
+                    // A line that was told apart before may have been continued.
+                    let seen = seen.min(rx.spans.len());
+                    let mut fresh = rx.spans[seen..].iter();
+                    let forbidden = fresh.find(|span| is_forbidden_trailer(span.name(rx.raw())));
                     let forbidden = forbidden.map(|span| (ErrorKind::ForbiddenTrailer, span.name));
-                    rx.spans = spans;
                     let fault = |kind, at| ProtocolError { kind, offset: *offset + at as u64 };
                     if let Some((kind, name)) = forbidden {
                         return Err(fault(kind, name as usize));
