@@ -275,7 +275,7 @@ impl FieldParser {
                     }
                     b'\n' if self.leniency.bare_lf => self.expects = InField::EndLf,
                     b'\n' => return Err((ErrorKind::BareLf, self.at)),
-                    b' ' | b'\t' => match spans.pop().filter(|_| self.leniency.obs_fold) {
+                    b' ' | b'\t' => match self.leniency.obs_fold.then(|| spans.pop()).flatten() {
                         Some(span) => {
                             self.name = span.name as usize;
                             self.name_end = span.name_end as usize;
