@@ -44,6 +44,7 @@
 //! |---|---|---|
 //! | `std` | yes | `Clock`, which converts `std::time::Instant` |
 //! | `simd` | no | UTF-8 validation with SIMD instructions |
+//! | `http` | no | conversions to and from the types of the `http` crate; includes `std` |
 #![no_std]
 #![warn(clippy::std_instead_of_core, clippy::std_instead_of_alloc, clippy::alloc_instead_of_core)]
 

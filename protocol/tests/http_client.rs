@@ -130,6 +130,9 @@ fn a_request_that_could_be_misread_is_not_sent() {
         ("CONNECT", "/", &HOST, Misuse::BadTarget),
         ("GET", "/", &[], Misuse::Host),
         ("GET", "/", &[("Host", "h"), ("host", "h")], Misuse::Host),
+        // RFC 9110, 7.2: Host = uri-host [ ":" port ].
+        ("GET", "/", &[("Host", "h/")], Misuse::Host),
+        ("GET", "/", &[("Host", "user@h")], Misuse::Host),
         ("GET", "/", &[("Host", "h"), ("A\n", "b")], Misuse::BadFieldName(1)),
         ("GET", "/", &[("Host", "h\r\n")], Misuse::BadFieldValue(0)),
         ("GET", "/", &[("Content-Length", "1")], Misuse::FramingField(0)),
@@ -168,16 +171,233 @@ fn a_request_with_close_is_the_last() {
 }
 
 #[test]
-fn a_response_to_an_unfinished_request_leaves_nothing_to_go_on_with() {
-    // RFC 9112, 9.3.
-    let mut peer = Peer::new();
-    peer.request("POST", &[], BodyLength::Known(9)).unwrap();
-    peer.receive(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n");
-    assert!(matches!(peer.poll(), Some(ClientEvent::Response(head)) if head.status == 413));
-    peer.client.send_data(b"still", &mut peer.tx).unwrap();
+fn a_request_that_is_answered_early_may_be_finished_or_given_up() {
+    // RFC 9112, 9.3 and 9.5.
+    let early = |close: &str| {
+        let mut peer = Peer::new();
+        peer.request("POST", &[], BodyLength::Known(9)).unwrap();
+        let head = "HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n";
+        peer.receive(format!("{head}{close}\r\n").as_bytes());
+        assert!(matches!(peer.poll(), Some(ClientEvent::Response(head)) if head.status == 413));
+        peer.client.send_data(b"still", &mut peer.tx).unwrap();
+        assert!(matches!(peer.poll(), Some(ClientEvent::End(_))));
+        peer
+    };
+    let mut finished = early("");
+    assert_eq!(finished.drain(), None);
+    assert!(!finished.client.is_idle());
+    finished.client.send_data(b"more", &mut finished.tx).unwrap();
+    finished.client.finish(&mut finished.tx).unwrap();
+    assert_eq!(finished.drain(), None);
+    assert!(finished.client.is_idle());
+
+    let mut given_up = early("");
+    given_up.client.shutdown();
+    assert_eq!(given_up.drain(), Some(Closed::Done));
+
+    let mut closed = early("Connection: close\r\n");
+    assert_eq!(closed.client.close_reason(), Some(CloseReason::ServerSaidClose));
+    assert_eq!(closed.drain(), Some(Closed::Done));
+    assert_eq!(closed.client.send_data(b"x", &mut closed.tx), Err(Misuse::Closed));
+
+    // The server has left: the rest of the request is for nobody.
+    let mut left = early("");
+    left.rx.finish();
+    assert_eq!(left.drain(), Some(Closed::Eof));
+}
+
+#[test]
+fn a_body_that_expects_100_waits_for_it() {
+    // RFC 9110, 10.1.1.
+    let expect = || {
+        let mut peer = Peer::new();
+        peer.request("PUT", &[("Expect", "100-Continue")], BodyLength::Known(1)).unwrap();
+        assert!(peer.client.awaits_continue());
+        assert_eq!(peer.drain(), None);
+        assert_eq!(peer.client.next_timer(), Some((after(1), Timer::Continue)));
+        peer
+    };
+    // The server may say nothing.
+    let mut peer = expect();
+    peer.client.handle_timeout(after(1), &mut peer.tx);
+    assert_eq!(peer.poll(), Some(ClientEvent::Continue));
+    assert_eq!(peer.drain(), None);
+    assert!(!peer.client.awaits_continue());
+    peer.receive(b"HTTP/1.1 100 Continue\r\n\r\n");
+    assert!(matches!(peer.poll(), Some(ClientEvent::Informational(_))));
+    assert_eq!(peer.poll(), None, "the body is told of once");
+
+    // A final response instead: the body is not wanted.
+    let mut peer = expect();
+    peer.receive(b"HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n");
+    assert!(matches!(peer.poll(), Some(ClientEvent::Response(head)) if head.status == 417));
+    assert_eq!(peer.client.send_data(b"x", &mut peer.tx), Err(Misuse::BodyRefused));
+    assert_eq!(peer.client.finish(&mut peer.tx), Err(Misuse::BodyRefused));
+    assert_eq!(peer.client.close_reason(), Some(CloseReason::NoContinue));
     assert!(matches!(peer.poll(), Some(ClientEvent::End(_))));
     assert_eq!(peer.drain(), Some(Closed::Done));
-    assert_eq!(peer.client.send_data(b"x", &mut peer.tx), Err(Misuse::Closed));
+
+    // A client need not wait.
+    let mut peer = expect();
+    peer.client.send_data(b"x", &mut peer.tx).unwrap();
+    peer.client.finish(&mut peer.tx).unwrap();
+    peer.receive(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n");
+    assert!(matches!(peer.poll(), Some(ClientEvent::Informational(_))));
+    assert!(matches!(peer.poll(), Some(ClientEvent::Response(_))));
+    assert!(peer.client.keep_alive());
+
+    // Without a body there is nothing to wait for.
+    let mut peer = Peer::asking("GET", &[("Expect", "100-continue")]);
+    assert!(!peer.client.awaits_continue());
+    assert_ne!(peer.client.next_timer().map(|(_, timer)| timer), Some(Timer::Continue));
+    assert_eq!(peer.drain(), None);
+}
+
+#[test]
+fn a_request_ends_with_trailers() {
+    // RFC 9110, 6.5.
+    let mut peer = Peer::new();
+    peer.request("PUT", &[("Trailer", "Digest")], BodyLength::Unknown).unwrap();
+    peer.client.send_data(b"x", &mut peer.tx).unwrap();
+    let refused = peer.client.finish_with_trailers([("Host", "h")], &mut peer.tx);
+    assert_eq!(refused, Err(Misuse::ForbiddenTrailer(0)));
+    peer.client.finish_with_trailers([("Digest", "d")], &mut peer.tx).unwrap();
+    assert!(peer.sent().ends_with("\r\n\r\n1\r\nx\r\n0\r\nDigest: d\r\n\r\n"));
+    assert_eq!(peer.client.states().client, State::Done);
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    // RFC 9112, 9.3.2.
+    let mut peer = Peer::new();
+    peer.client = Client::new(ClientConfig { pipeline_depth: 3, ..ClientConfig::default() }, NOW);
+    peer.request("GET", &[], BodyLength::EMPTY).unwrap();
+    peer.request("HEAD", &[], BodyLength::EMPTY).unwrap();
+    peer.request("PUT", &[], BodyLength::Known(1)).unwrap();
+    assert_eq!(peer.request("GET", &[], BodyLength::EMPTY), Err(Misuse::Unfinished));
+    assert_eq!(peer.client.unanswered(), 3);
+    peer.receive(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na");
+    assert!(matches!(peer.poll(), Some(ClientEvent::Response(_))));
+    assert_eq!(peer.client.unanswered(), 2);
+    assert_eq!(peer.poll(), Some(ClientEvent::Data(b"a")));
+    assert!(matches!(peer.poll(), Some(ClientEvent::End(_))));
+    assert_eq!(peer.drain(), None);
+    // The body of the last one is still under way.
+    assert_eq!(peer.request("GET", &[], BodyLength::EMPTY), Err(Misuse::Unfinished));
+    peer.client.send_data(b"p", &mut peer.tx).unwrap();
+    peer.client.finish(&mut peer.tx).unwrap();
+    peer.request("GET", &[], BodyLength::EMPTY).unwrap();
+    // The second was a HEAD: its length announces nothing here.
+    peer.receive(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nHTTP/1.1 201 x\r\n");
+    assert!(matches!(peer.poll(), Some(ClientEvent::Response(head)) if head.status == 200));
+    assert!(matches!(peer.poll(), Some(ClientEvent::End(_))));
+    assert_eq!(peer.poll(), None);
+    peer.receive(b"Content-Length: 0\r\n\r\nHTTP/1.1 202 x\r\nContent-Length: 0\r\n\r\n");
+    assert!(matches!(peer.poll(), Some(ClientEvent::Response(head)) if head.status == 201));
+    assert!(matches!(peer.poll(), Some(ClientEvent::End(_))));
+    assert!(matches!(peer.poll(), Some(ClientEvent::Response(head)) if head.status == 202));
+    assert!(matches!(peer.poll(), Some(ClientEvent::End(_))));
+    assert_eq!(peer.drain(), None);
+    assert!(peer.client.is_idle());
+    assert_eq!(peer.client.unanswered(), 0);
+    // And from here on as before.
+    peer.request("POST", &[], BodyLength::EMPTY).unwrap();
+    peer.receive(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nx");
+    assert!(matches!(peer.drain(), Some(Closed::Protocol(_))));
+}
+
+#[test]
+fn what_was_pipelined_behind_the_last_answer_is_told_as_unanswered() {
+    // RFC 9112, 9.3.2: the client may send those again, on another connection.
+    let mut peer = Peer::new();
+    peer.client = Client::new(ClientConfig { pipeline_depth: 9, ..ClientConfig::default() }, NOW);
+    for _ in 0..5 {
+        peer.request("GET", &[], BodyLength::EMPTY).unwrap();
+    }
+    peer.receive(b"HTTP/1.1 204 x\r\n\r\nHTTP/1.1 204 x\r\nConnection: close\r\n\r\n");
+    peer.receive(b"HTTP/1.1 204 x\r\n\r\n");
+    assert_eq!(peer.drain(), Some(Closed::Done));
+    assert_eq!(peer.client.unanswered(), 3);
+    assert_eq!(peer.client.close_reason(), Some(CloseReason::ServerSaidClose));
+
+    // Its own `close` ends the sending, and every answer is still read.
+    let mut peer = Peer::new();
+    peer.client = Client::new(ClientConfig { pipeline_depth: 9, ..ClientConfig::default() }, NOW);
+    peer.request("GET", &[], BodyLength::EMPTY).unwrap();
+    peer.request("GET", &[("Connection", "close")], BodyLength::EMPTY).unwrap();
+    assert_eq!(peer.request("GET", &[], BodyLength::EMPTY), Err(Misuse::Closed));
+    peer.receive(b"HTTP/1.1 204 x\r\n\r\nHTTP/1.1 204 x\r\n\r\n");
+    assert_eq!(peer.drain(), Some(Closed::Done));
+    assert_eq!(peer.client.unanswered(), 0);
+}
+
+#[test]
+fn only_idempotent_requests_are_pipelined() {
+    // RFC 9112, 9.3.2; RFC 9110, 7.8 and 9.3.6.
+    let config = ClientConfig { pipeline_depth: 2, ..ClientConfig::default() };
+    let upgrade = [("Connection", "Upgrade"), ("Upgrade", "x")];
+    let cases: [(&str, &[(&str, &str)]); 3] = [("POST", &[]), ("CONNECT", &[]), ("GET", &upgrade)];
+    for (method, fields) in cases {
+        for alone_first in [true, false] {
+            let mut peer = Peer::new();
+            peer.client = Client::new(config, NOW);
+            let (first, second) = ((method, fields), ("GET", &[][..]));
+            let (first, second) = if alone_first { (first, second) } else { (second, first) };
+            peer.request(first.0, first.1, BodyLength::EMPTY).unwrap();
+            let refused = peer.request(second.0, second.1, BodyLength::EMPTY);
+            let proposed = alone_first && method != "POST";
+            let why = if proposed { Misuse::Unfinished } else { Misuse::NotPipelined };
+            assert_eq!(refused, Err(why), "{method}, {alone_first}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_takes_nothing_is_given_up() {
+    let mut peer = Peer::new();
+    peer.request("POST", &[], BodyLength::Unknown).unwrap();
+    assert_eq!(peer.drain(), None);
+    assert_eq!(peer.client.next_timer(), Some((after(30), Timer::Write)));
+    peer.tx.consume(1);
+    peer.client.handle_timeout(after(30), &mut peer.tx);
+    assert_eq!(peer.drain(), None);
+    peer.client.handle_timeout(after(60), &mut peer.tx);
+    assert_eq!(peer.drain(), Some(Closed::Timeout(Timer::Write)));
+}
+
+#[test]
+fn a_kept_connection_has_an_idle_deadline_if_one_is_set() {
+    let config =
+        ClientConfig { idle_timeout: Some(Duration::from_secs(9)), ..ClientConfig::default() };
+    let mut peer = Peer::new();
+    peer.client = Client::new(config, NOW);
+    assert_eq!(peer.client.next_timer(), Some((after(9), Timer::Idle)));
+    peer.request("GET", &[], BodyLength::EMPTY).unwrap();
+    peer.sent();
+    peer.receive(b"HTTP/1.1 204 x\r\n\r\n");
+    assert_eq!(peer.drain(), None);
+    assert_eq!(peer.client.next_timer(), Some((after(9), Timer::Idle)));
+    peer.client.handle_timeout(after(9), &mut peer.tx);
+    assert_eq!(peer.drain(), Some(Closed::Timeout(Timer::Idle)));
+}
+
+#[test]
+fn shutdown_waits_for_what_was_asked_and_abort_does_not() {
+    let mut peer = Peer::new();
+    peer.client.shutdown();
+    assert_eq!(peer.drain(), Some(Closed::Done));
+
+    let mut peer = Peer::asking("GET", &[]);
+    peer.client.shutdown();
+    assert_eq!(peer.drain(), None);
+    assert_eq!(peer.request("GET", &[], BodyLength::EMPTY), Err(Misuse::Closed));
+    peer.receive(b"HTTP/1.1 204 x\r\n\r\n");
+    assert_eq!(peer.drain(), Some(Closed::Done));
+
+    let mut peer = Peer::asking("GET", &[]);
+    peer.client.abort();
+    assert_eq!(peer.client.transport(), Transport::Close);
+    assert_eq!(peer.drain(), Some(Closed::Aborted));
 }
 
 #[test]
@@ -187,6 +407,7 @@ fn interim_responses_are_told_apart() {
     peer.request("POST", &[("Expect", "100-continue")], BodyLength::Known(1)).unwrap();
     peer.receive(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n");
     assert!(matches!(peer.poll(), Some(ClientEvent::Informational(head)) if head.status == 100));
+    assert_eq!(peer.poll(), Some(ClientEvent::Continue));
     assert!(matches!(
         peer.poll(),
         Some(ClientEvent::Informational(head)) if head.headers.get_str("link") == Some("<a>")
@@ -307,6 +528,7 @@ fn each_phase_has_its_deadline_and_says_so() {
 
     // A head, from the end of the request; interim responses do not put it off.
     let mut peer = Peer::asking("GET", &[]);
+    peer.sent();
     peer.receive(b"HTTP/1.1 103 x\r\n\r\n");
     peer.client.poll_event(after(20), &mut peer.rx, &mut peer.tx);
     peer.client.poll_event(after(20), &mut peer.rx, &mut peer.tx);
@@ -315,14 +537,17 @@ fn each_phase_has_its_deadline_and_says_so() {
     // A request that is not over has none yet.
     let mut peer = Peer::new();
     peer.request("POST", &[], BodyLength::Unknown).unwrap();
+    peer.sent();
     peer.drain();
     assert_eq!(peer.client.poll_timeout(), None);
     peer.client.finish(&mut peer.tx).unwrap();
+    peer.sent();
     peer.client.advance(after(5), &mut peer.rx, &mut peer.tx);
     expire(&mut peer, 35, Timer::Head);
 
     // A body, from the last progress on.
     let mut peer = Peer::asking("GET", &[]);
+    peer.sent();
     peer.receive(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n");
     peer.drain();
     peer.receive(b"x");

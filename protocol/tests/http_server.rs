@@ -133,7 +133,8 @@ fn a_client_that_takes_no_responses_is_not_let_ask_for_more() {
             }
         }
         assert_eq!((answered, peer.tx.len() < 200), ((3 * round).min(100), true));
-        assert_eq!(peer.server.next_timer(), Some((after(60), Timer::Idle)));
+        let next = if peer.tx.is_empty() { (60, Timer::Idle) } else { (30, Timer::Write) };
+        assert_eq!(peer.server.next_timer(), Some((after(next.0), next.1)));
         peer.tx.clear();
     }
     assert_eq!(answered, 100);
@@ -143,8 +144,34 @@ fn a_client_that_takes_no_responses_is_not_let_ask_for_more() {
             peer.ok();
         }
     }
-    peer.server.handle_timeout(after(60), &mut peer.tx);
-    assert_eq!(peer.drain(), Some(Closed::Timeout(Timer::Idle)));
+    peer.server.handle_timeout(after(30), &mut peer.tx);
+    assert_eq!(peer.drain(), Some(Closed::Timeout(Timer::Write)));
+}
+
+#[test]
+fn a_client_that_takes_a_little_now_and_then_has_not_stalled() {
+    let mut peer = Peer::new();
+    peer.receive(GET);
+    peer.drain();
+    peer.respond(200, BodyLength::Unknown).unwrap();
+    peer.server.send_data(&[b'x'; 1000], &mut peer.tx).unwrap();
+    assert_eq!(peer.drain(), None);
+    for round in 1..20 {
+        peer.tx.consume(1);
+        let now = after(20 * round);
+        if round % 2 == 0 {
+            // Seen when it happens, the deadline moves.
+            assert!(!peer.server.advance(now, &mut peer.rx, &mut peer.tx));
+            assert_eq!(peer.server.next_timer(), Some((after(20 * round + 30), Timer::Write)));
+        } else {
+            // Seen only at the deadline, it counts as well.
+            peer.server.handle_timeout(after(20 * round + 10), &mut peer.tx);
+            assert_eq!(peer.drain(), None);
+        }
+    }
+    peer.server.handle_timeout(after(1000), &mut peer.tx);
+    assert_eq!(peer.drain(), Some(Closed::Timeout(Timer::Write)));
+    assert_eq!(peer.server.transport(), Transport::Close);
 }
 
 #[test]
@@ -176,11 +203,27 @@ fn a_client_that_leaves_a_stream_ends_it_at_once() {
         peer.receive(pipelined);
         assert!(matches!(peer.poll(), Some(ServerEvent::Request(_))));
         peer.respond(200, BodyLength::Unknown).unwrap();
+        peer.server.end_on_eof();
         assert_eq!(peer.drain(), None);
         peer.rx.finish();
         assert_eq!(peer.drain(), Some(Closed::Eof));
         assert_eq!(peer.server.transport(), Transport::Close);
         assert_eq!(peer.server.send_data(b"x", &mut peer.tx), Err(Misuse::Closed));
+    }
+}
+
+#[test]
+fn the_last_response_may_be_finished_before_the_request_is_looked_at_to_its_end() {
+    // RFC 9112, 9.6.
+    for request in
+        ["GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"]
+    {
+        let mut peer = Peer::new();
+        peer.receive(request.as_bytes());
+        assert!(matches!(peer.poll(), Some(ServerEvent::Request(_))));
+        peer.ok();
+        assert!(matches!(peer.poll(), Some(ServerEvent::End(_))));
+        assert_eq!(peer.drain(), Some(Closed::Done), "{request}");
     }
 }
 
@@ -563,10 +606,10 @@ fn each_phase_has_its_deadline_and_says_so() {
     assert_eq!(peer.server.poll_timeout(), None, "the next step is the caller's");
     peer.ok();
     peer.drain();
-    let mut idle = Peer { server: peer.server.clone(), ..Peer::new() };
-    idle.tx.clear();
-    expire(&mut idle, 60, Timer::Idle, "");
     peer.sent();
+    peer.drain();
+    let mut idle = Peer { server: peer.server.clone(), ..Peer::new() };
+    expire(&mut idle, 60, Timer::Idle, "");
     peer.receive(b"GET");
     peer.server.advance(after(50), &mut peer.rx, &mut peer.tx);
     expire(&mut peer, 80, Timer::Head, late);
@@ -579,7 +622,159 @@ fn each_phase_has_its_deadline_and_says_so() {
     for _ in 0..2 {
         peer.server.poll_event(after(20), &mut peer.rx, &mut peer.tx);
     }
-    expire(&mut peer, 50, Timer::Body, late);
+    expire(&mut peer, 30, Timer::Body, late);
+}
+
+#[test]
+fn a_body_that_drips_is_given_up_and_the_callers_own_time_does_not_count() {
+    let config = ServerConfig { body_progress: 10, ..ServerConfig::default() };
+    let mut peer = Peer::with(config);
+    peer.receive(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n");
+    assert_eq!(peer.drain(), None);
+    let feed = |peer: &mut Peer, at: u64, bytes: &[u8]| {
+        peer.receive(bytes);
+        let event = peer.server.poll_event(after(at), &mut peer.rx, &mut peer.tx);
+        assert_eq!(event, Some(ServerEvent::Data(bytes)));
+    };
+    // Ten bytes in time, and the time begins anew.
+    for at in 1..=10 {
+        feed(&mut peer, at, b"x");
+        assert_eq!(peer.server.poll_timeout(), None, "the next step is the caller's");
+        // Who takes his time with a piece takes it from nobody.
+        peer.server.advance(after(at), &mut peer.rx, &mut peer.tx);
+    }
+    assert_eq!(peer.server.next_timer(), Some((after(40), Timer::Body)));
+    // A byte now and then is not enough.
+    feed(&mut peer, 15, b"y");
+    peer.server.advance(after(1015), &mut peer.rx, &mut peer.tx);
+    assert_eq!(peer.server.next_timer(), Some((after(1040), Timer::Body)));
+    feed(&mut peer, 1039, b"y");
+    peer.server.advance(after(1039), &mut peer.rx, &mut peer.tx);
+    peer.server.handle_timeout(after(1040), &mut peer.tx);
+    assert_eq!(peer.drain(), Some(Closed::Timeout(Timer::Body)));
+}
+
+#[test]
+fn a_client_that_half_closes_is_answered_and_then_closed() {
+    // RFC 9112, 9.6: the end of one direction is not the end of the other.
+    let requests = [GET.to_vec(), GET.repeat(2), [GET, b"\r\n"].concat()];
+    for (request, answers) in requests.into_iter().zip([1, 2, 1]) {
+        let mut peer = Peer::new();
+        peer.receive(&request);
+        peer.rx.finish();
+        for answer in 1..=answers {
+            assert!(matches!(peer.poll(), Some(ServerEvent::Request(_))));
+            assert_eq!(peer.drain(), None);
+            let last = answer == answers && !request.ends_with(b"\n\r\n\r\n");
+            assert_eq!(peer.server.close_reason(), last.then_some(CloseReason::HalfClosed));
+            // However long it takes, and in however many pieces.
+            peer.respond(200, BodyLength::Unknown).unwrap();
+            assert_eq!(peer.drain(), None);
+            peer.server.send_data(b"ok", &mut peer.tx).unwrap();
+            assert_eq!(peer.drain(), None);
+            peer.server.finish(&mut peer.tx).unwrap();
+        }
+        assert_eq!(peer.drain(), Some(Closed::Done));
+        assert_eq!(peer.sent().matches("2\r\nok\r\n0\r\n\r\n").count(), answers);
+    }
+
+    let mut peer = Peer::with(ServerConfig { half_close: false, ..ServerConfig::default() });
+    peer.receive(GET);
+    peer.rx.finish();
+    assert_eq!(peer.drain(), Some(Closed::Eof));
+}
+
+#[test]
+fn a_response_ends_with_trailers_where_its_client_can_see_them() {
+    // RFC 9110, 6.5; RFC 9112, 7.1.2.
+    let trailers = [("Digest", "abc"), ("Took", "1 s")];
+    for (request, sent) in [
+        ("GET / HTTP/1.1\r\nHost: h\r\n\r\n", "2\r\nok\r\n0\r\nDigest: abc\r\nTook: 1 s\r\n\r\n"),
+        ("GET / HTTP/1.0\r\n\r\n", "ok"),
+        ("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n", ""),
+    ] {
+        let mut peer = Peer::new();
+        peer.receive(request.as_bytes());
+        peer.drain();
+        peer.respond(200, BodyLength::Unknown).unwrap();
+        peer.sent();
+        peer.server.send_data(b"ok", &mut peer.tx).unwrap();
+        let no = [("Content-Length", "2")];
+        let refused = peer.server.finish_with_trailers(no, &mut peer.tx);
+        assert_eq!(refused, Err(Misuse::ForbiddenTrailer(0)));
+        peer.server.finish_with_trailers(trailers, &mut peer.tx).unwrap();
+        assert_eq!(peer.sent(), sent, "{request}");
+        assert!(!peer.server.is_responding());
+    }
+
+    let mut peer = Peer::new();
+    peer.receive(GET);
+    peer.drain();
+    peer.respond(200, LENGTH_2).unwrap();
+    peer.server.send_data(b"ok", &mut peer.tx).unwrap();
+    let refused = peer.server.finish_with_trailers(trailers, &mut peer.tx);
+    assert_eq!(refused, Err(Misuse::TrailersNotAllowed));
+    peer.server.finish(&mut peer.tx).unwrap();
+}
+
+#[test]
+fn default_fields_are_in_every_final_response_that_has_none_of_the_name() {
+    // RFC 9110, 6.6.1 and 10.2.4.
+    let fields = DefaultFields::new([("Date", "today"), ("Server", "mine")]).unwrap();
+    let mut peer = Peer::new();
+    peer.server.set_default_fields(fields);
+    peer.receive(GET);
+    peer.drain();
+    peer.server.inform(Status::EARLY_HINTS, NO_FIELDS, &mut peer.tx).unwrap();
+    assert_eq!(peer.sent(), "HTTP/1.1 103 Early Hints\r\n\r\n");
+    let own = [("SERVER", "yours")];
+    peer.server.respond(Status::OK, own, BodyLength::EMPTY, NOW, &mut peer.tx).unwrap();
+    assert_eq!(
+        peer.sent(),
+        "HTTP/1.1 200 OK\r\nSERVER: yours\r\nDate: today\r\nContent-Length: 0\r\n\r\n"
+    );
+    peer.receive(b"?\r\n");
+    peer.drain();
+    let refusal =
+        "HTTP/1.1 400 Bad Request\r\nDate: today\r\nServer: mine\r\nConnection: close\r\n";
+    assert!(peer.sent().starts_with(refusal));
+    for no in ["Connection", "content-length", "Transfer-Encoding"] {
+        assert_eq!(DefaultFields::new([(no, "1")]).unwrap_err(), Misuse::FramingField(0));
+    }
+}
+
+#[test]
+fn a_connection_says_why_it_carries_no_further_request() {
+    // RFC 9112, 9.3 and 9.6.
+    let reason = |request: &str, answer: &dyn Fn(&mut Peer)| {
+        let mut peer = Peer::new();
+        peer.receive(request.as_bytes());
+        while peer.poll().is_some_and(|event| !matches!(event, ServerEvent::Request(_))) {}
+        answer(&mut peer);
+        assert_eq!(peer.server.keep_alive(), peer.server.close_reason().is_none());
+        peer.server.close_reason()
+    };
+    let get = "GET / HTTP/1.1\r\nHost: h\r\n";
+    let fields = |peer: &mut Peer, option: &str| {
+        let fields = [("Connection", option)];
+        peer.server.respond(Status::OK, fields, BodyLength::EMPTY, NOW, &mut peer.tx).unwrap();
+    };
+    assert_eq!(reason(&format!("{get}\r\n"), &Peer::ok), None);
+    let old = "GET / HTTP/1.0\r\n\r\n";
+    assert_eq!(reason(old, &Peer::ok), Some(CloseReason::Http10));
+    let kept = "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
+    assert_eq!(reason(kept, &Peer::ok), None);
+    let stream = |peer: &mut Peer| peer.respond(200, BodyLength::Unknown).unwrap();
+    assert_eq!(reason(kept, &stream), Some(CloseReason::CloseDelimited));
+    let last = format!("{get}Connection: close\r\n\r\n");
+    assert_eq!(reason(&last, &Peer::ok), Some(CloseReason::ClientSaidClose));
+    let close = |peer: &mut Peer| fields(peer, "close");
+    assert_eq!(reason(&format!("{get}\r\n"), &close), Some(CloseReason::ServerSaidClose));
+    let expects = format!("{get}Expect: 100-continue\r\nContent-Length: 9\r\n\r\n");
+    assert_eq!(reason(&expects, &Peer::ok), Some(CloseReason::NoContinue));
+    let shut = |peer: &mut Peer| peer.server.shutdown(NOW);
+    assert_eq!(reason(&format!("{get}\r\n"), &shut), Some(CloseReason::Shutdown));
+    assert_eq!(reason("?", &|_| {}), Some(CloseReason::Failed));
 }
 
 #[test]

@@ -75,8 +75,9 @@ macro_rules! adapter {
         }
 
         pub use $crate::{
-            Control, DialError, Error, Handler, HandlerError, HandlerPanicked, Message, Next, Received, Reply, ServerConfig, ServerHandle, http,
-            reconnect, sse, url, ws,
+            Control, DialError, Error, Handler, HandlerError, HandlerPanicked, HttpClientConfig,
+            HttpRequest, Message, Next, Phase, Received, Reply, ServerConfig, ServerHandle, Timeouts,
+            http, reconnect, sse, url, ws,
         };
 
         /// [`Server`]($crate::Server) on this runtime.
@@ -85,6 +86,12 @@ macro_rules! adapter {
         pub type Exchange = $crate::Exchange<$runtime>;
         /// [`EventStream`]($crate::EventStream) on this runtime.
         pub type EventStream = $crate::EventStream<$runtime>;
+        /// [`HttpClient`]($crate::HttpClient) on this runtime.
+        pub type HttpClient = $crate::HttpClient<$runtime>;
+        /// [`HttpResponse`]($crate::HttpResponse) on this runtime.
+        pub type HttpResponse = $crate::HttpResponse<$runtime>;
+        /// [`Upload`]($crate::Upload) on this runtime.
+        pub type Upload = $crate::Upload<$runtime>;
         /// [`WebSocket`]($crate::WebSocket) on this runtime.
         pub type WebSocket = $crate::WebSocket<$runtime>;
         /// [`Client`]($crate::Client) on this runtime.

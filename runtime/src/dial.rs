@@ -10,8 +10,8 @@ use std::time::Duration;
 use tidewire::DialError;
 use tidewire::url::Url;
 
-/// How long a connection may take to come up where no machine sets the time.
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a connection may take to come up where nobody sets the time.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Refuses a target that asks for TLS, which no attempt would ever reach.
 pub(crate) fn refuse_tls(target: &Url) -> Result<(), DialFailure> {
@@ -23,16 +23,23 @@ fn no_tls() -> DialFailure {
     (DialError::Tls, io::Error::new(io::ErrorKind::Unsupported, words))
 }
 
-/// Connects to `target`.
-pub(crate) async fn dial<R: Runtime>(runtime: &R, target: &Url) -> Result<R::Stream, DialFailure> {
-    let mut timer = runtime.timer();
-    timer.set(after(TIMEOUT));
+/// Connects to `target`, for as long as `timeout`.
+pub(crate) async fn dial<R: Runtime>(
+    runtime: &R,
+    target: &Url,
+    timeout: Option<Duration>,
+) -> Result<R::Stream, DialFailure> {
+    let mut timer = timeout.map(|timeout| {
+        let mut timer = runtime.timer();
+        timer.set(after(timeout));
+        timer
+    });
     let mut dial = Dial::new(runtime, target);
-    poll_fn(|cx| match dial.poll(runtime, cx) {
-        Poll::Pending => {
+    poll_fn(|cx| match (dial.poll(runtime, cx), &mut timer) {
+        (Poll::Pending, Some(timer)) => {
             timer.poll(cx).map(|()| Err((DialError::Timeout, io::ErrorKind::TimedOut.into())))
         }
-        ready => ready,
+        (polled, _) => polled,
     })
     .await
 }

@@ -6,7 +6,7 @@ use crate::link::{Link, Side};
 use crate::runtime::Runtime;
 use std::future::poll_fn;
 use std::io;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tidewire::url::Url;
 use tidewire::{Clock, Dialer, Instant, Machine, RecvBuf, SendBuf, Transport};
@@ -99,7 +99,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         rx_limit: usize,
         machine: impl FnOnce(Instant, &mut SendBuf) -> M,
     ) -> Result<Self, Error> {
-        let stream = dial::dial(&runtime, target).await?;
+        let stream = dial::dial(&runtime, target, Some(dial::TIMEOUT)).await?;
         Ok(Self::with_stream(runtime, stream, rx_limit, machine))
     }
 
@@ -163,6 +163,11 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
             self.events = 0;
         }
         polled
+    }
+
+    /// Whether nothing happens on the connection now: no event, no end.
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        self.poll_loop(&mut Context::from_waker(Waker::noop())).is_pending()
     }
 
     fn poll_loop(&mut self, cx: &mut Context<'_>) -> Poll<bool> {

@@ -56,6 +56,19 @@ pub enum Error {
         /// The caller's limit, in bytes.
         limit: usize,
     },
+    /// A body is no UTF-8.
+    #[error("the body is no UTF-8: {0}")]
+    NotText(#[from] std::string::FromUtf8Error),
+    /// What the body of a request should be read from failed.
+    #[error("the source of the body failed: {0}")]
+    Source(#[source] io::Error),
+    /// A redirect cannot be followed.
+    #[error(transparent)]
+    Redirect(#[from] http::RedirectError),
+    /// A request was not over in the time that it has for everything,
+    /// [`Timeouts::total`](crate::Timeouts::total).
+    #[error("the request was not over in time")]
+    Deadline,
     /// A message cannot be sent now.
     #[error(transparent)]
     WebSocketSend(#[from] ws::SendError),
@@ -79,7 +92,36 @@ pub enum Error {
     Entropy(#[source] io::Error),
 }
 
+/// What took too long: see [`Error::timed_out`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Phase {
+    /// To look up the host and to connect.
+    Connect,
+    /// To write: the peer took nothing of what waited for it.
+    Write,
+    /// To wait for the head of the response.
+    Head,
+    /// To wait for more of a body.
+    Body,
+    /// All of the request together.
+    Total,
+}
+
 impl Error {
+    /// The phase that took too long, if that is what went wrong.
+    #[must_use]
+    pub fn timed_out(&self) -> Option<Phase> {
+        match self {
+            Self::Dial { phase: DialError::Timeout, .. } => Some(Phase::Connect),
+            Self::Io(error) if error.kind() == io::ErrorKind::TimedOut => Some(Phase::Write),
+            Self::Http(http::Closed::Timeout(http::Timer::Head)) => Some(Phase::Head),
+            Self::Http(http::Closed::Timeout(http::Timer::Body)) => Some(Phase::Body),
+            Self::Deadline => Some(Phase::Total),
+            _ => None,
+        }
+    }
+
     pub(crate) fn handshake(
         why: ws::handshake::Refusal,
         head: Option<OwnedResponseHead>,

@@ -84,7 +84,7 @@ impl<R: Runtime> Exchange<R> {
         match conn.driver.next().await {
             Some(ServerEvent::Data(data)) => Ok(Some(data)),
             Some(ServerEvent::Closed(why)) => Err(Error::Http(why)),
-            Some(ServerEvent::End(_) | ServerEvent::Request(_)) => {
+            Some(_) => {
                 self.body_ended = true;
                 Ok(None)
             }

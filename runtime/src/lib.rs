@@ -6,6 +6,7 @@
 //! | type | what it is |
 //! |---|---|
 //! | [`Server`] | answers HTTP requests, event streams and WebSocket upgrades on one port |
+//! | [`HttpClient`] | sends HTTP requests, on connections that are kept and shared |
 //! | [`WebSocket`] | one WebSocket connection, lending or as `Stream` and `Sink` |
 //! | [`Client`] | a WebSocket client that reconnects, with events or callbacks |
 //! | [`EventSource`] | the client of an event stream, which reconnects |
@@ -26,6 +27,7 @@ mod error;
 mod event_source;
 mod event_stream;
 mod exchange;
+mod http_client;
 mod link;
 mod runtime;
 mod server;
@@ -35,10 +37,11 @@ mod websocket;
 pub use client::{Client, Control, Handler, Next, Received};
 pub use connection::ConnectionTask;
 pub use driver::{Driver, Parts};
-pub use error::{Error, HandlerError, HandlerPanicked};
+pub use error::{Error, HandlerError, HandlerPanicked, Phase};
 pub use event_source::EventSource;
 pub use event_stream::EventStream;
 pub use exchange::Exchange;
+pub use http_client::{HttpClient, HttpClientConfig, HttpRequest, HttpResponse, Timeouts, Upload};
 pub use runtime::{BoxFuture, Runtime, SendRuntime, Spawn, Timer};
 pub use server::{Server, ServerConfig, ServerHandle};
 pub use tidewire::{DialError, http, reconnect, sse, url, ws};

@@ -130,13 +130,18 @@ fn no_allocation_for_an_http_exchange() {
     let mut server = http::Server::new(http::ServerConfig::default(), NOW);
     let (mut rx, mut tx) = (RecvBuf::with_limit(64 << 10), SendBuf::new());
     let work = || {
-        let request = b"POST /path?query HTTP/1.1\r\nHost: example.com\r\nAccept: */*\r\n\
-            Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n";
+        let request = b"POST /path?query HTTP/1.1\r\nHost: example.com\r\nAccept: text/*;q=0.5\r\n\
+            Content-Type: text/html; charset=\"utf-8\"\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n";
         assert_eq!(rx.push(request), request.len());
         let mut body = 0;
         while let Some(event) = server.poll_event(NOW, &mut rx, &mut tx) {
             match event {
-                ServerEvent::Request(head) => assert_eq!(head.path(), "/path"),
+                ServerEvent::Request(head) => {
+                    assert_eq!((head.path(), head.authority()), ("/path", Some("example.com")));
+                    assert_eq!(http::negotiate(head.headers, &["a/b", "text/html"]), Some(1));
+                    let content_type = head.headers.members("content-type").next().unwrap();
+                    assert_eq!(content_type.parameter("charset").unwrap(), "utf-8");
+                }
                 ServerEvent::Data(data) => body += data.len(),
                 ServerEvent::End(_) => {
                     let fields = [("Content-Type", "text/plain")];

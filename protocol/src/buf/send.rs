@@ -35,6 +35,8 @@ pub struct SendBuf {
     shared_len: usize,
     /// Packed bytes that come after the last of `shared`.
     tail: usize,
+    /// Bytes that were consumed.
+    taken: u64,
 }
 
 #[derive(Debug)]
@@ -63,6 +65,14 @@ impl SendBuf {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// How many bytes were ever [`consume`](Self::consume)d: a machine sees by it whether its peer
+    /// takes what waits.
+    #[inline]
+    #[must_use]
+    pub const fn taken(&self) -> u64 {
+        self.taken
     }
 
     /// Appends a copy of `bytes`.
@@ -135,6 +145,7 @@ impl SendBuf {
     /// If fewer are waiting.
     pub fn consume(&mut self, mut n: usize) {
         assert!(n <= self.len(), "consumed {n} of {} bytes", self.len());
+        self.taken += n as u64;
         while n > 0 {
             let Some(front) = self.shared.front_mut() else {
                 self.tail -= n;

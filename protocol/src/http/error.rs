@@ -177,8 +177,8 @@ pub enum Misuse {
     /// server's `Connection: keep-alive`.
     #[error("field {0} is written by the machine")]
     FramingField(usize),
-    /// A request needs exactly one `Host`.
-    #[error("a request needs exactly one Host")]
+    /// A request needs exactly one `Host`: a host with an optional port, or nothing.
+    #[error("a request needs exactly one Host, which names a host (RFC 9110, 7.2)")]
     Host,
     /// A response of this status has no body.
     #[error("a response of this status has no body")]
@@ -196,6 +196,13 @@ pub enum Misuse {
     /// read it (RFC 9110, 6.5.1).
     #[error("field {0} may only stand in a head")]
     ForbiddenTrailer(usize),
+    /// This request and one that is not answered yet must not be under way together: only idempotent
+    /// ones may, and none that proposes another protocol (RFC 9112, 9.3.2).
+    #[error("the requests must not be under way together")]
+    NotPipelined,
+    /// The body waited for `100 Continue` and was answered with a final response.
+    #[error("the body is not wanted")]
+    BodyRefused,
     /// The request cannot be upgraded: it asks for no upgrade, or its body has not all been read.
     #[error("the request cannot be upgraded")]
     NoUpgrade,

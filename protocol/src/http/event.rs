@@ -6,6 +6,7 @@ use super::{Closed, Headers, RequestHead, ResponseHead};
 
 /// What a [`Server`] tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ServerEvent<'a> {
     /// A request has begun. Answer it with [`Server::respond`] or [`Server::upgrade`], now or later.
     Request(RequestHead<'a>),
@@ -19,10 +20,14 @@ pub enum ServerEvent<'a> {
 
 /// What a [`Client`] tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ClientEvent<'a> {
     /// An interim response (RFC 9110, 15.2): `100 Continue`, `103 Early Hints`. The final one
     /// follows.
     Informational(ResponseHead<'a>),
+    /// The body of a request with `Expect: 100-continue` may be sent now: the server said so, or said
+    /// nothing for [`continue_timeout`](super::ClientConfig::continue_timeout).
+    Continue,
     /// The final response has begun.
     Response(ResponseHead<'a>),
     /// A piece of its body, never empty.

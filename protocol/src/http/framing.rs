@@ -1,10 +1,11 @@
-//! What a head says about the body, the connection and the target (RFC 9112, 3.2, 6 and 9).
+//! What a head says about the body and the connection (RFC 9112, 6 and 9).
 
-use super::chars::{is, is_plain, trim_ows};
+use super::chars::{is, trim_ows};
 use super::fields::Marks;
 use super::headers::{HeaderSpan, Headers, Split};
 use super::scan::end_of_host;
-use super::{ErrorKind, Leniency, ProtocolError, Status, Version};
+use super::target::{authority, is_port, target_fits};
+use super::{CloseReason, ErrorKind, Leniency, ProtocolError, Status, Version};
 
 /// How a body is delimited (RFC 9112, 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +24,8 @@ pub enum Length {
 pub struct RequestFraming {
     /// How the body is delimited.
     pub length: Length,
-    /// Whether another request may follow (RFC 9112, 9.3).
-    pub keep_alive: bool,
+    /// Why no other request may follow (RFC 9112, 9.3), if that is so.
+    pub close: Option<CloseReason>,
     /// Whether the client waits for `100 Continue` (RFC 9110, 10.1.1). Never in HTTP/1.0.
     pub expects_continue: bool,
     /// Whether there is an `Upgrade` (RFC 9110, 7.8). Never in HTTP/1.0.
@@ -37,11 +38,8 @@ pub struct RequestFraming {
 pub struct ResponseFraming {
     /// How the body is delimited.
     pub length: Length,
-    /// Whether another response may follow (RFC 9112, 9.3).
-    pub keep_alive: bool,
-    /// Whether a `Content-Length` was ignored in favour of `Transfer-Encoding`, as
-    /// [`Leniency::length_and_coding`] allows. Then `keep_alive` is false (RFC 9112, 6.3).
-    pub length_ignored: bool,
+    /// Why no other response may follow (RFC 9112, 9.3), if that is so.
+    pub close: Option<CloseReason>,
 }
 
 /// Judges a request head of `size` bytes at the front of `headers.bytes`. Offsets in errors count
@@ -72,7 +70,7 @@ pub(super) fn request(
     }
     Ok(RequestFraming {
         length: length.unwrap_or(Length::Known(0)),
-        keep_alive: fields.keep_alive(version),
+        close: fields.close_reason(version, CloseReason::ClientSaidClose),
         expects_continue: fields.has(Fields::CONTINUE) && is_http11,
         wants_upgrade: fields.has(Fields::UPGRADE) && is_http11,
     })
@@ -89,8 +87,7 @@ pub(super) fn response(
     (to_head, to_connect): (bool, bool),
 ) -> Result<ResponseFraming, ProtocolError> {
     if to_connect && status.is_success() {
-        let length = Length::Known(0);
-        return Ok(ResponseFraming { length, keep_alive: false, length_ignored: false });
+        return Ok(ResponseFraming { length: Length::Known(0), close: None });
     }
     let fields = Fields::read(headers, marks, version, false)?;
     let delimited = fields.length(version, leniency)?;
@@ -98,9 +95,13 @@ pub(super) fn response(
         _ if to_head || matches!(status.code(), 100..=199 | 204 | 304) => Length::Known(0),
         delimited => delimited.unwrap_or(Length::UntilEof),
     };
-    let length_ignored = delimited == Some(Length::Chunked) && fields.length.is_some();
-    let keep_alive = fields.keep_alive(version) && length != Length::UntilEof && !length_ignored;
-    Ok(ResponseFraming { length, keep_alive, length_ignored })
+    // What `Leniency::length_and_coding` puts up with.
+    let ignored = delimited == Some(Length::Chunked) && fields.length.is_some();
+    let close = fields
+        .close_reason(version, CloseReason::ServerSaidClose)
+        .or(ignored.then_some(CloseReason::LengthAndCoding))
+        .or((length == Length::UntilEof).then_some(CloseReason::CloseDelimited));
+    Ok(ResponseFraming { length, close })
 }
 
 /// The fields that frame a message, read in one pass over the lines that may be such.
@@ -234,11 +235,14 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// RFC 9112, 9.3.
+    /// Why the connection closes behind this exchange (RFC 9112, 9.3); `said` is who said so.
     #[inline(always)]
-    fn keep_alive(&self, version: Version) -> bool {
-        let asked = self.has(Self::KEEP_ALIVE) || version == Version::Http11;
-        asked && !self.has(Self::CLOSE)
+    fn close_reason(&self, version: Version, said: CloseReason) -> Option<CloseReason> {
+        match version {
+            _ if self.has(Self::CLOSE) => Some(said),
+            Version::Http10 if !self.has(Self::KEEP_ALIVE) => Some(CloseReason::Http10),
+            _ => None,
+        }
     }
 }
 
@@ -319,81 +323,4 @@ fn is_host(bytes: &[u8], span: &HeaderSpan) -> bool {
         Some([b':', port @ ..]) if end > from => is_port(port),
         _ => authority(span.value(bytes)).is_some(),
     }
-}
-
-/// Splits an authority without user information into host and port (RFC 3986, 3.2). The port may be
-/// missing or empty.
-pub(super) fn authority(value: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (host, port) = if value.first() == Some(&b'[') {
-        let end = value.iter().position(|&byte| byte == b']')?;
-        if !is_ip_literal(&value[1..end]) {
-            return None;
-        }
-        value.split_at(end + 1)
-    } else {
-        let end = value.iter().position(|&byte| byte == b':').unwrap_or(value.len());
-        let (host, port) = value.split_at(end);
-        if host.is_empty() || !is_reg_name(host) {
-            return None;
-        }
-        (host, port)
-    };
-    match port {
-        [] => Some((host, port)),
-        [b':', port @ ..] => is_port(port).then_some((host, port)),
-        _ => None,
-    }
-}
-
-/// A port that there can be, or none behind its colon (RFC 3986, 3.2.3).
-#[inline]
-fn is_port(digits: &[u8]) -> bool {
-    digits.is_empty() || decimal(digits).is_some_and(|port| port <= 65535)
-}
-
-/// `*( unreserved / pct-encoded / sub-delims )` (RFC 3986, 3.2.2).
-fn is_reg_name(name: &[u8]) -> bool {
-    let mut parts = name.split(|&byte| byte == b'%');
-    let first = parts.next().unwrap_or_default();
-    let encoded = |part: &[u8]| part.len() >= 2 && part[..2].iter().all(u8::is_ascii_hexdigit);
-    first.iter().copied().all(is_plain)
-        && parts.all(|part| encoded(part) && part[2..].iter().copied().all(is_plain))
-}
-
-/// `IPv6address / IPvFuture` (RFC 3986, 3.2.2).
-fn is_ip_literal(literal: &[u8]) -> bool {
-    if let [b'v' | b'V', future @ ..] = literal {
-        let dot = future.iter().position(|&byte| byte == b'.').unwrap_or(0);
-        let (version, address) = future.split_at(dot);
-        let inside = |&byte: &u8| is_plain(byte) || byte == b':';
-        return !version.is_empty()
-            && version.iter().all(u8::is_ascii_hexdigit)
-            && address.len() > 1
-            && address[1..].iter().all(inside);
-    }
-    let text = core::str::from_utf8(literal);
-    text.is_ok_and(|text| text.parse::<core::net::Ipv6Addr>().is_ok())
-}
-
-/// Whether the target has a form that the method takes (RFC 9112, 3.2).
-#[inline]
-pub(super) fn target_fits(method: &[u8], target: &[u8]) -> bool {
-    match target {
-        _ if method == b"CONNECT" => authority(target).is_some_and(|(_, port)| !port.is_empty()),
-        [b'/', ..] => true,
-        b"*" => method == b"OPTIONS",
-        _ => is_absolute(target),
-    }
-}
-
-/// `scheme "://" authority …` with an authority that names a host and no user.
-fn is_absolute(target: &[u8]) -> bool {
-    let Some(colon) = memchr::memchr(b':', target) else { return false };
-    let (scheme, rest) = target.split_at(colon);
-    let Some(rest) = rest.strip_prefix(b"://") else { return false };
-    let end = memchr::memchr2(b'/', b'?', rest).unwrap_or(rest.len());
-    let inside = |&byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
-    scheme.first().is_some_and(u8::is_ascii_alphabetic)
-        && scheme.iter().all(inside)
-        && authority(&rest[..end]).is_some()
 }

@@ -101,7 +101,10 @@ impl<'a> Headers<'a> {
     /// A copy that lives on.
     #[must_use]
     pub fn to_owned(self) -> OwnedHeaders {
-        OwnedHeaders { bytes: self.bytes.into(), spans: self.spans.into() }
+        // What lies behind the last line is the body, which may be long.
+        let end = self.spans.last().map_or(0, |span| span.value_end as usize);
+        let bytes = self.bytes.get(..end).unwrap_or(self.bytes);
+        OwnedHeaders { bytes: bytes.into(), spans: self.spans.into() }
     }
 }
 
@@ -187,6 +190,16 @@ impl<'a> Iterator for Split<'a> {
 mod tests {
     use super::*;
     use alloc::vec::Vec;
+
+    #[test]
+    fn a_copy_does_not_take_the_body_along() {
+        let bytes = b"A:b\r\n\r\nbody";
+        let spans = [HeaderSpan { name: 0, name_end: 1, value: 2, value_end: 3 }];
+        let owned = Headers { bytes, spans: &spans }.to_owned();
+        assert_eq!(&*owned.bytes, b"A:b");
+        assert_eq!(owned.as_headers().get("a"), Some(&b"b"[..]));
+        assert!(Headers { bytes, spans: &[] }.to_owned().bytes.is_empty());
+    }
 
     #[test]
     fn a_comma_in_a_quoted_string_separates_nothing() {

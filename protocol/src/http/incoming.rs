@@ -42,6 +42,9 @@ pub(super) enum Piece {
 }
 
 impl Incoming {
+    /// A body that is over.
+    pub(super) const EMPTY: Self = Self { expects: Expects::Known(0), allowance: 0 };
+
     /// A body with at most `max` bytes of payload. The error is that it has announced more.
     pub(super) fn new(length: Length, max: u64) -> Result<Self, ErrorKind> {
         let (expects, allowance) = match length {

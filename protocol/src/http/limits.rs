@@ -45,9 +45,19 @@ pub struct ServerConfig {
     /// How long a kept connection may wait for the next request to begin, or to be looked at. `None`
     /// for ever. Default: 60 s.
     pub idle_timeout: Option<Duration>,
-    /// How long a request may leave the machine waiting for the next bytes of its body. `None` for
-    /// ever. Default: 30 s.
+    /// How long a request may leave the machine waiting for the next
+    /// [`body_progress`](Self::body_progress) bytes of its body, or for its end. Time in which the
+    /// caller does not poll does not count. `None` for ever. Default: 30 s.
     pub body_timeout: Option<Duration>,
+    /// How many bytes of a body must come in each `body_timeout`: with one, a client that sends a byte
+    /// now and then holds the connection as long as it likes. Default: 1 KiB.
+    pub body_progress: u64,
+    /// How long a client may leave what waits in the send buffer untouched. `None` for ever. Default:
+    /// 30 s.
+    pub write_timeout: Option<Duration>,
+    /// Whether a client that has shut down its sending side is still answered. Else this counts as its
+    /// leave. Default: true.
+    pub half_close: bool,
     /// How long a client that was refused in the middle of a request, and may still be sending, is
     /// listened to, lest the answer is lost to a reset (RFC 9112, 9.6). Zero closes at once.
     /// Default: 1 s.
@@ -63,6 +73,9 @@ impl Default for ServerConfig {
             head_timeout: Some(Duration::from_secs(30)),
             idle_timeout: Some(Duration::from_secs(60)),
             body_timeout: Some(Duration::from_secs(30)),
+            body_progress: 1024,
+            write_timeout: Some(Duration::from_secs(30)),
+            half_close: true,
             linger: Duration::from_secs(1),
         }
     }
@@ -113,9 +126,24 @@ pub struct ClientConfig {
     /// How long the head of the final response may take once the request has been sent. `None` for
     /// ever. Default: 30 s.
     pub head_timeout: Option<Duration>,
-    /// How long a response may leave the machine waiting for the next bytes of its body. `None` for
-    /// ever, which a stream of events needs. Default: 60 s.
+    /// How long a response may leave the machine waiting for the next
+    /// [`body_progress`](Self::body_progress) bytes of its body, or for its end. Time in which the
+    /// caller does not poll does not count. `None` for ever, which a stream of events needs. Default:
+    /// 60 s.
     pub body_timeout: Option<Duration>,
+    /// How many bytes of a body must come in each `body_timeout`. Default: 1.
+    pub body_progress: u64,
+    /// How long a server may leave what waits in the send buffer untouched. `None` for ever. Default:
+    /// 30 s.
+    pub write_timeout: Option<Duration>,
+    /// How long a request with `Expect: 100-continue` waits for the answer before its body is sent
+    /// anyway (RFC 9110, 10.1.1). `None` for ever. Default: 1 s.
+    pub continue_timeout: Option<Duration>,
+    /// How long a connection without a request under way is kept. `None`, the default, for ever.
+    pub idle_timeout: Option<Duration>,
+    /// How many requests may be under way, with further ones sent before the first is answered (RFC
+    /// 9112, 9.3.2). Default: 1, no pipelining; zero counts as 1.
+    pub pipeline_depth: usize,
 }
 
 impl Default for ClientConfig {
@@ -126,6 +154,11 @@ impl Default for ClientConfig {
             max_body: u64::MAX,
             head_timeout: Some(Duration::from_secs(30)),
             body_timeout: Some(Duration::from_secs(60)),
+            body_progress: 1,
+            write_timeout: Some(Duration::from_secs(30)),
+            continue_timeout: Some(Duration::from_secs(1)),
+            idle_timeout: None,
+            pipeline_depth: 1,
         }
     }
 }

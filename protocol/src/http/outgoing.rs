@@ -3,6 +3,7 @@
 use super::chars::{is_token, is_value_byte};
 use super::framing::is_forbidden_trailer;
 use super::headers::Split;
+use super::target::is_host;
 use super::{Misuse, Status};
 use crate::SendBuf;
 use bytes::Bytes;
@@ -34,6 +35,8 @@ pub(super) struct Declared {
     /// `Connection: keep-alive` was given, in field number so and so.
     pub(super) keep_alive: Option<usize>,
     pub(super) upgrade: bool,
+    /// `Expect: 100-continue` was given.
+    pub(super) expects_continue: bool,
 }
 
 /// Checks outgoing fields, before the first byte of them is written.
@@ -48,6 +51,9 @@ pub(super) fn check_fields(
         if is("content-length") || is("transfer-encoding") {
             return Err(Misuse::FramingField(index));
         }
+        if is("host") && !is_host(value) {
+            return Err(Misuse::Host);
+        }
         if is("connection") {
             for option in Split::new(value, b',') {
                 declared.close |= option.eq_ignore_ascii_case(b"close");
@@ -58,6 +64,7 @@ pub(super) fn check_fields(
         }
         declared.hosts += usize::from(is("host"));
         declared.upgrade |= is("upgrade");
+        declared.expects_continue |= is("expect") && value.eq_ignore_ascii_case(b"100-continue");
     }
     Ok(declared)
 }

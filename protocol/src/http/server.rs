@@ -1,15 +1,18 @@
 //! The server's side of a connection (RFC 9112).
 
+use super::defaults::DefaultFields;
 use super::framing::{self, RequestFraming};
 use super::headers::Headers;
-use super::incoming::{Incoming, Piece};
+use super::incoming::Incoming;
 use super::outgoing::{
-    BodyLength, Outgoing, check_fields, write_field, write_fields, write_status_line,
+    BodyLength, NO_FIELDS, Outgoing, check_fields, write_field, write_fields, write_status_line,
 };
 use super::parse::{ParsedRequest, RequestParser};
-use super::slot::{Life, Slot, Timers};
+use super::slot::{Core, Life, Pace, Read};
+use super::state::{Party, State, States, Step};
 use super::{
-    Closed, Misuse, ProtocolError, RequestHead, ServerConfig, ServerEvent, Status, Timer, Version,
+    CloseReason, Closed, Misuse, ProtocolError, RequestHead, ServerConfig, ServerEvent, Status,
+    Timer, Version,
 };
 use crate::{Instant, RecvBuf, SendBuf, Transport};
 use bytes::Bytes;
@@ -54,40 +57,19 @@ use bytes::Bytes;
 /// * `100 Continue` is sent when a request waits for it and the caller polls on without having
 ///   responded (RFC 9110, 10.1.1).
 /// * `Content-Length`, `Transfer-Encoding`, `Connection: close` and `keep-alive` are written as the
-///   request and the response need them. `Date` is not, for there is no clock here.
-/// * A client that leaves while a response is under way ends the connection at once, so a stream of
-///   events notices it. One that has only shut down its sending side is still answered, if the
-///   response is begun and finished in one go.
+///   request and the response need them. `Date` is not, for there is no clock here: see
+///   [`set_default_fields`](Self::set_default_fields).
+/// * A client that shuts down its sending side behind a request is still answered, and then closed.
+///   Where that means that it has left, say [`end_on_eof`](Self::end_on_eof).
 #[derive(Clone, Debug)]
 pub struct Server {
     config: ServerConfig,
-    reading: Reading,
-    sending: Sending,
-    slot: Slot<Lent>,
-    life: Life,
-    /// Whether another request may follow.
-    keep_alive: bool,
-    shutting_down: bool,
+    core: Core<Lent>,
+    parser: RequestParser,
     asked: Asked,
-    /// The offset of the front of `rx.raw()` in the stream.
-    offset: u64,
-    timers: Timers,
-}
-
-#[derive(Clone, Debug)]
-enum Reading {
-    Head(RequestParser),
-    Body(Incoming),
-    Done,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sending {
-    /// Nothing, as there is no request.
-    Nothing,
-    /// There is a request, and no response yet.
-    Due,
-    Body(Outgoing),
+    shutting_down: bool,
+    ends_on_eof: bool,
+    defaults: DefaultFields,
 }
 
 /// What matters of the request under way.
@@ -109,23 +91,26 @@ enum Lent {
     Closed(Closed),
 }
 
+impl From<Closed> for Lent {
+    fn from(why: Closed) -> Self {
+        Self::Closed(why)
+    }
+}
+
 impl Server {
     /// The server's side of a connection that has just been accepted.
     #[must_use]
     pub fn new(config: ServerConfig, now: Instant) -> Self {
-        let mut timers = Timers::new();
-        timers.set_after(Timer::Head, now, config.head_timeout);
+        let mut core = Core::new(Party::Client);
+        core.timers.set_after(Timer::Head, now, config.head_timeout);
         Self {
             config,
-            reading: Reading::Head(RequestParser::new()),
-            sending: Sending::Nothing,
-            slot: Slot::new(),
-            life: Life::Running,
-            keep_alive: true,
-            shutting_down: false,
+            core,
+            parser: RequestParser::new(),
             asked: Asked::default(),
-            offset: 0,
-            timers,
+            shutting_down: false,
+            ends_on_eof: false,
+            defaults: DefaultFields::default(),
         }
     }
 
@@ -162,21 +147,33 @@ impl Server {
         let chunked = self.asked.version == Version::Http11;
         let until_close = length == BodyLength::Unknown
             && !(chunked || self.asked.head || status == Status::NOT_MODIFIED);
-        // Without a `100 Continue` nobody knows whether the body will come.
-        if declared.close || until_close || self.shutting_down || self.asked.awaits_continue {
-            self.keep_alive = false;
+        let tracker = &mut self.core.tracker;
+        for (holds, reason) in [
+            (declared.close, CloseReason::ServerSaidClose),
+            (until_close, CloseReason::CloseDelimited),
+            (self.asked.awaits_continue, CloseReason::NoContinue),
+        ] {
+            if holds {
+                tracker.close(reason);
+            }
         }
+        let closes = tracker.close_reason().is_some();
 
         write_status_line(status, tx);
-        write_fields(fields, tx);
+        write_fields(fields.clone(), tx);
+        self.defaults.write(fields, tx);
         let body = Outgoing::begin_response(status, length, self.asked.head, chunked, tx);
-        match (self.keep_alive, self.asked.version) {
-            (false, _) if !declared.close => write_field("Connection", b"close", tx),
-            (true, Version::Http10) => write_field("Connection", b"keep-alive", tx),
+        match (closes, self.asked.version) {
+            (true, _) if !declared.close => write_field("Connection", b"close", tx),
+            (false, Version::Http10) => write_field("Connection", b"keep-alive", tx),
             _ => {}
         }
         tx.append(b"\r\n");
-        self.sending = Sending::Body(body);
+        tracker.step(Party::Server, Step::Response);
+        self.core.outgoing = body;
+        if body == Outgoing::Finished {
+            self.sent();
+        }
         Ok(())
     }
 
@@ -202,7 +199,27 @@ impl Server {
     /// # Errors
     /// [`Misuse::BodyTooShort`] if less was sent than announced.
     pub fn finish(&mut self, tx: &mut SendBuf) -> Result<(), Misuse> {
-        self.body()?.finish(tx)
+        self.body()?.finish(tx)?;
+        self.sent();
+        Ok(())
+    }
+
+    /// Finishes the response with trailers (RFC 9110, 6.5), which only a chunked body can have: one of
+    /// [`BodyLength::Unknown`]. Where the body is dropped, or a client of HTTP/1.0 reads until the
+    /// connection closes, they are dropped too.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish); [`Misuse::TrailersNotAllowed`] if the length was announced,
+    /// [`Misuse::ForbiddenTrailer`] for a field that may only stand in a head. Then the response is
+    /// not finished.
+    pub fn finish_with_trailers(
+        &mut self,
+        trailers: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)> + Clone,
+        tx: &mut SendBuf,
+    ) -> Result<(), Misuse> {
+        self.body()?.finish_with_trailers(trailers, tx)?;
+        self.sent();
+        Ok(())
     }
 
     /// Writes an interim response, such as `103 Early Hints` (RFC 9110, 15.2). A client of HTTP/1.0
@@ -230,6 +247,7 @@ impl Server {
                 self.asked.awaits_continue = false;
             }
         }
+        self.core.tracker.step(Party::Server, Step::Interim);
         Ok(())
     }
 
@@ -248,51 +266,78 @@ impl Server {
         tx: &mut SendBuf,
     ) -> Result<(), Misuse> {
         self.check_due()?;
-        let read = match &self.reading {
-            Reading::Head(_) => false,
-            Reading::Body(body) => body.is_over(),
-            Reading::Done => true,
-        };
         let declared = check_fields(fields.clone())?;
         let named = self.asked.upgrade && declared.upgrade;
-        if !read || !(named || self.asked.connect) {
+        if !self.is_request_read() || !(named || self.asked.connect) {
             return Err(Misuse::NoUpgrade);
         }
         let status = if self.asked.connect { Status::OK } else { Status::SWITCHING_PROTOCOLS };
         write_status_line(status, tx);
-        write_fields(fields, tx);
+        write_fields(fields.clone(), tx);
+        if self.asked.connect {
+            self.defaults.write(fields, tx);
+        }
         tx.append(b"\r\n");
-        self.life = Life::Upgraded;
-        self.timers.stop_all();
+        if self.core.tracker.client() == State::SendBody {
+            self.core.tracker.step(Party::Client, Step::End);
+        }
+        self.core.tracker.step(Party::Server, Step::Switch);
+        self.core.timers.stop_all();
         Ok(())
+    }
+
+    /// Takes the end of the client's side of the connection for its leave from now on, until the
+    /// response under way is finished: [`Closed::Eof`] follows at once. For a response without end,
+    /// such as an event stream, whose client would else be noticed only when a write fails.
+    pub fn end_on_eof(&mut self) {
+        self.ends_on_eof = true;
+    }
+
+    /// Adds `fields` to every final response from now on, refusals included, but for names that the
+    /// response has itself: `Date` and `Server` (RFC 9110, 6.6.1 and 10.2.4).
+    pub fn set_default_fields(&mut self, fields: DefaultFields) {
+        self.defaults = fields;
     }
 
     /// Ends the connection in order: at once if it is idle, else behind the response to the request
     /// under way. A response that has not begun says `Connection: close`.
     pub fn shutdown(&mut self, _now: Instant) {
+        if !self.core.is_running() {
+            return;
+        }
         self.shutting_down = true;
         if self.is_idle() {
-            self.timers.stop_all();
-            self.life = Life::Ending(Closed::Done);
+            self.core.timers.stop_all();
+            self.core.tracker.close(CloseReason::Shutdown);
+            self.core.ending(Closed::Done);
+        } else if self.core.tracker.client() != State::Idle {
+            self.core.tracker.close(CloseReason::Shutdown);
         }
     }
 
     /// Ends the connection without finishing the response under way, so that the client can tell it
     /// from a whole one. What waits in `tx` is still sent.
     pub fn abort(&mut self) {
-        if self.life == Life::Running {
-            self.timers.stop_all();
-            self.life = Life::Ending(Closed::Aborted);
+        if self.core.is_running() {
+            self.core.timers.stop_all();
+            self.core.ending(Closed::Aborted);
         }
     }
 
     // Queries.
 
+    /// The states of both parties.
+    #[must_use]
+    pub fn states(&self) -> States {
+        self.core.tracker.states()
+    }
+
     /// Whether the connection waits for a request, of which nothing has been seen.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.life == Life::Running
-            && matches!(&self.reading, Reading::Head(parser) if !parser.has_begun())
+        self.core.is_running()
+            && self.core.tracker.client() == State::Idle
+            && !self.parser.has_begun()
     }
 
     /// Whether a request waits for its response to be begun.
@@ -304,26 +349,32 @@ impl Server {
     /// Whether a response has begun and is not finished.
     #[must_use]
     pub fn is_responding(&self) -> bool {
-        self.life == Life::Running
-            && matches!(self.sending, Sending::Body(body) if body != Outgoing::Finished)
+        self.core.is_running() && self.core.tracker.server() == State::SendBody
     }
 
     /// Whether another request may follow the one under way.
     #[must_use]
     pub fn keep_alive(&self) -> bool {
-        self.life == Life::Running && self.keep_alive && !self.shutting_down
+        self.core.is_running() && self.close_reason().is_none()
+    }
+
+    /// Why no request will follow the one under way; `None` if one may.
+    #[must_use]
+    pub fn close_reason(&self) -> Option<CloseReason> {
+        let shutdown = self.shutting_down.then_some(CloseReason::Shutdown);
+        self.core.tracker.close_reason().or(shutdown)
     }
 
     /// Whether the connection belongs to another protocol: see [`upgrade`](Self::upgrade).
     #[must_use]
     pub fn is_upgraded(&self) -> bool {
-        self.life == Life::Upgraded
+        self.core.tracker.server() == State::Switched
     }
 
     /// The deadline that comes next, and its reason.
     #[must_use]
     pub fn next_timer(&self) -> Option<(Instant, Timer)> {
-        self.timers.next()
+        self.core.timers.next()
     }
 
     // The machine.
@@ -341,13 +392,12 @@ impl Server {
 
     /// See [`Machine::advance`](crate::Machine::advance).
     pub fn advance(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
-        if self.slot.is_waiting() {
-            return true;
-        }
-        self.offset += self.slot.release(rx);
-        match self.step(now, rx, tx) {
-            Some((event, covers)) => self.slot.put(event, covers),
-            None => return false,
+        if self.core.release(rx) {
+            let event = self.step(now, rx, tx);
+            if !self.is_upgraded() {
+                self.core.watch_writes(now, self.config.write_timeout, tx);
+            }
+            return self.core.announce(event);
         }
         true
     }
@@ -359,7 +409,7 @@ impl Server {
         rx: &'a mut RecvBuf,
         _tx: &mut SendBuf,
     ) -> Option<ServerEvent<'a>> {
-        let event = self.slot.take()?;
+        let event = self.core.take()?;
         let rx: &'a RecvBuf = rx;
         Some(match event {
             Lent::Request(request) => ServerEvent::Request(request.head(rx)),
@@ -372,86 +422,87 @@ impl Server {
     /// See [`Machine::poll_timeout`](crate::Machine::poll_timeout).
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.next().map(|(at, _)| at)
+        self.core.timers.next().map(|(at, _)| at)
     }
 
     /// See [`Machine::handle_timeout`](crate::Machine::handle_timeout).
     pub fn handle_timeout(&mut self, now: Instant, tx: &mut SendBuf) {
-        while let Some(timer) = self.timers.expire(now) {
-            if timer == Timer::Linger {
-                continue;
-            }
-            // Nothing was asked by a client that has not begun to send.
-            if !self.is_idle() {
-                self.refuse(Status::REQUEST_TIMEOUT, tx);
-                self.linger(now);
+        while let Some(timer) = self.core.timers.expire(now) {
+            match timer {
+                Timer::Linger => continue,
+                Timer::Write if !self.core.has_stalled(now, self.config.write_timeout, tx) => {
+                    continue;
+                }
+                // Nobody would read a refusal.
+                Timer::Write => {}
+                // Nothing was asked by a client that has not begun to send.
+                _ if self.is_idle() => {}
+                _ => {
+                    self.refuse(Status::REQUEST_TIMEOUT, tx);
+                    self.linger(now);
+                }
             }
             self.stop_all_but_linger();
-            self.life = Life::Ending(Closed::Timeout(timer));
+            self.core.ending(Closed::Timeout(timer));
         }
     }
 
     /// See [`Machine::transport`](crate::Machine::transport).
     #[must_use]
     pub fn transport(&self) -> Transport {
-        match self.life {
-            Life::Running | Life::Upgraded => Transport::Open,
-            _ if self.timers.get(Timer::Linger).is_some() => Transport::CloseWrite,
+        match self.core.life {
+            Life::Running => Transport::Open,
+            _ if self.core.timers.get(Timer::Linger).is_some() => Transport::CloseWrite,
             Life::Ending(_) | Life::Over => Transport::Close,
         }
     }
 
     /// Goes on to the next event, and says how many raw bytes it covers.
     fn step(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> Option<(Lent, usize)> {
-        match self.life {
+        match self.core.life {
             Life::Running => {}
             Life::Ending(why) => return self.end(why),
             Life::Over => {
-                rx.skip(rx.raw().len());
+                self.core.discard(rx);
                 if rx.is_finished() {
-                    self.timers.stop_all();
+                    self.core.timers.stop_all();
                 }
                 return None;
             }
-            Life::Upgraded => return None,
         }
-        if self.sending == Sending::Body(Outgoing::Finished) {
-            let closes = !self.keep_alive || self.shutting_down;
-            match &self.reading {
-                Reading::Body(body) if closes && !body.is_over() => {
-                    // Answered early: what the client still sends is for nobody.
-                    if !rx.is_finished() {
-                        self.linger(now);
-                    }
-                    return self.end(Closed::Done);
+        match self.core.tracker.states() {
+            States { client: State::SendBody, server: State::MustClose }
+                if !self.is_request_read() =>
+            {
+                // Answered early: what the client still sends is for nobody.
+                if !rx.is_finished() {
+                    self.linger(now);
                 }
-                Reading::Done if closes => return self.end(Closed::Done),
-                // Who does not take the answers is not let ask more.
-                Reading::Done if tx.len() >= self.config.send_high_water.max(1) => {
-                    self.timers.start(Timer::Idle, now, self.config.idle_timeout);
-                    return None;
-                }
-                Reading::Done => {
-                    self.sending = Sending::Nothing;
-                    self.reading = Reading::Head(RequestParser::new());
-                    self.timers.set_after(Timer::Idle, now, self.config.idle_timeout);
-                }
-                _ => {}
+                return self.end(Closed::Done);
             }
+            States { client: State::MustClose | State::Closed, server: State::MustClose } => {
+                return self.end(Closed::Done);
+            }
+            // Who does not take the answers is not let ask more.
+            States { client: State::Done, server: State::Done }
+                if tx.len() >= self.config.send_high_water.max(1) =>
+            {
+                self.core.timers.start(Timer::Idle, now, self.config.idle_timeout);
+                return None;
+            }
+            States { client: State::Done, server: State::Done } => {
+                self.core.tracker.start_next();
+                self.parser = RequestParser::new();
+                self.ends_on_eof = false;
+                self.core.timers.set_after(Timer::Idle, now, self.config.idle_timeout);
+            }
+            _ => {}
         }
-        match self.reading {
-            Reading::Head(_) => self.read_head(now, rx, tx),
-            Reading::Body(_) => self.read_body(now, rx, tx),
-            Reading::Done => {
-                let responding = matches!(self.sending, Sending::Body(_));
-                if responding && !self.keep_alive {
-                    // Whatever follows a response with `Connection: close` is not answered.
-                    let rest = rx.raw().len();
-                    rx.skip(rest);
-                    self.offset += rest as u64;
-                }
-                if responding && rx.is_finished() { self.end(Closed::Eof) } else { None }
-            }
+        match self.core.tracker.client() {
+            State::Idle => self.read_head(now, rx, tx),
+            State::SendBody => self.read_body(now, rx, tx),
+            State::Switched => None,
+            _ => self.await_response(rx),
         }
     }
 
@@ -461,29 +512,34 @@ impl Server {
         rx: &mut RecvBuf,
         tx: &mut SendBuf,
     ) -> Option<(Lent, usize)> {
-        let Reading::Head(parser) = &mut self.reading else { return None };
-        let judged = parser.parse(rx, &self.config.limits).and_then(|parsed| {
+        let judged = self.parser.parse(rx, &self.config.limits).and_then(|parsed| {
             let Some(parsed) = parsed else { return Ok(None) };
             let head = parsed.head(rx);
             let framing = parsed.framing(rx)?;
             let max = self.config.max_body;
             let body = Incoming::new(framing.length, max)
                 .map_err(|kind| ProtocolError { kind, offset: parsed.size() as u64 })?;
-            Ok(Some((parsed, Asked::of(&head, &framing), framing.keep_alive, body)))
+            Ok(Some((parsed, Asked::of(&head, &framing), framing.close, body)))
         });
         match judged {
-            Ok(Some((parsed, asked, keep_alive, body))) => {
-                self.timers.stop_all();
+            Ok(Some((parsed, asked, close, body))) => {
+                self.core.timers.stop(Timer::Idle);
+                self.core.timers.stop(Timer::Head);
                 self.asked = asked;
-                self.keep_alive = keep_alive;
-                self.sending = Sending::Due;
-                self.reading = Reading::Body(body);
+                self.core.incoming = body;
+                let tracker = &mut self.core.tracker;
+                tracker.step(Party::Client, Step::Request);
+                tracker.propose(asked.upgrade || asked.connect);
+                let shutdown = self.shutting_down.then_some(CloseReason::Shutdown);
+                if let Some(reason) = close.or(shutdown) {
+                    tracker.close(reason);
+                }
                 Some((Lent::Request(parsed), parsed.size()))
             }
             Ok(None) => {
-                if parser.has_begun() {
-                    self.timers.stop(Timer::Idle);
-                    self.timers.start(Timer::Head, now, self.config.head_timeout);
+                if self.parser.has_begun() {
+                    self.core.timers.stop(Timer::Idle);
+                    self.core.timers.start(Timer::Head, now, self.config.head_timeout);
                 }
                 match rx.is_finished() {
                     true if self.is_idle() => self.end(Closed::Done),
@@ -491,7 +547,7 @@ impl Server {
                     false => None,
                 }
             }
-            Err(error) => self.fail(error.behind(self.offset), now, rx, tx),
+            Err(error) => self.fail(error.behind(self.core.offset), now, rx, tx),
         }
     }
 
@@ -501,28 +557,39 @@ impl Server {
         rx: &mut RecvBuf,
         tx: &mut SendBuf,
     ) -> Option<(Lent, usize)> {
-        let Reading::Body(body) = &mut self.reading else { return None };
-        if core::mem::take(&mut self.asked.awaits_continue) && self.sending == Sending::Due {
+        if core::mem::take(&mut self.asked.awaits_continue) && self.is_response_due() {
             write_status_line(Status::CONTINUE, tx);
             tx.append(b"\r\n");
+            self.core.tracker.step(Party::Server, Step::Interim);
         }
-        match body.next(rx, &self.config.limits, &mut self.offset) {
-            Ok(Piece::Data(len)) => {
-                self.timers.stop(Timer::Body);
-                Some((Lent::Data(len), len))
-            }
-            Ok(Piece::End(len)) => {
-                self.timers.stop(Timer::Body);
-                self.reading = Reading::Done;
-                Some((Lent::End, len))
-            }
-            Ok(Piece::Incomplete) if rx.is_finished() => self.end(Closed::Eof),
-            Ok(Piece::Incomplete) => {
-                self.timers.start(Timer::Body, now, self.config.body_timeout);
-                None
-            }
+        let pace = Pace { timeout: self.config.body_timeout, progress: self.config.body_progress };
+        match self.core.read_body(now, rx, &self.config.limits, pace) {
+            Ok(Read::Data(len)) => Some((Lent::Data(len), len)),
+            Ok(Read::End(len)) => Some((Lent::End, len)),
+            Ok(Read::Wait) => None,
+            Ok(Read::Eof) => self.end(Closed::Eof),
             Err(error) => self.fail(error, now, rx, tx),
         }
+    }
+
+    /// The request is complete, its response is not.
+    fn await_response(&mut self, rx: &mut RecvBuf) -> Option<(Lent, usize)> {
+        if self.core.tracker.close_reason().is_some() {
+            // Whatever follows the last request is not answered.
+            self.core.discard(rx);
+        }
+        if !rx.is_finished() {
+            return None;
+        }
+        if self.ends_on_eof || !self.config.half_close {
+            return self.end(Closed::Eof);
+        }
+        let tracker = &mut self.core.tracker;
+        if rx.raw().is_empty() && tracker.allows(Party::Client, Step::Close) {
+            tracker.close(CloseReason::HalfClosed);
+            tracker.step(Party::Client, Step::Close);
+        }
+        None
     }
 
     fn fail(
@@ -541,42 +608,63 @@ impl Server {
 
     fn end(&mut self, why: Closed) -> Option<(Lent, usize)> {
         self.stop_all_but_linger();
-        self.life = Life::Over;
-        Some((Lent::Closed(why), 0))
+        self.core.end(why)
     }
 
     /// Answers for the caller, if no response has begun.
     fn refuse(&mut self, status: Status, tx: &mut SendBuf) {
-        if !matches!(self.sending, Sending::Body(_)) {
+        let tracker = &mut self.core.tracker;
+        if tracker.allows(Party::Server, Step::Response) {
             write_status_line(status, tx);
+            self.defaults.write(NO_FIELDS, tx);
             tx.append(b"Connection: close\r\nContent-Length: 0\r\n\r\n");
+            tracker.step(Party::Server, Step::Response);
+            tracker.close(CloseReason::Failed);
+            self.sent();
         }
     }
 
     fn linger(&mut self, now: Instant) {
         let linger = Some(self.config.linger).filter(|linger| !linger.is_zero());
-        self.timers.set_after(Timer::Linger, now, linger);
+        self.core.timers.set_after(Timer::Linger, now, linger);
     }
 
     fn stop_all_but_linger(&mut self) {
-        self.timers.stop(Timer::Idle);
-        self.timers.stop(Timer::Head);
-        self.timers.stop(Timer::Body);
+        let linger = self.core.timers.get(Timer::Linger);
+        self.core.timers.stop_all();
+        if let Some(at) = linger {
+            self.core.timers.set(Timer::Linger, at);
+        }
+    }
+
+    /// Whether all of the request has been found, whatever `rx` holds.
+    fn is_request_read(&self) -> bool {
+        match self.core.tracker.client() {
+            State::Idle => false,
+            State::SendBody => self.core.incoming.is_over(),
+            _ => true,
+        }
+    }
+
+    fn sent(&mut self) {
+        if self.core.tracker.server() == State::SendBody {
+            self.core.tracker.step(Party::Server, Step::End);
+        }
     }
 
     fn check_due(&self) -> Result<(), Misuse> {
-        match self.sending {
-            _ if self.life != Life::Running => Err(Misuse::Closed),
-            Sending::Due => Ok(()),
-            Sending::Body(body) if body != Outgoing::Finished => Err(Misuse::Unfinished),
+        match self.core.tracker.server() {
+            _ if !self.core.is_running() => Err(Misuse::Closed),
+            State::SendResponse => Ok(()),
+            State::SendBody => Err(Misuse::Unfinished),
             _ => Err(Misuse::NoRequest),
         }
     }
 
     fn body(&mut self) -> Result<&mut Outgoing, Misuse> {
-        match &mut self.sending {
-            _ if self.life != Life::Running => Err(Misuse::Closed),
-            Sending::Body(body) => Ok(body),
+        match self.core.tracker.server() {
+            _ if !self.core.is_running() => Err(Misuse::Closed),
+            State::SendBody | State::Done | State::MustClose => Ok(&mut self.core.outgoing),
             _ => Err(Misuse::NotBegun),
         }
     }

@@ -1,6 +1,6 @@
 //! What can go wrong with an event stream, and how it ended.
 
-use crate::http::{self, Misuse, Status};
+use crate::http::{self, Misuse, RedirectError, Status};
 use crate::{DialError, timer};
 use thiserror::Error;
 
@@ -109,21 +109,6 @@ pub enum SourceClosed {
     Failed(SourceError),
     /// With this error; the policy's attempts are used up.
     GaveUp(SourceError),
-}
-
-/// Why a redirect is not followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
-#[non_exhaustive]
-pub enum RedirectError {
-    /// More than [`SourceConfig::max_redirects`](super::SourceConfig::max_redirects) in a row.
-    #[error("too many redirects")]
-    TooMany,
-    /// `Location` is missing, no URL, or of a scheme that is not HTTP.
-    #[error("the location of a redirect is missing or no HTTP URL")]
-    Location,
-    /// From `https` to `http`.
-    #[error("a redirect leads from https to http")]
-    Insecure,
 }
 
 impl From<http::Closed> for SourceError {

@@ -12,11 +12,10 @@ mod request;
 mod source;
 mod stream;
 
+pub use crate::http::RedirectError;
 pub use decode::{Decoded, Decoder, Limits, MessageEvent};
 pub use encode::Event;
-pub use error::{
-    EncodeError, ErrorKind, ProtocolError, RedirectError, SourceClosed, SourceError, Timer,
-};
+pub use error::{EncodeError, ErrorKind, ProtocolError, SourceClosed, SourceError, Timer};
 pub use request::{SourceConfig, SourceRequest};
 pub use source::{EventSource, ReadyState, SourceEvent};
 pub use stream::{SendError, Stream, last_event_id};

@@ -1,9 +1,9 @@
 //! What an `EventSource` asks for, and where redirects take it.
 
-use super::{Limits, MEDIA_TYPE, RedirectError};
-use crate::http::{self, BodyLength, Client, Misuse};
+use super::{Limits, MEDIA_TYPE};
+use crate::http::{self, BodyLength, Client, Hop, Misuse};
 use crate::reconnect::Policy;
-use crate::url::{Scheme, Url};
+use crate::url::Url;
 use crate::{Instant, SendBuf};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -116,6 +116,11 @@ impl SourceRequest {
         &self.url
     }
 
+    /// The method before any redirect.
+    pub(super) const fn method(&self) -> &'static str {
+        if self.body.is_some() { "POST" } else { "GET" }
+    }
+
     /// Writes the request.
     pub(super) fn send(
         &self,
@@ -125,8 +130,8 @@ impl SourceRequest {
         now: Instant,
         tx: &mut SendBuf,
     ) -> Result<(), Misuse> {
-        let authority = hop.url.host_header();
-        let authorization = hop.url.authorization();
+        let authority = hop.url().host_header();
+        let authorization = hop.url().authorization();
         let own = [
             ("Host", Some(authority.as_str())),
             ("Accept", Some(MEDIA_TYPE)),
@@ -145,68 +150,13 @@ impl SourceRequest {
         }
         fields.extend(given().map(|(name, value)| (name.as_str(), value.as_slice())));
 
-        let body = self.body.as_ref().filter(|_| !hop.get);
-        let method = if body.is_some() { "POST" } else { "GET" };
+        let body = self.body.as_ref().filter(|_| hop.keeps_body());
+        let method = hop.method(self.method());
         let length = BodyLength::Known(body.map_or(0, |body| body.len() as u64));
-        client.request(method, hop.url.target(), fields.iter().copied(), length, now, tx)?;
+        client.request(method, hop.url().target(), fields.iter().copied(), length, now, tx)?;
         if let Some(body) = body {
             client.send_shared(body, tx)?;
         }
         client.finish(tx)
-    }
-}
-
-/// Where an attempt goes.
-#[derive(Clone, Debug)]
-pub(super) struct Hop {
-    pub(super) url: Url,
-    /// A redirect turned the POST into a GET.
-    get: bool,
-    /// A redirect led to another origin, which the user's credentials are not for.
-    foreign: bool,
-}
-
-impl Hop {
-    pub(super) const fn start(url: Url) -> Self {
-        Self { url, get: false, foreign: false }
-    }
-
-    /// Where a redirect with this status and `Location` leads (Fetch, 4.4, HTTP-redirect fetch).
-    pub(super) fn follow(
-        &self,
-        status: u16,
-        location: Option<&str>,
-    ) -> Result<Self, RedirectError> {
-        let url = location.and_then(|location| self.url.join(location).ok());
-        let url = url.filter(|url| matches!(url.scheme(), Scheme::Http | Scheme::Https));
-        let url = url.ok_or(RedirectError::Location)?;
-        if self.url.is_secure() && !url.is_secure() {
-            return Err(RedirectError::Insecure);
-        }
-        let (from, to) = (&self.url, &url);
-        let same_origin =
-            (from.is_secure(), from.host(), from.port()) == (to.is_secure(), to.host(), to.port());
-        Ok(Self {
-            get: self.get || matches!(status, 301..=303),
-            foreign: self.foreign || !same_origin,
-            url,
-        })
-    }
-
-    /// Whether a field that the user gave is sent on this hop.
-    fn carries(&self, name: &str) -> bool {
-        let is = |known: &&str| name.eq_ignore_ascii_case(known);
-        let credential = ["Authorization", "Cookie", "Proxy-Authorization", "Host"].iter().any(is);
-        let of_body = name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("content-"));
-        !(self.foreign && credential || self.get && of_body)
-    }
-}
-
-/// Whether a redirect of this status is followed, and then whether it holds for ever.
-pub(super) const fn redirect(status: u16) -> Option<bool> {
-    match status {
-        301 | 308 => Some(true),
-        302 | 303 | 307 => Some(false),
-        _ => None,
     }
 }

@@ -1,9 +1,9 @@
 //! The client: `EventSource` (WHATWG HTML, 9.2.2 and 9.2.3).
 
 use super::decode::{Decoded, Decoder, MessageEvent};
-use super::request::{Hop, SourceConfig, SourceRequest, redirect};
+use super::request::{SourceConfig, SourceRequest};
 use super::{MEDIA_TYPE, RedirectError, SourceClosed, SourceError, Timer};
-use crate::http::{self, Client, ClientConfig, ClientEvent, ResponseHead, Status};
+use crate::http::{self, Client, ClientConfig, ClientEvent, Hop, ResponseHead, Status};
 use crate::reconnect::{Attempt, Reconnector};
 use crate::timer::Timers;
 use crate::url::Url;
@@ -281,7 +281,7 @@ impl EventSource {
     /// See [`Dialer::target`].
     #[must_use]
     pub const fn target(&self) -> &Url {
-        &self.hop.url
+        self.hop.url()
     }
 
     /// See [`Dialer::connected`].
@@ -478,12 +478,13 @@ impl EventSource {
 
     /// Is it a stream, a redirect (and does that hold for ever), or nothing we can use?
     fn judge(&self, head: ResponseHead<'_>) -> Result<Option<(Hop, bool)>, SourceError> {
-        if let Some(for_ever) = redirect(head.status.code()) {
+        if http::is_redirect(head.status) {
             if self.redirects >= self.config.max_redirects {
                 return Err(RedirectError::TooMany.into());
             }
-            let location = head.headers.get_str("Location");
-            return Ok(Some((self.hop.follow(head.status.code(), location)?, for_ever)));
+            let location = head.headers.get_str("Location").ok_or(RedirectError::Location)?;
+            let hop = self.hop.follow(head.status, location, self.request.method())?;
+            return Ok(Some((hop, http::is_permanent(head.status))));
         }
         if head.status != Status::OK {
             return Err(SourceError::Status(head.status));

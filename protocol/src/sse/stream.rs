@@ -89,6 +89,7 @@ impl Stream {
         let own = own.into_iter().filter(|(name, _)| !replaced(name));
         let fields = own.chain(given.clone());
         server.respond(Status::OK, fields, BodyLength::Unknown, now, tx)?;
+        server.end_on_eof();
         Ok(Self { high_water: 256 * 1024, encoded: Vec::new() })
     }
 

@@ -10,8 +10,8 @@ pub(crate) const NOW: Instant = Instant::EPOCH;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
     Request(String, String, Version, Lines),
-    Informational(u16),
-    Response(u16, Vec<u8>, Lines),
+    Informational(Version, u16, Vec<u8>, Lines),
+    Response(Version, u16, Vec<u8>, Lines),
     Data(Vec<u8>),
     End(Lines),
     Closed(Closed),
@@ -28,6 +28,8 @@ pub(crate) fn lines(headers: Headers<'_>) -> Lines {
 pub(crate) struct Run {
     pub(crate) told: Vec<Told>,
     pub(crate) sent: Vec<u8>,
+    /// What is left to another protocol.
+    pub(crate) rest: Option<Vec<u8>>,
 }
 
 impl Run {
@@ -110,11 +112,18 @@ pub(crate) fn serve<'a>(setup: &Setup, pieces: impl IntoIterator<Item = &'a [u8]
                     }
                 }
                 ServerEvent::Closed(why) => run.tell(Told::Closed(why)),
+                other => panic!("an event that is not known: {other:?}"),
             }
         }
     };
     feed(&mut rx, pieces, setup.eof, &mut poll);
     run.sent = tx.slices().collect::<Vec<_>>().concat();
+    run.rest = server.is_upgraded().then(|| rx.raw().into());
+    if run.closed().is_some() {
+        let _ = rx.push(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert_eq!(server.poll_event(NOW, &mut rx, &mut tx), None, "nothing follows the end");
+        assert_eq!(tx.len(), run.sent.len(), "nothing is answered behind the end");
+    }
     run
 }
 
@@ -124,27 +133,53 @@ pub(crate) fn ask<'a>(
     method: &str,
     pieces: impl IntoIterator<Item = &'a [u8]>,
 ) -> Run {
+    ask_with(setup, &[method], &[("Host", "h"), ("Upgrade", "x")], pieces)
+}
+
+/// Feeds a client that has sent a request with each of `methods`, piece by piece.
+pub(crate) fn ask_with<'a>(
+    setup: &Setup,
+    methods: &[&str],
+    fields: &[(&str, &str)],
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> Run {
     let mut run = Run::default();
     let mut client = Client::new(setup.client, NOW);
     let (mut rx, mut tx) = (RecvBuf::with_limit(setup.rx_limit), SendBuf::new());
-    let target = if method == "CONNECT" { "h:80" } else { "/" };
-    let fields = [("Host", "h"), ("Upgrade", "x")];
-    client.request(method, target, fields, BodyLength::EMPTY, NOW, &mut tx).unwrap();
+    for &method in methods {
+        let target = if method == "CONNECT" { "h:80" } else { "/" };
+        let fields = fields.iter().copied();
+        client.request(method, target, fields, BodyLength::EMPTY, NOW, &mut tx).unwrap();
+    }
     let mut poll = |rx: &mut RecvBuf| {
         while let Some(event) = client.poll_event(NOW, rx, &mut tx) {
             run.tell(match event {
-                ClientEvent::Informational(head) => Told::Informational(head.status.code()),
-                ClientEvent::Response(head) => {
-                    Told::Response(head.status.code(), head.reason.into(), lines(head.headers))
-                }
+                ClientEvent::Informational(head) => Told::Informational(
+                    head.version,
+                    head.status.code(),
+                    head.reason.into(),
+                    lines(head.headers),
+                ),
+                ClientEvent::Response(head) => Told::Response(
+                    head.version,
+                    head.status.code(),
+                    head.reason.into(),
+                    lines(head.headers),
+                ),
                 ClientEvent::Data(data) => Told::Data(data.into()),
                 ClientEvent::End(trailers) => Told::End(lines(trailers)),
                 ClientEvent::Closed(why) => Told::Closed(why),
+                other => panic!("an event that no request here asks for: {other:?}"),
             });
         }
     };
     feed(&mut rx, pieces, setup.eof, &mut poll);
     run.sent = tx.slices().collect::<Vec<_>>().concat();
+    run.rest = client.is_upgraded().then(|| rx.raw().into());
+    if run.closed().is_some() {
+        let _ = rx.push(b"HTTP/1.1 204 No Content\r\n\r\n");
+        assert_eq!(client.poll_event(NOW, &mut rx, &mut tx), None, "nothing follows the end");
+    }
     run
 }
 

@@ -87,6 +87,11 @@ fn check_request(head: RequestHead<'_>, size: usize) {
     let _ = http::accepts(head.headers, "text/event-stream");
     let explicitly = http::accepts_explicitly(head.headers, "text/event-stream");
     assert!(!explicitly || http::accepts(head.headers, "text/event-stream"));
+    let offers = ["text/html", "text/event-stream"];
+    if let Some(chosen) = http::negotiate(head.headers, &offers) {
+        assert!(http::accepts(head.headers, offers[chosen]));
+    }
+    assert!(head.authority().is_none() || head.target_form().is_some());
     assert_eq!(head.to_owned().as_head(), head);
 
     let mut rx =
@@ -119,6 +124,8 @@ fn check_headers(headers: Headers<'_>) {
         assert_eq!(value.trim_ascii(), value);
         assert!(headers.get_all(&name.to_ascii_uppercase()).any(|v| v == value));
         assert_eq!(headers.get(name), headers.get_all(name).next());
+        assert!(headers.members(name).count() <= headers.list(name).count());
+        assert!(headers.members(name).all(|member| member.weight() <= 1000));
         for member in headers.list(name) {
             assert_eq!(member.trim_ascii(), member);
         }
@@ -254,7 +261,7 @@ impl App {
                             check_headers(trailers);
                             self.end(now);
                         }
-                        ServerEvent::Closed(_) | ServerEvent::Data(_) => {
+                        _ => {
                             self.closed += 1;
                             self.transcript.drain(&mut self.tx);
                             return true;

@@ -1,0 +1,180 @@
+//! A response, read piece by piece.
+
+use super::call::Call;
+use super::upload;
+use super::wire::{Told, Wire};
+use crate::error::Error;
+use crate::runtime::Runtime;
+use bytes::Bytes;
+use std::future::poll_fn;
+use tidewire::SendBuf;
+use tidewire::http::{
+    self, Headers, Misuse, NO_FIELDS, OwnedHeaders, OwnedResponseHead, ResponseHead, Status,
+};
+use tidewire::url::Url;
+
+/// The response to a request of an [`HttpClient`](crate::HttpClient). Its body is read piece by
+/// piece, and not faster than the program takes it.
+///
+/// Once the body is read to its end, the connection serves the next request. Dropped before, a
+/// response gives it back if the rest has come already, and else closes it.
+pub struct HttpResponse<R: Runtime> {
+    call: Call<R>,
+    head: OwnedResponseHead,
+    /// Here until the end of the body, or an error.
+    wire: Option<Box<Wire<R>>>,
+    trailers: Option<OwnedHeaders>,
+    ended: bool,
+}
+
+impl<R: Runtime> HttpResponse<R> {
+    pub(super) const fn new(call: Call<R>, wire: Box<Wire<R>>, head: OwnedResponseHead) -> Self {
+        Self { call, head, wire: Some(wire), trailers: None, ended: false }
+    }
+
+    /// The status. A client error (4xx) or server error (5xx) is a response as any other.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.head().status
+    }
+
+    /// The head.
+    #[must_use]
+    pub fn head(&self) -> ResponseHead<'_> {
+        self.head.as_head()
+    }
+
+    /// The header lines.
+    #[must_use]
+    pub fn headers(&self) -> Headers<'_> {
+        self.head().headers
+    }
+
+    /// Where the response came from: where the last redirect led, if there was one.
+    #[must_use]
+    pub const fn url(&self) -> &Url {
+        self.call.hop.url()
+    }
+
+    /// The trailers (RFC 9110, 6.5); none before the body has ended.
+    #[must_use]
+    pub fn trailers(&self) -> Headers<'_> {
+        self.trailers.as_ref().map_or_else(Headers::empty, OwnedHeaders::as_headers)
+    }
+
+    /// The next piece of the body; `None` at its end.
+    ///
+    /// Cancel-safe: a dropped future takes no piece with it.
+    ///
+    /// # Errors
+    /// [`Error::Http`] or [`Error::Io`] if the connection ended before the body, the server was
+    /// silent for too long included; [`Error::Deadline`]; [`Error::Closed`] after any of them.
+    pub async fn chunk(&mut self) -> Result<Option<&[u8]>, Error> {
+        let Some(wire) = self.wire.as_mut() else {
+            return if self.ended { Ok(None) } else { Err(Error::Closed) };
+        };
+        let on_interim = self.call.request.on_interim.as_ref();
+        let told = poll_fn(|cx| wire.poll_told(cx, on_interim));
+        match self.call.deadline.hold(told).await {
+            Ok(Told::Data(len)) => Ok(self.wire.as_mut().map(|wire| wire.data(len))),
+            Ok(Told::End(trailers)) => {
+                self.trailers = trailers;
+                self.ended = true;
+                self.release();
+                Ok(None)
+            }
+            Ok(Told::Head(_) | Told::GoAhead) => Err(Error::Closed),
+            Err(error) => {
+                self.wire = None;
+                Err(error)
+            }
+        }
+    }
+
+    /// The whole rest of the body, if it is not longer than `limit` bytes.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] beyond the limit; else as [`chunk`](Self::chunk).
+    pub async fn collect(&mut self, limit: usize) -> Result<Vec<u8>, Error> {
+        let mut whole = Vec::new();
+        while let Some(piece) = self.chunk().await? {
+            if piece.len() > limit - whole.len() {
+                return Err(Error::TooLarge { limit });
+            }
+            whole.extend_from_slice(piece);
+        }
+        Ok(whole)
+    }
+
+    /// As [`collect`](Self::collect), as text. It must be UTF-8, whatever `Content-Type` says.
+    ///
+    /// # Errors
+    /// [`Error::NotText`] if it is not; else as [`collect`](Self::collect).
+    pub async fn text(&mut self, limit: usize) -> Result<String, Error> {
+        Ok(String::from_utf8(self.collect(limit).await?)?)
+    }
+
+    /// Sends a piece of the request's body, which [`Upload::response`](crate::Upload::response) has
+    /// left unfinished, waiting for room first.
+    ///
+    /// # Errors
+    /// [`Error::HttpMisuse`] if the body has been finished or becomes longer than announced;
+    /// [`Error::Io`] if the connection broke; [`Error::Closed`] if it has ended.
+    pub async fn send(&mut self, piece: &[u8]) -> Result<(), Error> {
+        self.send_with(|machine, tx| machine.send_data(piece, tx)).await
+    }
+
+    /// As [`send`](Self::send), without copying the piece if it is large.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn send_shared(&mut self, piece: &Bytes) -> Result<(), Error> {
+        self.send_with(|machine, tx| machine.send_shared(piece, tx)).await
+    }
+
+    /// Ends the request's body. The rest leaves while [`chunk`](Self::chunk) is polled.
+    ///
+    /// # Errors
+    /// [`Error::HttpMisuse`] if it is shorter than announced; [`Error::Closed`] if the connection has
+    /// ended.
+    pub async fn finish(&mut self) -> Result<(), Error> {
+        let Some(wire) = &mut self.wire else { return Err(Error::Closed) };
+        upload::finish(wire, NO_FIELDS)?;
+        wire.write().await;
+        Ok(())
+    }
+
+    async fn send_with(
+        &mut self,
+        send: impl FnOnce(&mut http::Client, &mut SendBuf) -> Result<(), Misuse>,
+    ) -> Result<(), Error> {
+        let Some(wire) = &mut self.wire else { return Err(Error::Closed) };
+        let mark = self.call.client.config().send_high_water;
+        let drained = async { Ok(poll_fn(|cx| wire.driver.poll_drain(cx, mark)).await?) };
+        self.call.deadline.hold(drained).await?;
+        let http = wire.driver.parts();
+        send(http.machine, http.tx)?;
+        wire.write().await;
+        Ok(())
+    }
+
+    /// Gives the connection back, if it can serve another request.
+    fn release(&mut self) {
+        if let Some(wire) = self.wire.take() {
+            self.call.client.recycle(wire);
+        }
+    }
+}
+
+impl<R: Runtime> Drop for HttpResponse<R> {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+impl<R: Runtime> std::fmt::Debug for HttpResponse<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut debug = f.debug_struct("HttpResponse");
+        debug.field("url", self.url()).field("head", &self.head()).finish_non_exhaustive()
+    }
+}
