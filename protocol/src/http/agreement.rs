@@ -237,7 +237,7 @@ fn whitespace_before_the_colon_is_dropped() {
 fn a_coding_overrides_a_length() {
     let leniency = Leniency { length_and_coding: true, ..Leniency::STRICT };
     let head = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n";
-    let framing = "ResponseFraming { length: Chunked, keep_alive: false, length_ignored: true }";
+    let framing = "ResponseFraming { length: Chunked, close: Some(LengthAndCoding) }";
     assert_eq!(lenient(head, leniency).unwrap().1, framing);
     assert_eq!(lenient(head, Leniency::STRICT), Err(super::ErrorKind::LengthAndCoding));
 }

@@ -52,12 +52,6 @@ pub(crate) const fn is_target_byte(byte: u8) -> bool {
     byte > b' ' && byte < 0x7F && byte != b'#'
 }
 
-/// `unreserved / sub-delims` (RFC 3986, 2).
-#[inline]
-pub(crate) fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
-}
-
 /// Whether `word`, which holds no control bytes, is `known`, which is in lower case, without regard
 /// to case.
 #[inline]

@@ -33,6 +33,15 @@ impl ParsedRequest {
         self.size as usize
     }
 
+    pub(super) const fn version(&self) -> Version {
+        self.version
+    }
+
+    pub(super) fn method<'a>(&self, rx: &'a RecvBuf) -> &'a [u8] {
+        let [method, method_end, _] = self.line.map(|at| at as usize);
+        rx.raw().get(method..method_end).unwrap_or_default()
+    }
+
     /// The view over the head, which must still lie at the front of `rx`.
     #[must_use]
     #[inline]

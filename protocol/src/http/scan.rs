@@ -4,7 +4,8 @@
 //! stand there. What a suspect really is, the exact rule of [`chars`](super::chars) says, so the
 //! question to the block may be a cheap one.
 
-use super::chars::{is_plain, is_target_byte, is_tchar, is_value_byte};
+use super::chars::{is_target_byte, is_tchar, is_value_byte};
+use super::target::is_plain;
 use wide::{CmpEq, CmpGt, i8x16};
 
 /// How many bytes are looked at together.

@@ -11,8 +11,7 @@ use super::parse::{ParsedRequest, RequestParser};
 use super::slot::{Core, Life, Pace, Read};
 use super::state::{Party, State, States, Step};
 use super::{
-    CloseReason, Closed, Misuse, ProtocolError, RequestHead, ServerConfig, ServerEvent, Status,
-    Timer, Version,
+    CloseReason, Closed, Misuse, ProtocolError, ServerConfig, ServerEvent, Status, Timer, Version,
 };
 use crate::{Instant, RecvBuf, SendBuf, Transport};
 use bytes::Bytes;
@@ -514,12 +513,11 @@ impl Server {
     ) -> Option<(Lent, usize)> {
         let judged = self.parser.parse(rx, &self.config.limits).and_then(|parsed| {
             let Some(parsed) = parsed else { return Ok(None) };
-            let head = parsed.head(rx);
             let framing = parsed.framing(rx)?;
             let max = self.config.max_body;
             let body = Incoming::new(framing.length, max)
                 .map_err(|kind| ProtocolError { kind, offset: parsed.size() as u64 })?;
-            Ok(Some((parsed, Asked::of(&head, &framing), framing.close, body)))
+            Ok(Some((parsed, Asked::of(&parsed, rx, &framing), framing.close, body)))
         });
         match judged {
             Ok(Some((parsed, asked, close, body))) => {
@@ -671,11 +669,12 @@ impl Server {
 }
 
 impl Asked {
-    fn of(head: &RequestHead<'_>, framing: &RequestFraming) -> Self {
+    fn of(request: &ParsedRequest, rx: &RecvBuf, framing: &RequestFraming) -> Self {
+        let method = request.method(rx);
         Self {
-            version: head.version,
-            head: head.method == "HEAD",
-            connect: head.method == "CONNECT",
+            version: request.version(),
+            head: method == b"HEAD",
+            connect: method == b"CONNECT",
             upgrade: framing.wants_upgrade,
             awaits_continue: framing.expects_continue
                 && framing.length != framing::Length::Known(0),

@@ -181,7 +181,8 @@ static PLAIN: [bool; 256] = {
     table
 };
 
-fn is_plain(byte: u8) -> bool {
+#[inline]
+pub(super) fn is_plain(byte: u8) -> bool {
     PLAIN[usize::from(byte)]
 }
 
