@@ -85,6 +85,8 @@ fn persistence_follows_version_and_connection_options() {
             "close",
         ),
         ("GET / HTTP/1.1\r\nHost: h\r\nConnection: closed\r\n\r\n", true, ""),
+        // RFC 9110, 7.6.1: an option is a token, so a quote hides nothing.
+        ("GET / HTTP/1.1\r\nHost: h\r\nConnection: \"foo, close\r\n\r\n", false, "close"),
         ("GET / HTTP/1.0\r\n\r\n", false, "close"),
         ("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", true, "keep-alive"),
         ("GET / HTTP/1.0\r\nConnection: Keep-Alive, close\r\n\r\n", false, "close"),

@@ -81,7 +81,6 @@ impl Wire {
 }
 
 /// The server's end of one link: an echo.
-#[expect(clippy::large_enum_variant, reason = "there is one")]
 enum Peer {
     Http(Server),
     Open(Connection),

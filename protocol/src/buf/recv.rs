@@ -263,6 +263,14 @@ impl RecvBuf {
         }
     }
 
+    /// The raw bytes with whatever lies behind them, how many are raw, and the spans to fill.
+    #[inline]
+    pub(crate) fn raw_and_spans(&mut self) -> (&[u8], usize, &mut Vec<HeaderSpan>) {
+        let raw = self.content + self.hole;
+        let bytes = &self.storage.live_and_behind()[raw..];
+        (bytes, self.storage.len() - raw, &mut self.spans)
+    }
+
     /// The content, and where to put what decoding makes longer.
     pub(crate) fn content_and_scratch(&mut self) -> (&[u8], &mut String) {
         (&self.storage.live()[..self.content], &mut self.scratch)

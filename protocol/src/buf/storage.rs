@@ -36,6 +36,12 @@ impl Storage {
         &self.bytes[self.start..self.end]
     }
 
+    /// The live bytes and whatever lies behind them.
+    #[inline]
+    pub(super) fn live_and_behind(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
     #[inline]
     pub(super) fn live_mut(&mut self) -> &mut [u8] {
         &mut self.bytes[self.start..self.end]

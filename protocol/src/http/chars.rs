@@ -36,7 +36,7 @@ pub(crate) fn is_tchar(byte: u8) -> bool {
 
 /// A `token` (RFC 9110, 5.6.2).
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.iter().copied().all(is_tchar)
+    !bytes.is_empty() && bytes.iter().fold(true, |good, &byte| good & is_tchar(byte))
 }
 
 /// Whether a field value may hold this byte (RFC 9110, 5.5): visible, space, tab, or above ASCII.
@@ -50,6 +50,21 @@ pub(crate) const fn is_value_byte(byte: u8) -> bool {
 #[inline]
 pub(crate) const fn is_target_byte(byte: u8) -> bool {
     byte > b' ' && byte < 0x7F && byte != b'#'
+}
+
+/// `unreserved / sub-delims` (RFC 3986, 2).
+#[inline]
+pub(crate) fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
+}
+
+/// Whether `word`, which holds no control bytes, is `known`, which is in lower case, without regard
+/// to case.
+#[inline]
+pub(crate) fn is<const N: usize>(word: &[u8], known: &[u8; N]) -> bool {
+    // Without control bytes, a bit more makes no other byte a hyphen or digit.
+    <&[u8; N]>::try_from(word)
+        .is_ok_and(|word| word.iter().zip(known).fold(0, |all, (a, b)| all | (a | 0x20) ^ b) == 0)
 }
 
 /// Optional whitespace (RFC 9110, 5.6.3).
@@ -66,84 +81,19 @@ pub(crate) fn trim_ows(mut value: &[u8]) -> &[u8] {
     value
 }
 
-const ONES: u64 = u64::MAX / 255;
-const HIGH: u64 = ONES * 0x80;
-
-/// Not zero if any byte of `word` is less than `than`, which is at most 0x80.
-#[inline]
-const fn any_less(word: u64, than: u8) -> u64 {
-    word.wrapping_sub(ONES * than as u64) & !word & HIGH
-}
-
-/// Not zero if any byte of `word` is `byte`.
-#[inline]
-const fn any_is(word: u64, byte: u8) -> u64 {
-    let zero = word ^ (ONES * byte as u64);
-    zero.wrapping_sub(ONES) & !zero & HIGH
-}
-
-/// The offset of the first byte from `at` on for which `good` is false, or the length. Eight bytes
-/// are passed over at once where `suspect` marks none; the lowest byte that it marks is suspect
-/// indeed, while higher ones may be marked by a borrow.
-#[inline]
-fn scan(bytes: &[u8], mut at: usize, suspect: fn(u64) -> u64, good: fn(u8) -> bool) -> usize {
-    while let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let marks = suspect(u64::from_le_bytes(*word));
-        if marks == 0 {
-            at += 8;
-            continue;
-        }
-        at += marks.trailing_zeros() as usize / 8;
-        if !good(bytes[at]) {
-            return at;
-        }
-        at += 1;
-    }
-    while at < bytes.len() && good(bytes[at]) {
-        at += 1;
-    }
-    at
-}
-
-/// The offset, from `at` on, of the first byte that no field value holds.
-#[inline]
-pub(crate) fn end_of_value(bytes: &[u8], at: usize) -> usize {
-    scan(bytes, at, |word| any_less(word, b' ') | any_is(word, 0x7F), is_value_byte)
-}
-
-/// The offset, from `at` on, of the first byte that no request target holds.
-#[inline]
-pub(crate) fn end_of_target(bytes: &[u8], at: usize) -> usize {
-    scan(
-        bytes,
-        at,
-        |word| any_less(word, b'!') | any_is(word, 0x7F) | any_is(word, b'#') | (word & HIGH),
-        is_target_byte,
-    )
-}
-
-/// The offset, from `at` on, of the first byte that is no `tchar`.
-#[inline]
-pub(crate) fn end_of_token(bytes: &[u8], at: usize) -> usize {
-    bytes[at..].iter().position(|&byte| !is_tchar(byte)).map_or(bytes.len(), |n| at + n)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn scanning_by_words_finds_what_scanning_by_bytes_finds() {
-        for (bad, at) in (0..=255_u8).flat_map(|bad| (0..20).map(move |at| (bad, at))) {
-            for filler in *b"a\t !\x80\xFF" {
-                let mut bytes = [filler; 20];
-                bytes[at] = bad;
-                let naive =
-                    |good: fn(u8) -> bool| bytes.iter().position(|&b| !good(b)).unwrap_or(20);
-                assert_eq!(end_of_value(&bytes, 0), naive(is_value_byte));
-                assert_eq!(end_of_target(&bytes, 0), naive(is_target_byte));
-                assert_eq!(end_of_token(&bytes, 0), naive(is_tchar));
+    fn words_are_compared_without_case() {
+        for byte in b' '..=u8::MAX {
+            for (word, known) in
+                [([b'k', byte], b"k-"), ([b'K', byte], b"k1"), ([b'k', byte], b"kz")]
+            {
+                assert_eq!(is(&word, known), word.eq_ignore_ascii_case(known), "{word:?}");
             }
         }
+        assert!(!is(b"k", b"k-") && !is(b"k--", b"k-"));
     }
 }

@@ -1,6 +1,5 @@
 //! The client's side of a connection (RFC 9112).
 
-use super::framing;
 use super::headers::Headers;
 use super::incoming::Incoming;
 use super::outgoing::{
@@ -9,6 +8,7 @@ use super::outgoing::{
 use super::parse::{ParsedResponse, ResponseParser};
 use super::slot::{Core, Life, Pace, Read};
 use super::state::{Party, State, States, Step};
+use super::target::target_fits;
 use super::{
     ClientConfig, ClientEvent, CloseReason, Closed, ErrorKind, Misuse, ProtocolError, Status,
     Timer, chars, method,
@@ -128,7 +128,7 @@ impl Client {
         Self {
             config,
             core,
-            parser: ResponseParser::new(),
+            parser: ResponseParser::lenient(config.leniency),
             asked: None,
             behind: VecDeque::new(),
             waits: Waits::No,
@@ -174,7 +174,7 @@ impl Client {
             return Err(Misuse::BadMethod);
         }
         if !target.bytes().all(chars::is_target_byte)
-            || !framing::target_fits(method.as_bytes(), target.as_bytes())
+            || !target_fits(method.as_bytes(), target.as_bytes())
         {
             return Err(Misuse::BadTarget);
         }
@@ -477,7 +477,7 @@ impl Client {
             let Some(parsed) = parsed else { return Ok(None) };
             let head = parsed.head(rx);
             let tunnels = connect && head.status.is_success();
-            let framing = framing::response(&head, to_head, tunnels)?;
+            let framing = parsed.framing(rx, to_head, connect)?;
             let upgrades = head.status == Status::SWITCHING_PROTOCOLS;
             if upgrades && !upgrade {
                 return Err(ProtocolError { kind: ErrorKind::UnexpectedUpgrade, offset: 0 });
@@ -498,7 +498,7 @@ impl Client {
             Err(error) => return self.end(Closed::Protocol(error.behind(self.core.offset))),
         };
         let (parsed, close, body, switches) = parsed;
-        self.parser = ResponseParser::new();
+        self.parser = ResponseParser::lenient(self.config.leniency);
         let tracker = &mut self.core.tracker;
         if switches && tracker.client() == State::MightSwitch {
             self.core.timers.stop_all();

@@ -289,22 +289,6 @@ impl PartialEq for OwnedHeaders {
 
 impl Eq for OwnedHeaders {}
 
-/// Builds a request's view from the offsets that the parser found.
-pub(super) fn request<'a>(
-    bytes: &'a [u8],
-    spans: &'a [HeaderSpan],
-    [method, method_end, target_end]: [u32; 3],
-    version: Version,
-) -> RequestHead<'a> {
-    let part = |from: u32, to: u32| text(bytes.get(from as usize..to as usize).unwrap_or_default());
-    RequestHead {
-        method: part(method, method_end),
-        target: part(method_end + 1, target_end),
-        version,
-        headers: Headers { bytes, spans },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

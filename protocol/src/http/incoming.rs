@@ -4,9 +4,9 @@
 //! twice. Payload stays where it lies.
 
 use super::chars::{is_ows, is_tchar, is_value_byte};
+use super::fields::{FieldParser, is_exhausted};
 use super::framing::{Length, is_forbidden_trailer};
-use super::parse::{FieldParser, is_exhausted, window};
-use super::{ErrorKind, Limits, ProtocolError};
+use super::{ErrorKind, Leniency, Limits, ProtocolError};
 use crate::RecvBuf;
 
 /// A decoder of one body.
@@ -97,7 +97,7 @@ impl Incoming {
                         Ok(None) => return Ok(Piece::Incomplete),
                         Ok(Some(0)) => {
                             rx.spans.clear();
-                            self.expects = Expects::Trailers(FieldParser::new(0));
+                            self.expects = Expects::Trailers(FieldParser::new(0, Leniency::STRICT));
                         }
                         Ok(Some(size)) => match self.allowance.checked_sub(size) {
                             Some(rest) => {
@@ -111,6 +111,11 @@ impl Incoming {
                         },
                         Err(kind) => return Err(ProtocolError { kind, offset: *offset }),
                     }
+                }
+                Expects::ChunkData(0) if raw.starts_with(b"\r\n") => {
+                    self.expects = Expects::Chunk(ChunkLine::new());
+                    rx.skip(2);
+                    *offset += 2;
                 }
                 Expects::ChunkData(0) => self.expects = Expects::ChunkCr,
                 Expects::ChunkData(left) => return Ok(payload(raw, left)),
@@ -129,14 +134,13 @@ impl Incoming {
                     *offset += 1;
                 }
                 Expects::Trailers(fields) => {
-                    let mut spans = core::mem::take(&mut rx.spans);
-                    let seen = spans.len();
-                    let bytes = window(rx.raw(), limits.trailers);
-                    let complete = fields.parse(bytes, &mut spans, limits.headers);
-                    let forbidden =
-                        spans[seen..].iter().find(|span| is_forbidden_trailer(span.name(rx.raw())));
+                    let seen = rx.spans.len();
+                    let complete = fields.parse(rx, limits.trailers, limits.headers);
+                    // A line that was told apart before may have been continued.
+                    let seen = seen.min(rx.spans.len());
+                    let mut fresh = rx.spans[seen..].iter();
+                    let forbidden = fresh.find(|span| is_forbidden_trailer(span.name(rx.raw())));
                     let forbidden = forbidden.map(|span| (ErrorKind::ForbiddenTrailer, span.name));
-                    rx.spans = spans;
                     let fault = |kind, at| ProtocolError { kind, offset: *offset + at as u64 };
                     if let Some((kind, name)) = forbidden {
                         return Err(fault(kind, name as usize));
@@ -165,6 +169,21 @@ fn payload(raw: &[u8], left: &mut u64) -> Piece {
     let n = usize::try_from(*left).map_or(raw.len(), |left| raw.len().min(left));
     *left -= n as u64;
     if n == 0 { Piece::Incomplete } else { Piece::Data(n) }
+}
+
+/// The length of a line that is here as a whole and has no extensions, and the size that it tells.
+#[inline]
+fn plain_chunk_line(bytes: &[u8], limit: usize) -> Option<(usize, u64)> {
+    let mut size = 0;
+    // With more digits, it may not fit.
+    for (at, &byte) in bytes.iter().enumerate().take(16) {
+        match char::from(byte).to_digit(16) {
+            Some(digit) => size = size << 4 | u64::from(digit),
+            None if at == 0 || at + 2 > limit || !bytes[at..].starts_with(b"\r\n") => return None,
+            None => return Some((at + 2, size)),
+        }
+    }
+    None
 }
 
 /// A reader of `chunk-size [ chunk-ext ] CRLF` (RFC 9112, 7.1).
@@ -205,6 +224,11 @@ impl ChunkLine {
 
     /// Reads on; returns how many bytes are right, and the size when the line is complete.
     fn read(&mut self, bytes: &[u8], limit: usize) -> (usize, Result<Option<u64>, ErrorKind>) {
+        if self.len == 0 {
+            if let Some((read, size)) = plain_chunk_line(bytes, limit) {
+                return (read, Ok(Some(size)));
+            }
+        }
         for (read, &byte) in bytes.iter().enumerate() {
             if self.len >= limit {
                 return (read, Err(ErrorKind::ChunkLineTooLong));

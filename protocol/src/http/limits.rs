@@ -103,6 +103,16 @@ pub struct Leniency {
     pub length_and_coding: bool,
 }
 
+impl Leniency {
+    /// Puts up with nothing.
+    pub const STRICT: Self = Self {
+        obs_fold: false,
+        bare_lf: false,
+        space_before_colon: false,
+        length_and_coding: false,
+    };
+}
+
 /// How a [`Client`](super::Client) treats its server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientConfig {

@@ -10,6 +10,8 @@
 //! connection is over.
 
 mod accept;
+#[cfg(test)]
+mod agreement;
 pub(crate) mod chars;
 mod client;
 mod close_reason;
@@ -18,6 +20,7 @@ pub mod convert;
 mod defaults;
 mod error;
 mod event;
+mod fields;
 mod framing;
 mod head;
 mod headers;
@@ -28,6 +31,7 @@ pub mod method;
 mod outgoing;
 mod parse;
 mod redirect;
+mod scan;
 mod server;
 mod slot;
 mod state;
@@ -40,6 +44,7 @@ pub use close_reason::CloseReason;
 pub use defaults::DefaultFields;
 pub use error::{Closed, ErrorKind, Misuse, ProtocolError};
 pub use event::{ClientEvent, ServerEvent};
+pub use framing::{Length, RequestFraming, ResponseFraming};
 pub use head::{OwnedRequestHead, OwnedResponseHead, RequestHead, ResponseHead};
 pub(crate) use headers::HeaderSpan;
 pub use headers::{Headers, OwnedHeaders};

@@ -4,10 +4,16 @@
 //! trickles in byte by byte costs as much as one that comes whole. It stops at the first byte that
 //! cannot be right.
 
-use super::chars::{end_of_target, end_of_token, end_of_value, is_ows, is_tchar};
-use super::head;
-use super::headers::{HeaderSpan, Headers};
-use super::{ErrorKind, Limits, ProtocolError, RequestHead, ResponseHead, Status, Version};
+use super::chars::is_tchar;
+use super::fields::{Fault, FieldParser, Marks, is_exhausted, line_feed, section, whole_lines};
+use super::framing::{self, RequestFraming, ResponseFraming};
+use super::headers::{Headers, text};
+use super::scan::{
+    end_of_target, end_of_token, end_of_value, find_behind_token, find_cr, find_space,
+};
+use super::{
+    ErrorKind, Leniency, Limits, ProtocolError, RequestHead, ResponseHead, Status, Version,
+};
 use crate::RecvBuf;
 
 /// Where a parsed request head lies at the front of [`RecvBuf::raw`].
@@ -17,6 +23,7 @@ pub struct ParsedRequest {
     line: [u32; 3],
     version: Version,
     size: u32,
+    marks: Marks,
 }
 
 impl ParsedRequest {
@@ -26,15 +33,41 @@ impl ParsedRequest {
         self.size as usize
     }
 
-    /// Where the target begins.
-    pub(super) const fn target(&self) -> usize {
-        self.line[1] as usize + 1
-    }
-
     /// The view over the head, which must still lie at the front of `rx`.
     #[must_use]
+    #[inline]
     pub fn head<'a>(&self, rx: &'a RecvBuf) -> RequestHead<'a> {
-        head::request(rx.raw(), &rx.spans, self.line, self.version)
+        let bytes = rx.raw();
+        let [method, method_end, target_end] = self.line.map(|at| at as usize);
+        RequestHead {
+            method: method_text(bytes.get(method..method_end).unwrap_or_default()),
+            target: text(bytes.get(method_end + 1..target_end).unwrap_or_default()),
+            version: self.version,
+            headers: Headers { bytes, spans: &rx.spans },
+        }
+    }
+
+    /// What the head means for body, connection and routing; `rx` as for [`head`](Self::head).
+    ///
+    /// # Errors
+    /// What [`Server`](super::Server) refuses beyond the grammar; the offset counts from the first
+    /// byte of the head.
+    #[inline]
+    pub fn framing(&self, rx: &RecvBuf) -> Result<RequestFraming, ProtocolError> {
+        let headers = Headers { bytes: rx.raw(), spans: &rx.spans };
+        framing::request(headers, self.marks, self.line, self.version, self.size)
+    }
+}
+
+/// The method as text. Those that nearly always are meant need no validation.
+#[inline]
+fn method_text(method: &[u8]) -> &str {
+    match method {
+        b"GET" => "GET",
+        b"HEAD" => "HEAD",
+        b"POST" => "POST",
+        b"PUT" => "PUT",
+        _ => text(method),
     }
 }
 
@@ -46,6 +79,8 @@ pub struct ParsedResponse {
     /// Start and end of the reason phrase.
     reason: [u32; 2],
     size: u32,
+    marks: Marks,
+    leniency: Leniency,
 }
 
 impl ParsedResponse {
@@ -63,6 +98,7 @@ impl ParsedResponse {
 
     /// The view over the head, which must still lie at the front of `rx`.
     #[must_use]
+    #[inline]
     pub fn head<'a>(&self, rx: &'a RecvBuf) -> ResponseHead<'a> {
         let bytes = rx.raw();
         let [from, to] = self.reason;
@@ -72,6 +108,24 @@ impl ParsedResponse {
             reason: bytes.get(from as usize..to as usize).unwrap_or_default(),
             headers: Headers { bytes, spans: &rx.spans },
         }
+    }
+
+    /// What the head means for body and connection; `rx` as for [`head`](Self::head). `to_head` says
+    /// that it answers a HEAD, `to_connect` that it answers a CONNECT.
+    ///
+    /// # Errors
+    /// What [`Client`](super::Client) refuses beyond the grammar; the offset counts from the first
+    /// byte of the head.
+    #[inline]
+    pub fn framing(
+        &self,
+        rx: &RecvBuf,
+        to_head: bool,
+        to_connect: bool,
+    ) -> Result<ResponseFraming, ProtocolError> {
+        let headers = Headers { bytes: rx.raw(), spans: &rx.spans };
+        let (start, asked) = ((self.version, self.status), (to_head, to_connect));
+        framing::response(headers, self.marks, start, self.leniency, asked)
     }
 }
 
@@ -113,22 +167,8 @@ pub fn parse_response(
     ResponseParser::new().parse(rx, limits)
 }
 
-/// What is wrong, and at which offset.
-type Fault = (ErrorKind, usize);
-
 fn fault((kind, at): Fault) -> ProtocolError {
     ProtocolError { kind, offset: at as u64 }
-}
-
-/// Whether all that a head may be is here, or all that the buffer can take: what is incomplete now
-/// will not be completed.
-pub(super) fn is_exhausted(rx: &RecvBuf, limit: usize) -> bool {
-    rx.raw().len() >= limit.min(u32::MAX as usize) || (rx.is_full() && rx.content().is_empty())
-}
-
-/// The bytes that a section of at most `limit` bytes may be in. Spans count in 32 bits.
-pub(super) fn window(raw: &[u8], limit: usize) -> &[u8] {
-    &raw[..raw.len().min(limit).min(u32::MAX as usize)]
 }
 
 /// An incremental parser of request heads.
@@ -170,7 +210,7 @@ impl RequestParser {
             at: 0,
             line: [0; 3],
             version: Version::Http11,
-            fields: FieldParser::new(0),
+            fields: FieldParser::new(0, Leniency::STRICT),
         }
     }
 
@@ -184,18 +224,41 @@ impl RequestParser {
     ///
     /// # Errors
     /// What is wrong with the head; the offset counts from its first byte.
+    #[inline]
     pub fn parse(
         &mut self,
         rx: &mut RecvBuf,
         limits: &Limits,
     ) -> Result<Option<ParsedRequest>, ProtocolError> {
-        let mut spans = core::mem::take(&mut rx.spans);
-        let bytes = window(rx.raw(), limits.head);
-        let parsed = self.parse_bytes(bytes, &mut spans, limits);
-        rx.spans = spans;
-        if parsed.map_err(fault)? {
-            let size = self.fields.at as u32;
-            return Ok(Some(ParsedRequest { line: self.line, version: self.version, size }));
+        if self.expects == InRequest::Start && self.at == 0 {
+            let (bytes, len, spans) = section(rx, limits.head);
+            if let Some((line, version, at)) = whole_line(bytes, len) {
+                spans.clear();
+                let mut marks = Marks::NONE;
+                let (at, complete) = whole_lines(bytes, len, at, spans, &mut marks, limits.headers);
+                if complete {
+                    return Ok(Some(ParsedRequest { line, version, size: at as u32, marks }));
+                }
+                self.expects = InRequest::Fields;
+                (self.line, self.version) = (line, version);
+                self.fields = FieldParser::new(at, Leniency::STRICT);
+                self.fields.marks = marks;
+            }
+        }
+        self.parse_closely(rx, limits)
+    }
+
+    /// The same byte by byte, from where the parser has come to.
+    #[cold]
+    #[inline(never)]
+    fn parse_closely(
+        &mut self,
+        rx: &mut RecvBuf,
+        limits: &Limits,
+    ) -> Result<Option<ParsedRequest>, ProtocolError> {
+        if self.parse_parts(rx, limits).map_err(fault)? {
+            let (size, marks) = (self.fields.at as u32, self.fields.marks);
+            return Ok(Some(ParsedRequest { line: self.line, version: self.version, size, marks }));
         }
         if is_exhausted(rx, limits.head) {
             let kind = match self.expects {
@@ -207,13 +270,22 @@ impl RequestParser {
         Ok(None)
     }
 
-    fn parse_bytes(
-        &mut self,
-        bytes: &[u8],
-        spans: &mut alloc::vec::Vec<HeaderSpan>,
-        limits: &Limits,
-    ) -> Result<bool, Fault> {
-        while self.expects != InRequest::Fields {
+    fn parse_parts(&mut self, rx: &mut RecvBuf, limits: &Limits) -> Result<bool, Fault> {
+        if self.expects != InRequest::Fields {
+            let (bytes, len, spans) = section(rx, limits.head);
+            if !self.step(&bytes[..len])? {
+                return Ok(false);
+            }
+            spans.clear();
+            self.expects = InRequest::Fields;
+            self.fields = FieldParser::new(self.at, Leniency::STRICT);
+        }
+        self.fields.parse(rx, limits.head, limits.headers)
+    }
+
+    /// Goes through the request line byte by byte; says whether it is complete.
+    fn step(&mut self, bytes: &[u8]) -> Result<bool, Fault> {
+        loop {
             let Some(&byte) = bytes.get(self.at) else { return Ok(false) };
             match self.expects {
                 InRequest::Start => match byte {
@@ -275,21 +347,48 @@ impl RequestParser {
                 }
                 InRequest::LineLf => {
                     self.at = line_feed(byte, self.at)?;
-                    self.fields = FieldParser::new(self.at);
-                    self.expects = InRequest::Fields;
-                    spans.clear();
+                    return Ok(true);
                 }
-                InRequest::Fields => {}
+                InRequest::Fields => return Ok(true),
             }
         }
-        self.fields.parse(bytes, spans, limits.headers)
     }
+}
+
+/// Takes the request line if it is here as a whole and an ordinary one. Returns the start of the
+/// method, its end, the end of the target, the version, and where the fields begin.
+///
+/// `bytes` may go on behind `len`: blocks are read there, and nothing is taken from there.
+#[inline(always)]
+fn whole_line(bytes: &[u8], len: usize) -> Option<([u32; 3], Version, usize)> {
+    let method_end = find_behind_token(bytes, 0, b' ')?;
+    let target_end = find_space(bytes, method_end + 1)?;
+    let rest = bytes.get(target_end..)?.first_chunk::<11>()?;
+    let end = target_end + rest.len();
+    if method_end == 0 || target_end == method_end + 1 || end > len {
+        return None;
+    }
+    // Compared as numbers: byte by byte would be eleven branches.
+    let word = |at: usize| Some(u64::from_le_bytes(*rest.get(at..)?.first_chunk()?));
+    let is = |text: &[u8; 11]| {
+        let known = |at: usize| Some(u64::from_le_bytes(*text.get(at..)?.first_chunk()?));
+        word(0) == known(0) && word(3) == known(3)
+    };
+    let version = if is(b" HTTP/1.1\r\n") {
+        Version::Http11
+    } else if is(b" HTTP/1.0\r\n") {
+        Version::Http10
+    } else {
+        return None;
+    };
+    Some(([0, method_end as u32, target_end as u32], version, end))
 }
 
 /// An incremental parser of response heads. What holds for [`RequestParser`] holds here too.
 #[derive(Clone, Debug)]
 pub struct ResponseParser {
     expects: InResponse,
+    leniency: Leniency,
     at: usize,
     version: Version,
     status: u16,
@@ -316,13 +415,21 @@ impl ResponseParser {
     /// A parser at the first byte of a head.
     #[must_use]
     pub const fn new() -> Self {
+        Self::lenient(Leniency::STRICT)
+    }
+
+    /// A parser at the first byte of a head that may break some rules. Folded values are unfolded in
+    /// `rx`, where their line breaks become spaces.
+    #[must_use]
+    pub const fn lenient(leniency: Leniency) -> Self {
         Self {
             expects: InResponse::Version,
+            leniency,
             at: 0,
             version: Version::Http11,
             status: 0,
             reason: [0; 2],
-            fields: FieldParser::new(0),
+            fields: FieldParser::new(0, leniency),
         }
     }
 
@@ -330,19 +437,54 @@ impl ResponseParser {
     ///
     /// # Errors
     /// What is wrong with the head; the offset counts from its first byte.
+    #[inline]
     pub fn parse(
         &mut self,
         rx: &mut RecvBuf,
         limits: &Limits,
     ) -> Result<Option<ParsedResponse>, ProtocolError> {
-        let mut spans = core::mem::take(&mut rx.spans);
-        let bytes = window(rx.raw(), limits.head);
-        let parsed = self.parse_bytes(bytes, &mut spans, limits);
-        rx.spans = spans;
-        if parsed.map_err(fault)? {
-            let status = Status::new(self.status).unwrap_or(Status::INTERNAL_SERVER_ERROR);
-            let (version, reason, size) = (self.version, self.reason, self.fields.at as u32);
-            return Ok(Some(ParsedResponse { version, status, reason, size }));
+        if self.at == 0 {
+            let (bytes, len, spans) = section(rx, limits.head);
+            if let Some((status, reason, at)) = whole_status_line(bytes, len) {
+                spans.clear();
+                let mut marks = Marks::NONE;
+                let (at, complete) = whole_lines(bytes, len, at, spans, &mut marks, limits.headers);
+                if complete {
+                    return Ok(Some(ParsedResponse {
+                        version: Version::Http11,
+                        status,
+                        reason,
+                        size: at as u32,
+                        marks,
+                        leniency: self.leniency,
+                    }));
+                }
+                self.expects = InResponse::Fields;
+                (self.status, self.reason) = (status.code(), reason);
+                self.fields = FieldParser::new(at, self.leniency);
+                self.fields.marks = marks;
+            }
+        }
+        self.parse_closely(rx, limits)
+    }
+
+    /// The same byte by byte, from where the parser has come to.
+    #[cold]
+    #[inline(never)]
+    fn parse_closely(
+        &mut self,
+        rx: &mut RecvBuf,
+        limits: &Limits,
+    ) -> Result<Option<ParsedResponse>, ProtocolError> {
+        if self.parse_parts(rx, limits).map_err(fault)? {
+            return Ok(Some(ParsedResponse {
+                version: self.version,
+                status: Status::new(self.status).unwrap_or(Status::INTERNAL_SERVER_ERROR),
+                reason: self.reason,
+                size: self.fields.at as u32,
+                marks: self.fields.marks,
+                leniency: self.leniency,
+            }));
         }
         if is_exhausted(rx, limits.head) {
             return Err(fault((ErrorKind::HeadTooLarge, rx.raw().len().min(limits.head))));
@@ -350,13 +492,22 @@ impl ResponseParser {
         Ok(None)
     }
 
-    fn parse_bytes(
-        &mut self,
-        bytes: &[u8],
-        spans: &mut alloc::vec::Vec<HeaderSpan>,
-        limits: &Limits,
-    ) -> Result<bool, Fault> {
-        while self.expects != InResponse::Fields {
+    fn parse_parts(&mut self, rx: &mut RecvBuf, limits: &Limits) -> Result<bool, Fault> {
+        if self.expects != InResponse::Fields {
+            let (bytes, len, spans) = section(rx, limits.head);
+            if !self.step(&bytes[..len])? {
+                return Ok(false);
+            }
+            spans.clear();
+            self.expects = InResponse::Fields;
+            self.fields = FieldParser::new(self.at, self.leniency);
+        }
+        self.fields.parse(rx, limits.head, limits.headers)
+    }
+
+    /// Goes through the status line byte by byte; says whether it is complete.
+    fn step(&mut self, bytes: &[u8]) -> Result<bool, Fault> {
+        loop {
             let Some(&byte) = bytes.get(self.at) else { return Ok(false) };
             match self.expects {
                 InResponse::Version => match version(bytes, &mut self.at, 0)? {
@@ -383,6 +534,10 @@ impl ResponseParser {
                         self.at += 1;
                         self.expects = InResponse::LineLf;
                     }
+                    (4, b'\n') if self.leniency.bare_lf => {
+                        self.reason = [self.at as u32; 2];
+                        self.expects = InResponse::LineLf;
+                    }
                     _ => return Err((ErrorKind::BadStatusLine, self.at)),
                 },
                 InResponse::Reason => {
@@ -394,27 +549,40 @@ impl ResponseParser {
                             self.at += 1;
                             self.expects = InResponse::LineLf;
                         }
+                        Some(b'\n') if self.leniency.bare_lf => {
+                            self.reason[1] = self.at as u32;
+                            self.expects = InResponse::LineLf;
+                        }
                         Some(b'\n') => return Err((ErrorKind::BareLf, self.at)),
                         Some(_) => return Err((ErrorKind::BadHeaderValue, self.at)),
                     }
                 }
                 InResponse::LineLf => {
                     self.at = line_feed(byte, self.at)?;
-                    self.fields = FieldParser::new(self.at);
-                    self.expects = InResponse::Fields;
-                    spans.clear();
+                    return Ok(true);
                 }
-                InResponse::Fields => {}
+                InResponse::Fields => return Ok(true),
             }
         }
-        self.fields.parse(bytes, spans, limits.headers)
     }
 }
 
-/// `byte` follows a CR: it must be LF. Returns the offset behind it.
-#[inline]
-fn line_feed(byte: u8, at: usize) -> Result<usize, Fault> {
-    if byte == b'\n' { Ok(at + 1) } else { Err((ErrorKind::BareCr, at - 1)) }
+/// Takes the status line if it is here as a whole and an ordinary one of HTTP/1.1. Returns the
+/// status, start and end of the reason phrase, and where the fields begin.
+///
+/// `bytes` may go on behind `len`: blocks are read there, and nothing is taken from there.
+#[inline(always)]
+fn whole_status_line(bytes: &[u8], len: usize) -> Option<(Status, [u32; 2], usize)> {
+    let start = bytes.first_chunk::<13>()?;
+    let [version @ .., b' ', a, b, c, b' '] = start else { return None };
+    if u64::from_le_bytes(*version) != u64::from_le_bytes(*b"HTTP/1.1") {
+        return None;
+    }
+    let digit = |byte: u8| Some(u16::from(byte.wrapping_sub(b'0'))).filter(|&digit| digit < 10);
+    let status = Status::new(digit(*a)? * 100 + digit(*b)? * 10 + digit(*c)?)?;
+    let end = find_cr(bytes, start.len())?;
+    let is_right = end + 2 <= len && bytes.get(end + 1) == Some(&b'\n');
+    is_right.then_some((status, [start.len() as u32, end as u32], end + 2))
 }
 
 const VERSION_LEN: usize = b"HTTP/1.1".len();
@@ -436,121 +604,5 @@ fn version(bytes: &[u8], at: &mut usize, from: usize) -> Result<Option<Version>,
         (b'1', b'0') => Ok(Some(Version::Http10)),
         (b'1', _) => Ok(Some(Version::Http11)),
         _ => Err((ErrorKind::UnsupportedVersion, from)),
-    }
-}
-
-/// An incremental parser of field lines and the empty line behind them, in a head or trailer
-/// section.
-#[derive(Clone, Debug)]
-pub(super) struct FieldParser {
-    expects: InField,
-    /// The offset of the next byte; behind the section once it is complete.
-    pub(super) at: usize,
-    name: usize,
-    name_end: usize,
-    value: usize,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum InField {
-    Line,
-    Name,
-    Ows,
-    Value,
-    ValueLf,
-    EndLf,
-}
-
-impl FieldParser {
-    pub(super) const fn new(at: usize) -> Self {
-        Self { expects: InField::Line, at, name: 0, name_end: 0, value: 0 }
-    }
-
-    /// Goes on parsing and appends a span for each line; says whether the section is complete.
-    pub(super) fn parse(
-        &mut self,
-        bytes: &[u8],
-        spans: &mut alloc::vec::Vec<HeaderSpan>,
-        max_lines: usize,
-    ) -> Result<bool, Fault> {
-        loop {
-            match self.expects {
-                InField::Line => {
-                    let Some(&byte) = bytes.get(self.at) else { return Ok(false) };
-                    match byte {
-                        b'\r' => {
-                            self.at += 1;
-                            self.expects = InField::EndLf;
-                        }
-                        b'\n' => return Err((ErrorKind::BareLf, self.at)),
-                        b' ' | b'\t' => return Err((ErrorKind::ObsFold, self.at)),
-                        _ if spans.len() >= max_lines => {
-                            return Err((ErrorKind::TooManyHeaders, self.at));
-                        }
-                        _ => {
-                            self.name = self.at;
-                            self.expects = InField::Name;
-                        }
-                    }
-                }
-                InField::Name => {
-                    self.at = end_of_token(bytes, self.at);
-                    match bytes.get(self.at) {
-                        None => return Ok(false),
-                        Some(b':') if self.at > self.name => {
-                            self.name_end = self.at;
-                            self.at += 1;
-                            self.expects = InField::Ows;
-                        }
-                        Some(b' ' | b'\t') => {
-                            return Err((ErrorKind::SpaceBeforeColon, self.at));
-                        }
-                        Some(_) => return Err((ErrorKind::BadHeaderName, self.at)),
-                    }
-                }
-                InField::Ows => {
-                    while bytes.get(self.at).is_some_and(|&byte| is_ows(byte)) {
-                        self.at += 1;
-                    }
-                    if self.at == bytes.len() {
-                        return Ok(false);
-                    }
-                    self.value = self.at;
-                    self.expects = InField::Value;
-                }
-                InField::Value => {
-                    self.at = end_of_value(bytes, self.at);
-                    match bytes.get(self.at) {
-                        None => return Ok(false),
-                        Some(b'\r') => {
-                            self.at += 1;
-                            self.expects = InField::ValueLf;
-                        }
-                        Some(b'\n') => return Err((ErrorKind::BareLf, self.at)),
-                        Some(_) => return Err((ErrorKind::BadHeaderValue, self.at)),
-                    }
-                }
-                InField::ValueLf => {
-                    let Some(&byte) = bytes.get(self.at) else { return Ok(false) };
-                    let mut end = self.at - 1;
-                    self.at = line_feed(byte, self.at)?;
-                    while end > self.value && is_ows(bytes[end - 1]) {
-                        end -= 1;
-                    }
-                    spans.push(HeaderSpan {
-                        name: self.name as u32,
-                        name_end: self.name_end as u32,
-                        value: self.value as u32,
-                        value_end: end as u32,
-                    });
-                    self.expects = InField::Line;
-                }
-                InField::EndLf => {
-                    let Some(&byte) = bytes.get(self.at) else { return Ok(false) };
-                    self.at = line_feed(byte, self.at)?;
-                    return Ok(true);
-                }
-            }
-        }
     }
 }

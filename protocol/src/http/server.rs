@@ -515,7 +515,7 @@ impl Server {
         let judged = self.parser.parse(rx, &self.config.limits).and_then(|parsed| {
             let Some(parsed) = parsed else { return Ok(None) };
             let head = parsed.head(rx);
-            let framing = framing::request(&head, parsed.target(), parsed.size())?;
+            let framing = parsed.framing(rx)?;
             let max = self.config.max_body;
             let body = Incoming::new(framing.length, max)
                 .map_err(|kind| ProtocolError { kind, offset: parsed.size() as u64 })?;

@@ -159,7 +159,8 @@ pub(super) fn authority(value: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// `*DIGIT`, as far as there are ports.
-fn is_port(port: &[u8]) -> bool {
+#[inline]
+pub(super) fn is_port(port: &[u8]) -> bool {
     let number = port.iter().try_fold(0_u32, |number, &byte| {
         let digit = byte.is_ascii_digit().then(|| u32::from(byte - b'0'))?;
         Some(number * 10 + digit).filter(|&number| number <= 65535)

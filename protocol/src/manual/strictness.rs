@@ -14,6 +14,7 @@
 //! | white space before the colon | a field that a proxy ignores and the server obeys | refused (5.1) |
 //! | line folding | the same | refused (5.2) |
 //! | no `Host`, or two | requests for the wrong site | refused (3.2) |
+//! | `Host` believed where the target names another host | the same | `RequestHead::authority` is that of the target (3.2.2) |
 //! | CR or LF in an outgoing field | response splitting | a typed error before anything is written |
 //! | a limit checked after buffering | memory exhausted | limits come first |
 //! | pipelined requests answered for a client that reads nothing | memory exhausted with answers | the next request waits for room |

@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::runtime::Runtime;
 use bytes::Bytes;
 use std::future::poll_fn;
+use std::task::Poll;
 use tidewire::http::method::is_idempotent;
 use tidewire::http::{
     self, BodyLength, Closed, Hop, OwnedResponseHead, RedirectError, Status, is_redirect,
@@ -120,8 +121,20 @@ impl<R: Runtime> Call<R> {
         wire: &mut Wire<R>,
         mut body: Bytes,
     ) -> Result<OwnedResponseHead, Error> {
-        while !body.is_empty() && self.room(wire).await? {
-            let piece = body.split_to(PIECE.min(body.len()));
+        let mark = self.client.config().send_high_water;
+        let on_interim = self.request.on_interim.as_ref();
+        while !body.is_empty() {
+            let wanted = poll_fn(|cx| {
+                let room = wire.poll_room(cx, mark, on_interim);
+                if wire.head.is_some() { Poll::Ready(Ok(!wire.is_refused())) } else { room }
+            });
+            if !self.deadline.hold(wanted).await? {
+                break;
+            }
+            // A response that is made of the body has to be read while the rest is sent, which is
+            // done with the head here.
+            let answered = wire.head.is_some();
+            let piece = body.split_to(if answered { body.len() } else { PIECE.min(body.len()) });
             let http = wire.driver.parts();
             http.machine.send_shared(&piece, http.tx)?;
         }

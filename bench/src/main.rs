@@ -1,0 +1,72 @@
+//! How fast tidewire is beside its peers.
+//!
+//! ```text
+//! bench http                                   # every case
+//! bench http --only 73 --rounds 500            # the cases whose name has this in it
+//! bench http --only 73 --who tidewire --times 10000   # for valgrind --tool=callgrind
+//! ```
+//!
+//! All contestants of a case take turns; what is printed is the least of their rounds.
+
+mod http;
+mod measure;
+
+use measure::{Contestant, race};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use std::alloc::System;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut args = pico_args::Arguments::from_env();
+    let group = args.subcommand()?;
+    let only: String = args.opt_value_from_str("--only")?.unwrap_or_default();
+    let who: String = args.opt_value_from_str("--who")?.unwrap_or_default();
+    let times: Option<u64> = args.opt_value_from_str("--times")?;
+    let rounds = args.opt_value_from_str("--rounds")?.unwrap_or(200);
+    let rest = args.finish();
+    let cases = match group.as_deref() {
+        Some("http") if rest.is_empty() => http::CASES,
+        _ => {
+            return Err(
+                "usage: bench http [--only CASE] [--rounds N] [--who NAME --times N]".into()
+            );
+        }
+    };
+    println!("the least of {rounds} rounds, in which all of a case take turns");
+    for (name, contestants) in cases.iter().filter(|(name, _)| name.contains(&only)) {
+        let mut contestants = contestants();
+        contestants.retain(|contestant| contestant.name.contains(&who));
+        match times {
+            Some(times) => contestants.iter_mut().for_each(|contestant| {
+                contestant.run(times);
+            }),
+            None => print(name, &mut contestants, rounds),
+        }
+    }
+    Ok(())
+}
+
+/// Prints the times of one case and their ratio to that of the first contestant.
+fn print(case: &str, contestants: &mut [Contestant<'_>], rounds: u32) {
+    let nanoseconds = race(contestants, rounds);
+    println!("\n{case}");
+    for (contestant, took) in contestants.iter_mut().zip(&nanoseconds) {
+        let allocations = allocations(contestant);
+        let ratio = took / nanoseconds[0];
+        println!(
+            "  {:36} {took:10.1} ns  {ratio:6.2}x  {allocations:4.1} allocations",
+            contestant.name,
+        );
+    }
+}
+
+/// Allocations a run, once it has run often.
+fn allocations(contestant: &mut Contestant<'_>) -> f64 {
+    const TIMES: u64 = 100;
+    let region = Region::new(ALLOCATOR);
+    contestant.run(TIMES);
+    let change = region.change();
+    (change.allocations + change.reallocations) as f64 / TIMES as f64
+}
