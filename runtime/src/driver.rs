@@ -185,6 +185,9 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
 
     fn poll_loop(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         self.link.wake_up();
+        // Not once a wake but once an event: whoever looked at the last one may have taken his time,
+        // and what the machine waits for from now on counts from now.
+        self.link.refresh();
         for _turn in 0..BUDGET {
             let (machine, link) = (&mut self.machine, &mut self.link);
             if machine.advance(link.now(), &mut link.rx, &mut link.tx) {
@@ -316,9 +319,6 @@ impl<R: Runtime, M: Dialer> Driver<R, M> {
     /// As [`poll_advance`](Self::poll_advance), and opens a connection whenever the machine wants
     /// one.
     pub fn poll_session(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        // Not once a wake but once an event: whoever looked at the last one may have taken his time,
-        // and the wait before the next attempt counts from the end of the connection.
-        self.link.refresh();
         loop {
             if let Poll::Ready(more) = self.poll_advance(cx) {
                 return Poll::Ready(more);

@@ -30,7 +30,7 @@ pub(crate) struct Link<R: Runtime> {
     pub(crate) rx: RecvBuf,
     pub(crate) tx: SendBuf,
     pub(crate) clock: Clock,
-    /// Read once a wake; see [`Link::refresh`].
+    /// Read once a poll; see [`Link::refresh`].
     now: Instant,
     /// When the transport was last asked for bytes.
     read_at: Instant,

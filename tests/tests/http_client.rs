@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tidewire_runtime::http::{self, BodyLength, Closed, NO_FIELDS, RedirectError, Status};
 use tidewire_runtime::{
-    DialError, Error, Exchange, HandlerError, HttpClient, HttpClientConfig, HttpRequest, Runtime,
+    DialError, Error, Exchange, HandlerError, HttpClient, HttpClientConfig, HttpRequest,
     SendRuntime, ServerConfig,
 };
 use tidewire_tests::net::{

@@ -83,6 +83,29 @@ async fn each_phase_has_its_time<R: SendRuntime>(runtime: R) {
     peer.await;
 }
 
+/// What the program does between two pieces takes nothing of the server's time.
+async fn a_slow_program_blames_nobody_else<R: SendRuntime>(runtime: R) {
+    const BODY: Duration = Duration::from_millis(800);
+    let (listener, address) = listener();
+    let peer = background(move || {
+        let mut peer = RawPeer::accept(&listener);
+        peer.read_head();
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nha");
+        std::thread::sleep(BODY * 3 / 2);
+        peer.send("lf");
+        peer.read_to_end();
+    });
+    let timeouts = Timeouts { body: Some(BODY), ..NONE };
+    let request = HttpRequest::new("GET", &format!("http://{address}/")).unwrap();
+    let client = HttpClient::new(runtime);
+    let mut response = client.send(request.timeouts(timeouts)).await.unwrap();
+    assert_eq!(response.chunk().await.unwrap(), Some(&b"ha"[..]));
+    std::thread::sleep(BODY * 5 / 4);
+    assert_eq!(response.chunk().await.unwrap(), Some(&b"lf"[..]));
+    drop((response, client));
+    peer.await;
+}
+
 /// A runtime that comes through nowhere.
 #[derive(Clone)]
 struct Nowhere<R>(R);
@@ -138,4 +161,8 @@ async fn a_connection_that_does_not_come_up_has_its_time_too<R: SendRuntime>(run
     assert_timed_out(time(client.send(get(total))).await, Phase::Total);
 }
 
-on_every_runtime!(each_phase_has_its_time, a_connection_that_does_not_come_up_has_its_time_too,);
+on_every_runtime!(
+    each_phase_has_its_time,
+    a_slow_program_blames_nobody_else,
+    a_connection_that_does_not_come_up_has_its_time_too,
+);
