@@ -173,7 +173,7 @@ fn a_client_that_takes_a_little_now_and_then_has_not_stalled() {
     }
     peer.server.handle_timeout(after(1000), &mut peer.tx);
     assert_eq!(peer.drain(), Some(Closed::Timeout(Timer::Write)));
-    assert_eq!(peer.server.transport(), Transport::Close);
+    assert_eq!(peer.server.transport(), Transport::Down, "nothing would leave");
 }
 
 #[test]
@@ -684,6 +684,19 @@ fn a_client_that_half_closes_is_answered_and_then_closed() {
     peer.receive(GET);
     peer.rx.finish();
     assert_eq!(peer.drain(), Some(Closed::Eof));
+}
+
+#[test]
+fn a_client_that_half_closes_is_not_upgraded() {
+    let mut peer = Peer::new();
+    peer.receive(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
+    peer.rx.finish();
+    assert_eq!(peer.drain(), None);
+    assert_eq!(peer.server.states().client, State::Closed);
+    let fields = [("Connection", "Upgrade"), ("Upgrade", "x")];
+    assert_eq!(peer.server.upgrade(fields, &mut peer.tx), Err(Misuse::NoUpgrade));
+    peer.ok();
+    assert_eq!(peer.drain(), Some(Closed::Done));
 }
 
 #[test]

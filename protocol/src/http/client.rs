@@ -374,7 +374,7 @@ impl Client {
     /// See [`Machine::advance`](crate::Machine::advance).
     pub fn advance(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
         if self.core.release(rx) {
-            let event = self.step(now, rx);
+            let event = self.step(now, rx, tx.is_empty());
             if !self.is_upgraded() {
                 self.core.watch_writes(now, self.config.write_timeout, tx);
             }
@@ -430,14 +430,12 @@ impl Client {
     /// See [`Machine::transport`](crate::Machine::transport).
     #[must_use]
     pub const fn transport(&self) -> Transport {
-        match self.core.life {
-            Life::Running => Transport::Open,
-            Life::Ending(_) | Life::Over => Transport::Close,
-        }
+        self.core.transport()
     }
 
-    /// Goes on to the next event, and says how many raw bytes it covers.
-    fn step(&mut self, now: Instant, rx: &mut RecvBuf) -> Option<(Lent, usize)> {
+    /// Goes on to the next event, and says how many raw bytes it covers. `written` says that nothing
+    /// waits to be sent.
+    fn step(&mut self, now: Instant, rx: &mut RecvBuf, written: bool) -> Option<(Lent, usize)> {
         match self.core.life {
             Life::Running => {}
             Life::Ending(why) => return self.end(why),
@@ -455,7 +453,7 @@ impl Client {
             self.core.timers.set_after(Timer::Idle, now, self.config.idle_timeout);
         }
         match self.core.tracker.server() {
-            State::SendResponse => self.read_head(now, rx),
+            State::SendResponse => self.read_head(now, rx, written),
             State::SendBody => self.read_body(now, rx),
             State::MustClose => self.end(Closed::Done),
             State::Switched => None,
@@ -471,7 +469,12 @@ impl Client {
         }
     }
 
-    fn read_head(&mut self, now: Instant, rx: &mut RecvBuf) -> Option<(Lent, usize)> {
+    fn read_head(
+        &mut self,
+        now: Instant,
+        rx: &mut RecvBuf,
+        written: bool,
+    ) -> Option<(Lent, usize)> {
         let Asked { head: to_head, connect, upgrade, .. } = self.asked?;
         let judged = self.parser.parse(rx, &self.config.limits).and_then(|parsed| {
             let Some(parsed) = parsed else { return Ok(None) };
@@ -490,7 +493,9 @@ impl Client {
             Ok(Some(parsed)) => parsed,
             Ok(None) if rx.is_finished() => return self.end(Closed::Eof),
             Ok(None) => {
-                if self.core.tracker.client() != State::SendBody || !self.behind.is_empty() {
+                // A server cannot answer what it has not got.
+                let sent = self.core.tracker.client() != State::SendBody && written;
+                if sent || !self.behind.is_empty() {
                     self.core.timers.start(Timer::Head, now, self.config.head_timeout);
                 }
                 return None;

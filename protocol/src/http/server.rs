@@ -257,7 +257,8 @@ impl Server {
     /// first byte first, and this machine does nothing any more.
     ///
     /// # Errors
-    /// [`Misuse::NoUpgrade`] if the request has no `Upgrade` or still has a body to read, and as
+    /// [`Misuse::NoUpgrade`] if the request has no `Upgrade` or still has a body to read, or the client
+    /// has shut down its sending side, and as
     /// [`respond`](Self::respond).
     pub fn upgrade(
         &mut self,
@@ -267,7 +268,9 @@ impl Server {
         self.check_due()?;
         let declared = check_fields(fields.clone())?;
         let named = self.asked.upgrade && declared.upgrade;
-        if !self.is_request_read() || !(named || self.asked.connect) {
+        // Nor is there anything to switch to with a client that has shut down its sending side.
+        let half_closed = self.core.tracker.client() == State::Closed;
+        if !self.is_request_read() || half_closed || !(named || self.asked.connect) {
             return Err(Misuse::NoUpgrade);
         }
         let status = if self.asked.connect { Status::OK } else { Status::SWITCHING_PROTOCOLS };
@@ -449,10 +452,11 @@ impl Server {
     /// See [`Machine::transport`](crate::Machine::transport).
     #[must_use]
     pub fn transport(&self) -> Transport {
-        match self.core.life {
-            Life::Running => Transport::Open,
-            _ if self.core.timers.get(Timer::Linger).is_some() => Transport::CloseWrite,
-            Life::Ending(_) | Life::Over => Transport::Close,
+        match self.core.transport() {
+            Transport::Close if self.core.timers.get(Timer::Linger).is_some() => {
+                Transport::CloseWrite
+            }
+            wanted => wanted,
         }
     }
 

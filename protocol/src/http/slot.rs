@@ -4,7 +4,7 @@ use super::incoming::{Incoming, Piece};
 use super::outgoing::Outgoing;
 use super::state::{Party, State, Step, Tracker};
 use super::{CloseReason, Closed, Limits, ProtocolError};
-use crate::{Instant, RecvBuf, SendBuf, timer};
+use crate::{Instant, RecvBuf, SendBuf, Transport, timer};
 use core::time::Duration;
 
 /// The deadlines of a connection.
@@ -95,6 +95,8 @@ pub(super) struct Core<E> {
     got: u64,
     /// How much of `tx` had left when the write deadline was set.
     taken: u64,
+    /// The peer takes nothing: there is no use in waiting for what is left to leave.
+    stalled: bool,
 }
 
 impl<E: Copy> Core<E> {
@@ -111,6 +113,7 @@ impl<E: Copy> Core<E> {
             left: None,
             got: 0,
             taken: 0,
+            stalled: false,
         }
     }
 
@@ -221,11 +224,20 @@ impl<E: Copy> Core<E> {
         timeout: Option<Duration>,
         tx: &SendBuf,
     ) -> bool {
-        if !tx.is_empty() && tx.taken() == self.taken {
-            return true;
+        self.stalled = !tx.is_empty() && tx.taken() == self.taken;
+        if !self.stalled {
+            self.watch_writes(now, timeout, tx);
         }
-        self.watch_writes(now, timeout, tx);
-        false
+        self.stalled
+    }
+
+    /// What the machine wants of its transport.
+    pub(super) const fn transport(&self) -> Transport {
+        match self.life {
+            Life::Running => Transport::Open,
+            _ if self.stalled => Transport::Down,
+            Life::Ending(_) | Life::Over => Transport::Close,
+        }
     }
 
     /// Ends the connection; [`end`](Self::end) tells it.
