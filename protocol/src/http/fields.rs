@@ -1,13 +1,13 @@
 //! Field lines and the empty line behind them, in a head or trailer section (RFC 9112, 5).
 //!
-//! Lines that are here as a whole and hold nothing unusual are taken whole. Every other line goes
+//! And what start lines share with them. Lines that are here as a whole and hold nothing unusual are taken whole. Every other line goes
 //! through the state machine byte by byte: one that has come in part, one that is wrong, and one
 //! that only a lenient client takes.
 
 use super::chars::is_ows;
 use super::headers::HeaderSpan;
 use super::scan::{BLOCK, end_of_token, end_of_value, find_behind_token, find_cr};
-use super::{ErrorKind, Leniency};
+use super::{ErrorKind, Leniency, Version};
 use crate::RecvBuf;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -36,6 +36,28 @@ pub(super) fn is_exhausted(rx: &RecvBuf, limit: usize) -> bool {
 #[inline]
 pub(super) fn line_feed(byte: u8, at: usize) -> Result<usize, Fault> {
     if byte == b'\n' { Ok(at + 1) } else { Err((ErrorKind::BareCr, at - 1)) }
+}
+
+pub(super) const VERSION_LEN: usize = b"HTTP/1.1".len();
+
+/// Parses the version that begins at `from`, going on at `at`.
+pub(super) fn version(bytes: &[u8], at: &mut usize, from: usize) -> Result<Option<Version>, Fault> {
+    while *at < from + VERSION_LEN {
+        let Some(&byte) = bytes.get(*at) else { return Ok(None) };
+        let good = match *at - from {
+            5 | 7 => byte.is_ascii_digit(),
+            other => byte == b"HTTP/1.1"[other],
+        };
+        if !good {
+            return Err((ErrorKind::BadVersion, *at));
+        }
+        *at += 1;
+    }
+    match (bytes[from + 5], bytes[from + 7]) {
+        (b'1', b'0') => Ok(Some(Version::Http10)),
+        (b'1', _) => Ok(Some(Version::Http11)),
+        _ => Err((ErrorKind::UnsupportedVersion, from)),
+    }
 }
 
 /// Which lines have a name that may frame the message, so that nobody has to look at the others.

@@ -5,7 +5,9 @@
 //! cannot be right.
 
 use super::chars::is_tchar;
-use super::fields::{Fault, FieldParser, Marks, is_exhausted, line_feed, section, whole_lines};
+use super::fields::{
+    Fault, FieldParser, Marks, VERSION_LEN, is_exhausted, line_feed, section, version, whole_lines,
+};
 use super::framing::{self, RequestFraming, ResponseFraming};
 use super::headers::{Headers, text};
 use super::scan::{
@@ -592,26 +594,4 @@ fn whole_status_line(bytes: &[u8], len: usize) -> Option<(Status, [u32; 2], usiz
     let end = find_cr(bytes, start.len())?;
     let is_right = end + 2 <= len && bytes.get(end + 1) == Some(&b'\n');
     is_right.then_some((status, [start.len() as u32, end as u32], end + 2))
-}
-
-const VERSION_LEN: usize = b"HTTP/1.1".len();
-
-/// Parses the version that begins at `from`, going on at `at`.
-fn version(bytes: &[u8], at: &mut usize, from: usize) -> Result<Option<Version>, Fault> {
-    while *at < from + VERSION_LEN {
-        let Some(&byte) = bytes.get(*at) else { return Ok(None) };
-        let good = match *at - from {
-            5 | 7 => byte.is_ascii_digit(),
-            other => byte == b"HTTP/1.1"[other],
-        };
-        if !good {
-            return Err((ErrorKind::BadVersion, *at));
-        }
-        *at += 1;
-    }
-    match (bytes[from + 5], bytes[from + 7]) {
-        (b'1', b'0') => Ok(Some(Version::Http10)),
-        (b'1', _) => Ok(Some(Version::Http11)),
-        _ => Err((ErrorKind::UnsupportedVersion, from)),
-    }
 }
