@@ -84,6 +84,10 @@ macro_rules! adapter {
         pub type Server = $crate::Server<$runtime>;
         /// [`Exchange`]($crate::Exchange) on this runtime.
         pub type Exchange = $crate::Exchange<$runtime>;
+        /// [`BodyWriter`]($crate::BodyWriter) on this runtime.
+        pub type BodyWriter = $crate::BodyWriter<$runtime>;
+        /// [`Upgraded`]($crate::Upgraded) on this runtime.
+        pub type Upgraded = $crate::Upgraded<$runtime>;
         /// [`EventStream`]($crate::EventStream) on this runtime.
         pub type EventStream = $crate::EventStream<$runtime>;
         /// [`HttpClient`]($crate::HttpClient) on this runtime.

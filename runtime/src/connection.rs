@@ -4,37 +4,70 @@ use crate::driver::Driver;
 use crate::error::{Error, HandlerError, HandlerPanicked};
 use crate::exchange::Exchange;
 use crate::runtime::Runtime;
-use crate::server::ServerConfig;
+use crate::server::Settings;
 use crate::shutdown::{Counted, Shutdown, Watch};
 use pin_project_lite::pin_project;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+use tidewire::Instant;
 use tidewire::http::{self, BodyLength, NO_FIELDS, OwnedRequestHead, ServerEvent, Status};
 
 /// What belongs to one connection and travels through its exchanges.
 pub(crate) struct Conn<R: Runtime> {
     pub(crate) driver: Driver<R, http::Server>,
     pub(crate) peer: SocketAddr,
-    pub(crate) config: Arc<ServerConfig>,
+    pub(crate) settings: Arc<Settings>,
     pub(crate) phase: Watch,
     pub(crate) counted: Counted,
+    /// Until when the `Date` that the machine writes is right.
+    pub(crate) dated_until: Instant,
 }
 
 /// Where an [`Exchange`] puts the connection when it is dropped, answered or not, so that a
 /// forgetful or panicking handler cannot lose it. Locked twice a request and never across a poll.
-pub(crate) struct Home<R: Runtime>(Arc<Mutex<Option<Box<Conn<R>>>>>);
+pub(crate) struct Home<R: Runtime>(Arc<Mutex<Whereabouts<R>>>);
+
+/// Where a connection is while its task does not have it.
+enum Whereabouts<R: Runtime> {
+    /// In an exchange. Whom to wake when it comes home.
+    Out(Option<Waker>),
+    Back(Box<Conn<R>>),
+    /// It became something else, and does not come home.
+    Gone,
+}
 
 impl<R: Runtime> Home<R> {
-    pub(crate) fn put(&self, conn: Box<Conn<R>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(conn);
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new(Whereabouts::Out(None))))
     }
 
-    fn take(&self) -> Option<Box<Conn<R>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// The exchange is over. With `None`, the connection is another's now.
+    pub(crate) fn put(&self, conn: Option<Box<Conn<R>>>) {
+        let back = conn.map_or(Whereabouts::Gone, Whereabouts::Back);
+        if let Whereabouts::Out(Some(waker)) = std::mem::replace(&mut *self.lock(), back) {
+            waker.wake();
+        }
+    }
+
+    /// Ready when the exchange is over, with the connection if it came home.
+    fn poll_take(&self, cx: &Context<'_>) -> Poll<Option<Box<Conn<R>>>> {
+        let mut place = self.lock();
+        match std::mem::replace(&mut *place, Whereabouts::Out(None)) {
+            Whereabouts::Back(conn) => Poll::Ready(Some(conn)),
+            Whereabouts::Gone => Poll::Ready(None),
+            Whereabouts::Out(_) => {
+                *place = Whereabouts::Out(Some(cx.waker().clone()));
+                Poll::Pending
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Whereabouts<R>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -55,6 +88,8 @@ pin_project! {
         conn: Option<Box<Conn<R>>>,
         #[pin]
         handling: Option<F>,
+        // What the handler came to, while its exchange lives on elsewhere.
+        handled: Option<Result<(), HandlerError>>,
         phase: Watch,
         peer: SocketAddr,
         on_error: fn(SocketAddr, &HandlerError),
@@ -66,23 +101,26 @@ impl<R: Runtime, H, F> ConnectionTask<R, Arc<H>, F> {
         runtime: R,
         stream: R::Stream,
         peer: SocketAddr,
-        config: Arc<ServerConfig>,
+        settings: Arc<Settings>,
         handler: Arc<H>,
         shutdown: &Arc<Shutdown>,
         counted: Counted,
     ) -> Self {
+        let config = &settings.config;
         let mut driver = Driver::with_stream(runtime, stream, config.receive_buffer, |now, _tx| {
             http::Server::new(config.http, now)
         });
-        driver.set_write_timeout(config.write_timeout);
+        driver.set_write_timeout(config.http.write_timeout);
         let phase = Watch::phase(shutdown);
         let on_error = config.on_error;
-        let conn = Conn { driver, peer, config, phase, counted };
+        let dated_until = Instant::EPOCH;
+        let conn = Conn { driver, peer, settings, phase, counted, dated_until };
         Self {
             handler,
-            home: Home(Arc::default()),
+            home: Home::new(),
             conn: Some(Box::new(conn)),
             handling: None,
+            handled: None,
             phase: Watch::phase(shutdown),
             peer,
             on_error,
@@ -112,8 +150,12 @@ where
                     Err(_panic) => Err(HandlerPanicked.into()),
                 };
                 this.handling.set(None);
-                // Not home: it became a WebSocket, or the handler keeps it elsewhere.
-                let home = this.home.take();
+                *this.handled = Some(handled);
+            }
+            if this.handled.is_some() {
+                // Not there yet: the handler has given its exchange to somebody else.
+                let home = ready!(this.home.poll_take(cx));
+                let handled = this.handled.take().unwrap_or(Ok(()));
                 let over = home.as_ref().is_none_or(|conn| conn.is_over());
                 let handled = handled.or_else(|error| {
                     // That the client left, or the server shuts down, is no failure of the handler.
@@ -135,10 +177,7 @@ where
             match catch_unwind(AssertUnwindSafe(|| (this.handler)(exchange))) {
                 Ok(handling) => this.handling.set(Some(handling)),
                 Err(_panic) => {
-                    (this.on_error)(*this.peer, &HandlerPanicked.into());
-                    let Some(mut conn) = this.home.take() else { return Poll::Ready(()) };
-                    conn.after_handler(Err(Status::INTERNAL_SERVER_ERROR));
-                    *this.conn = Some(conn);
+                    *this.handled = Some(Err(HandlerPanicked.into()));
                 }
             }
         }
@@ -153,7 +192,7 @@ impl<R: Runtime> Conn<R> {
                 let http = self.driver.parts();
                 http.machine.shutdown(http.now);
             }
-            if !ready!(self.driver.poll_advance(cx)) {
+            if !ready!(self.poll_advance(cx)) {
                 return Poll::Ready(None);
             }
             // Anything else is the rest of a body that the handler did not want, or the end: poll
@@ -164,14 +203,33 @@ impl<R: Runtime> Conn<R> {
         }
     }
 
+    /// As the driver's, with a `Date` that is right for whatever the machine answers by itself.
+    pub(crate) fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        self.set_date();
+        self.driver.poll_advance(cx)
+    }
+
+    /// Gives the machine the fields for a response that begins now.
+    fn set_date(&mut self) {
+        let now = self.driver.parts().now;
+        if self.dated_until <= now {
+            let clock = self.driver.clock();
+            let (fields, until) = self.settings.fields.get(clock.std(now));
+            self.dated_until = clock.instant(until);
+            self.driver.parts().machine.set_default_fields(fields);
+        }
+    }
+
     /// Whether the client has left or the server shuts down.
     fn is_over(&self) -> bool {
         let http = self.driver.machine();
         self.phase.is_draining() || !(http.is_responding() || http.is_response_due())
     }
 
-    /// If the server shuts down, the response to come says that it is the last one.
-    pub(crate) fn announce_end(&mut self) {
+    /// To be called before a response: it says that it is the last one if the server shuts down, and
+    /// has today's date.
+    pub(crate) fn prepare_response(&mut self) {
+        self.set_date();
         if self.phase.is_draining() {
             let http = self.driver.parts();
             http.machine.shutdown(http.now);
@@ -180,7 +238,7 @@ impl<R: Runtime> Conn<R> {
 
     /// Ends the response in a way that the client can tell from success if the handler failed.
     fn after_handler(&mut self, handled: Result<(), Status>) {
-        self.announce_end();
+        self.prepare_response();
         let http = self.driver.parts();
         if http.machine.is_response_due() {
             // Cannot fail: nothing of a response is out yet.

@@ -145,6 +145,14 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         Driver { machine: next(self.machine, now), link: self.link, events: self.events }
     }
 
+    /// The transport, and what was received of what follows, for a protocol that is no machine. The
+    /// event that was lent last leaves the receive buffer; what waits to be written is lost.
+    pub(crate) fn into_transport(mut self) -> (R, Option<R::Stream>, RecvBuf) {
+        let now = self.link.refresh();
+        self.machine.advance(now, &mut self.link.rx, &mut self.link.tx);
+        self.link.into_transport()
+    }
+
     /// Waits for the next event and lends it; `None` once nothing will come any more.
     ///
     /// Cancel-safe: a dropped future takes no event with it.
@@ -163,6 +171,11 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
             self.events = 0;
         }
         polled
+    }
+
+    /// Gives memory back that is not in use, of a connection that is not polled for a while.
+    pub(crate) fn release(&mut self) {
+        self.link.release();
     }
 
     /// Whether nothing happens on the connection now: no event, no end.

@@ -115,8 +115,11 @@ impl Error {
         match self {
             Self::Dial { phase: DialError::Timeout, .. } => Some(Phase::Connect),
             Self::Io(error) if error.kind() == io::ErrorKind::TimedOut => Some(Phase::Write),
-            Self::Http(http::Closed::Timeout(http::Timer::Head)) => Some(Phase::Head),
-            Self::Http(http::Closed::Timeout(http::Timer::Body)) => Some(Phase::Body),
+            Self::Http(http::Closed::Timeout(timer)) => match timer {
+                http::Timer::Write => Some(Phase::Write),
+                http::Timer::Body => Some(Phase::Body),
+                _ => Some(Phase::Head),
+            },
             Self::Deadline => Some(Phase::Total),
             _ => None,
         }

@@ -3,12 +3,10 @@
 use crate::error::Error;
 use crate::exchange::Exchange;
 use crate::runtime::{Runtime, Timer, after};
-use crate::shutdown::Shutdown;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
-use tidewire::http::ServerEvent;
 use tidewire::sse;
 
 /// An event stream to one client (WHATWG HTML, 9.2).
@@ -83,7 +81,7 @@ impl<R: Runtime> EventStream<R> {
     /// dropped then.
     pub async fn while_open<F: Future>(&mut self, future: F) -> Result<F::Output, Error> {
         let mut future = pin!(future);
-        poll_fn(|cx| match self.poll_closed(cx) {
+        poll_fn(|cx| match self.exchange.poll_left(cx) {
             Poll::Ready(()) => Poll::Ready(Err(Error::Closed)),
             Poll::Pending => future.as_mut().poll(cx).map(Ok),
         })
@@ -92,7 +90,7 @@ impl<R: Runtime> EventStream<R> {
 
     /// Waits until the client has left or the server shuts down.
     pub async fn closed(&mut self) {
-        poll_fn(|cx| self.poll_closed(cx)).await;
+        poll_fn(|cx| self.exchange.poll_left(cx)).await;
     }
 
     /// Ends the stream in order, so that the client sees its end and not a broken connection.
@@ -104,27 +102,6 @@ impl<R: Runtime> EventStream<R> {
         let http = driver.parts();
         self.stream.finish(http.machine, http.tx)?;
         Ok(driver.flush().await?)
-    }
-
-    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let conn = self.exchange.conn();
-        if conn.phase.poll_until(cx, Shutdown::is_draining).is_ready() {
-            return Poll::Ready(());
-        }
-        loop {
-            if !conn.driver.machine().is_responding() {
-                return Poll::Ready(());
-            }
-            match conn.driver.poll_advance(cx) {
-                Poll::Ready(true) => {
-                    if let Some(ServerEvent::Closed(_)) = conn.driver.event() {
-                        return Poll::Ready(());
-                    }
-                }
-                Poll::Ready(false) => return Poll::Ready(()),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
     }
 
     /// Writes what the socket takes now.

@@ -1,21 +1,35 @@
 //! One request, and the connection to answer it on.
 
+use crate::body_writer::BodyWriter;
 use crate::connection::{Conn, Home};
 use crate::error::Error;
 use crate::event_stream::EventStream;
 use crate::runtime::Runtime;
+use crate::shutdown::Shutdown;
+use crate::upgraded::Upgraded;
 use crate::websocket::WebSocket;
 use bytes::Bytes;
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::task::{Context, Poll, ready};
 use tidewire::http::{
-    self, BodyLength, NO_FIELDS, OwnedRequestHead, RequestHead, ServerEvent, Status,
+    self, BodyLength, Headers, NO_FIELDS, OwnedHeaders, OwnedRequestHead, RequestHead, ServerEvent,
+    Status,
 };
 use tidewire::{sse, ws};
 
 /// One request to a [`Server`](crate::Server) and the connection to answer it on.
 ///
-/// Answer it in one of three ways: [`respond`](Self::respond), [`event_stream`](Self::event_stream)
-/// or [`websocket`](Self::websocket). Dropped without an answer, it gives the client a `500`.
+/// Answer it in one of these ways: [`respond`](Self::respond) with a body that is there,
+/// [`stream`](Self::stream) one that is made meanwhile or an [`event_stream`](Self::event_stream),
+/// or let it become a [`websocket`](Self::websocket) or another protocol by
+/// [`upgrade`](Self::upgrade). Dropped without an answer, it gives the client a `500`.
+///
+/// A handler may give its exchange to somebody else and return: the connection waits until the
+/// exchange is dropped, and serves the next request then.
+///
+/// A client that sends `Expect: 100-continue` (RFC 9110, 10.1.1) is told to go on when the body is
+/// first asked for. To refuse the body, answer without asking for it.
 pub struct Exchange<R: Runtime> {
     /// `None` only while it is dropped or turned into something else.
     conn: Option<Box<Conn<R>>>,
@@ -23,12 +37,13 @@ pub struct Exchange<R: Runtime> {
     peer: SocketAddr,
     /// The request's body was read to its end.
     body_ended: bool,
+    trailers: Option<OwnedHeaders>,
     home: Home<R>,
 }
 
 impl<R: Runtime> Exchange<R> {
     pub(crate) fn new(conn: Box<Conn<R>>, head: OwnedRequestHead, home: Home<R>) -> Self {
-        Self { peer: conn.peer, conn: Some(conn), head, body_ended: false, home }
+        Self { peer: conn.peer, conn: Some(conn), head, body_ended: false, trailers: None, home }
     }
 
     pub(crate) fn conn(&mut self) -> &mut Conn<R> {
@@ -51,6 +66,19 @@ impl<R: Runtime> Exchange<R> {
     #[must_use]
     pub fn path(&self) -> &str {
         self.head().path()
+    }
+
+    /// What follows the first `?` of the request's target.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.head().query()
+    }
+
+    /// Host and port that the request is meant for: those of its target if it has any, else `Host`
+    /// (RFC 9112, 3.3). `None` if it names none.
+    #[must_use]
+    pub fn authority(&self) -> Option<&str> {
+        self.head().authority()
     }
 
     /// The client's address.
@@ -81,15 +109,26 @@ impl<R: Runtime> Exchange<R> {
             return Ok(None);
         }
         let Some(conn) = &mut self.conn else { return Err(Error::Closed) };
-        match conn.driver.next().await {
+        if !poll_fn(|cx| conn.poll_advance(cx)).await {
+            return Err(Error::Closed);
+        }
+        match conn.driver.event() {
             Some(ServerEvent::Data(data)) => Ok(Some(data)),
-            Some(ServerEvent::Closed(why)) => Err(Error::Http(why)),
-            Some(_) => {
+            Some(ServerEvent::End(trailers)) => {
                 self.body_ended = true;
+                self.trailers = (!trailers.is_empty()).then(|| trailers.to_owned());
                 Ok(None)
             }
-            None => Err(Error::Closed),
+            Some(ServerEvent::Closed(why)) => Err(Error::Http(why)),
+            // The next request is told behind the end of this one, and an event only once.
+            Some(_) | None => Err(Error::Closed),
         }
+    }
+
+    /// The trailers of the request (RFC 9110, 6.5); none before its body was read to its end.
+    #[must_use]
+    pub fn trailers(&self) -> Headers<'_> {
+        self.trailers.as_ref().map_or_else(Headers::empty, OwnedHeaders::as_headers)
     }
 
     /// The whole body of the request, if it is not longer than `limit` bytes.
@@ -131,7 +170,7 @@ impl<R: Runtime> Exchange<R> {
     ) -> Result<(), Error> {
         let body = body.into();
         let conn = self.conn();
-        conn.announce_end();
+        conn.prepare_response();
         let driver = &mut conn.driver;
         let http = driver.parts();
         let length = BodyLength::Known(body.len() as u64);
@@ -139,6 +178,79 @@ impl<R: Runtime> Exchange<R> {
         http.machine.send_shared(&body, http.tx)?;
         http.machine.finish(http.tx)?;
         Ok(driver.flush().await?)
+    }
+
+    /// Sends an interim response, such as [`Status::EARLY_HINTS`] (RFC 9110, 15.2), before the
+    /// response. A client of HTTP/1.0 gets none.
+    ///
+    /// # Errors
+    /// [`Error::HttpMisuse`] if the status is none of 100 to 199, or 101, or a field is not allowed;
+    /// [`Error::Io`] if the client is gone.
+    pub async fn inform(
+        &mut self,
+        status: Status,
+        fields: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)> + Clone,
+    ) -> Result<(), Error> {
+        let driver = &mut self.conn().driver;
+        let http = driver.parts();
+        http.machine.inform(status, fields, http.tx)?;
+        Ok(driver.flush().await?)
+    }
+
+    /// Answers with a body that is sent piece by piece. With [`BodyLength::Unknown`] it is sent in
+    /// chunks (RFC 9112, 7.1), or to a client of HTTP/1.0 until the connection closes. Nothing
+    /// waits: the head leaves with the first piece.
+    ///
+    /// # Errors
+    /// [`Error::HttpMisuse`] if a response was begun already, or the status or a field is not
+    /// allowed.
+    pub fn stream(
+        mut self,
+        status: Status,
+        fields: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)> + Clone,
+        length: BodyLength,
+    ) -> Result<BodyWriter<R>, Error> {
+        let conn = self.conn();
+        conn.prepare_response();
+        let http = conn.driver.parts();
+        http.machine.respond(status, fields, length, http.now, http.tx)?;
+        Ok(BodyWriter::new(self))
+    }
+
+    /// Leaves the connection to another protocol: answers a CONNECT with `200` (RFC 9110, 9.3.6), and
+    /// any other request with `101` (7.8), for which `fields` must name the protocol, as
+    /// `[("Connection", "Upgrade"), ("Upgrade", "…")]`. A request with a body must be read to its
+    /// end before.
+    ///
+    /// # Errors
+    /// [`Error::HttpMisuse`] if the client does not ask for it, or a field is not allowed;
+    /// [`Error::Io`] if the client is gone.
+    pub async fn upgrade(
+        mut self,
+        fields: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)> + Clone,
+    ) -> Result<Upgraded<R>, Error> {
+        let conn = self.conn();
+        conn.prepare_response();
+        let http = conn.driver.parts();
+        http.machine.upgrade(fields, http.tx)?;
+        let Some(mut conn) = self.conn.take() else { return Err(Error::Closed) };
+        conn.driver.flush().await?;
+        Upgraded::new(conn.driver, Some(conn.counted))
+    }
+
+    /// Ready once the client has left or the server shuts down. What comes of the request's body
+    /// meanwhile is for nobody.
+    pub(crate) fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let conn = self.conn();
+        if conn.phase.poll_until(cx, Shutdown::is_draining).is_ready() {
+            return Poll::Ready(());
+        }
+        while conn.driver.machine().is_responding() && ready!(conn.poll_advance(cx)) {
+            if let Some(ServerEvent::Closed(_)) = conn.driver.event() {
+                break;
+            }
+        }
+        Poll::Ready(())
     }
 
     /// Answers with an event stream (WHATWG HTML, 9.2) and sends its head. `fields` come on top of
@@ -150,10 +262,10 @@ impl<R: Runtime> Exchange<R> {
         mut self,
         fields: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)>,
     ) -> Result<EventStream<R>, Error> {
-        let high_water = self.conn().config.send_high_water;
+        let high_water = self.conn().settings.config.send_high_water;
         let bodiless = self.method() == "HEAD";
         let conn = self.conn();
-        conn.announce_end();
+        conn.prepare_response();
         let driver = &mut conn.driver;
         let http = driver.parts();
         let mut stream = sse::Stream::open(http.machine, fields, http.now, http.tx)?;
@@ -194,12 +306,10 @@ impl<R: Runtime> Exchange<R> {
     }
 }
 
-/// Hands the connection back to its task.
+/// Hands the connection back to its task, or tells that it is another's.
 impl<R: Runtime> Drop for Exchange<R> {
     fn drop(&mut self) {
-        if let Some(conn) = self.conn.take() {
-            self.home.put(conn);
-        }
+        self.home.put(self.conn.take());
     }
 }
 

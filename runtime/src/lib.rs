@@ -15,9 +15,11 @@
 //! # No task, no lock
 //!
 //! Nothing runs behind your back: each of these works while one of its futures is polled. All
-//! futures are cancel-safe, since all state is in the machine and its two buffers.
+//! futures are cancel-safe, since all state is in the machine and its two buffers. Those of an
+//! [`HttpClient`] are requests: dropped, they are given up.
 
 mod adapter;
+mod body_writer;
 mod client;
 mod connection;
 mod dial;
@@ -31,9 +33,12 @@ mod http_client;
 mod link;
 mod runtime;
 mod server;
+mod server_fields;
 mod shutdown;
+mod upgraded;
 mod websocket;
 
+pub use body_writer::BodyWriter;
 pub use client::{Client, Control, Handler, Next, Received};
 pub use connection::ConnectionTask;
 pub use driver::{Driver, Parts};
@@ -45,4 +50,5 @@ pub use http_client::{HttpClient, HttpClientConfig, HttpRequest, HttpResponse, T
 pub use runtime::{BoxFuture, Runtime, SendRuntime, Spawn, Timer};
 pub use server::{Server, ServerConfig, ServerHandle};
 pub use tidewire::{DialError, http, reconnect, sse, url, ws};
+pub use upgraded::Upgraded;
 pub use websocket::{Message, Reply, WebSocket};

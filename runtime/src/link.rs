@@ -44,7 +44,9 @@ pub(crate) struct Link<R: Runtime> {
     /// The sending side was shut down, by us or by a failed write.
     write_ended: bool,
     linger_until: Option<Instant>,
-    /// How long the peer may take none of what waits for it, and until when that is now.
+    /// How long the peer may take none of what waits for it, and until when that is now. A machine's
+    /// own such deadline runs while it is advanced; this one also while only output is waited for,
+    /// and for machines without one.
     pub(crate) write_timeout: Option<Duration>,
     stalled_until: Option<Instant>,
     release_at: Option<Instant>,
@@ -189,6 +191,11 @@ impl<R: Runtime> Link<R> {
         self.linger_until = None;
         self.stalled_until = None;
         self.error = None;
+    }
+
+    /// The transport, and what was received of it.
+    pub(crate) fn into_transport(self) -> (R, Option<R::Stream>, RecvBuf) {
+        (self.runtime, self.stream, self.rx)
     }
 
     pub(crate) fn is_attached(&self) -> bool {
@@ -373,6 +380,14 @@ impl<R: Runtime> Link<R> {
         self.abandon();
     }
 
+    /// Gives memory back that is not in use.
+    pub(crate) fn release(&mut self) {
+        self.release_at = None;
+        self.read_size = READ_MIN;
+        self.rx.shrink();
+        self.tx.shrink();
+    }
+
     /// Notes that there was traffic.
     fn touch(&mut self) {
         self.release_at = Some(self.now + RELEASE_AFTER);
@@ -386,10 +401,7 @@ impl<R: Runtime> Link<R> {
         deadline: Option<Instant>,
     ) -> Poll<()> {
         if self.release_at.is_some_and(|at| at <= self.now) {
-            self.release_at = None;
-            self.read_size = READ_MIN;
-            self.rx.shrink();
-            self.tx.shrink();
+            self.release();
         }
         let wishes = [deadline, self.linger_until, self.stalled_until, self.release_at];
         let Some(next) = wishes.into_iter().flatten().min() else {

@@ -4,6 +4,7 @@ use crate::connection::ConnectionTask;
 use crate::error::HandlerError;
 use crate::exchange::Exchange;
 use crate::runtime::{Runtime, Spawn, Timer, after};
+use crate::server_fields::ServerFields;
 use crate::shutdown::{Counted, Shutdown, Watch};
 use std::future::{Future, poll_fn};
 use std::io;
@@ -22,6 +23,7 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
     /// Limits and deadlines of each connection: size of a head, time for a head, idle time, …
+    /// `write_timeout` holds for a WebSocket too.
     pub http: http::ServerConfig,
     /// The most connections at a time; further ones wait in the operating system's queue.
     /// 10,000 by default.
@@ -39,9 +41,12 @@ pub struct ServerConfig {
     /// How many bytes may wait to be written on each connection before sending has to wait.
     /// 1 MiB by default.
     pub send_high_water: usize,
-    /// How long a client may take none of the bytes that wait for it, be it a response, an event
-    /// stream or a WebSocket, before its connection is broken. `None` for ever. 30 s by default.
-    pub write_timeout: Option<Duration>,
+    /// What final responses without a `Server` say there (RFC 9110, 10.2.4). `None` for nothing.
+    /// `tidewire` by default.
+    pub server: Option<String>,
+    /// Whether final responses without a `Date` get one (RFC 9110, 6.6.1), as they must where the
+    /// clock is right. `true` by default.
+    pub date: bool,
 }
 
 impl Default for ServerConfig {
@@ -53,7 +58,8 @@ impl Default for ServerConfig {
             receive_buffer: 64 * 1024,
             on_error: |_, _| {},
             send_high_water: 1024 * 1024,
-            write_timeout: Some(Duration::from_secs(30)),
+            server: Some("tidewire".into()),
+            date: true,
         }
     }
 }
@@ -87,8 +93,15 @@ impl Default for ServerConfig {
 pub struct Server<R: Runtime> {
     runtime: R,
     listener: R::Listener,
-    config: Arc<ServerConfig>,
+    settings: Arc<Settings>,
     shutdown: Arc<Shutdown>,
+}
+
+/// What all connections of a server share.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) config: ServerConfig,
+    pub(crate) fields: ServerFields,
 }
 
 /// Shuts a [`Server`] down from elsewhere.
@@ -124,14 +137,18 @@ impl<R: Runtime> Server<R> {
     /// Listens on `address`.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// What the operating system says; [`io::ErrorKind::InvalidInput`] if
+    /// [`ServerConfig::server`] cannot stand in a field.
     pub async fn bind_with(
         runtime: R,
         address: SocketAddr,
         config: ServerConfig,
     ) -> io::Result<Self> {
+        let fields = ServerFields::new(config.server.clone(), config.date)
+            .map_err(|misuse| io::Error::new(io::ErrorKind::InvalidInput, misuse))?;
         let listener = runtime.listen(address).await?;
-        Ok(Self { runtime, listener, config: Arc::new(config), shutdown: Arc::default() })
+        let settings = Arc::new(Settings { config, fields });
+        Ok(Self { runtime, listener, settings, shutdown: Arc::default() })
     }
 
     /// The address that the server listens on.
@@ -167,7 +184,7 @@ impl<R: Runtime> Server<R> {
         let handler = Arc::new(handler);
         let mut phase = Watch::phase(&self.shutdown);
         let mut ended = Watch::connections(&self.shutdown);
-        let max = self.config.max_connections;
+        let max = self.settings.config.max_connections;
         loop {
             let room = poll_fn(|cx| {
                 phase.poll_until(cx, Shutdown::is_draining).map(|()| false).or_else_poll(|| {
@@ -194,7 +211,7 @@ impl<R: Runtime> Server<R> {
                         self.runtime.clone(),
                         stream,
                         peer,
-                        self.config.clone(),
+                        self.settings.clone(),
                         handler.clone(),
                         &self.shutdown,
                         counted,
@@ -211,7 +228,7 @@ impl<R: Runtime> Server<R> {
         }
         drop(self.listener);
         let mut timer = self.runtime.timer();
-        timer.set(after(self.config.grace));
+        timer.set(after(self.settings.config.grace));
         poll_fn(|cx| {
             ended.poll_until(cx, |it| it.connections() == 0).or_else_poll(|| timer.poll(cx))
         })

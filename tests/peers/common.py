@@ -1,8 +1,11 @@
 """What the peers in Python share: checks that print a line, and examples that run as processes."""
 
+import hashlib
 import os
 import queue
 import re
+import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -16,7 +19,8 @@ class Checks:
         self.failed = 0
 
     def __call__(self, name, ok, detail=""):
-        print(f"ok    {name}" if ok else f"FAIL  {name}: {detail}", flush=True)
+        line = f"ok    {name}" if ok else f"FAIL  {name}: {detail}"
+        print(line + "\n", end="", flush=True)  # one write, whatever other threads print
         self.failed += not ok
         return ok
 
@@ -32,16 +36,102 @@ def shorten(value):
     return text if len(text) <= 300 else f"{text[:280]}... ({len(text)} characters)"
 
 
-class Example:
-    """An example of the repository as a process, its lines of output with the time they came."""
+def curl(*args, seconds=5, **more):
+    """Standard output and the exit status. 28 is curl's own for the end of --max-time."""
+    command = ["curl", "--silent", "--show-error", "--noproxy", "*", "--max-time", str(seconds), *args]
+    if "input" not in more:
+        more["stdin"] = subprocess.DEVNULL
+    done = subprocess.run(command, capture_output=True, timeout=seconds + 5, check=False, **more)
+    return done.stdout, done.returncode
 
-    def __init__(self, name, *args):
-        program = os.path.join(os.environ["EXAMPLES"], name)
+
+def split(response):
+    """The status line, the fields (lower-case names) and the body."""
+    head, _, body = response.partition(b"\r\n\r\n")
+    status, *fields = head.decode("latin-1").split("\r\n")
+    return status, [(name.lower(), value.strip()) for name, _, value in (f.partition(":") for f in fields)], body
+
+
+def values(fields, name):
+    return [value for n, value in fields if n == name]
+
+
+def pattern(size):
+    """What the test server's /bytes/N gives."""
+    return (bytes(range(251)) * (size // 251 + 1))[:size]
+
+
+def summed(data):
+    """What the test server's /count says of a body."""
+    return f"{len(data)} {hashlib.sha1(data).hexdigest()}"
+
+
+def port_of(url):
+    return int(url.rpartition(":")[2])
+
+
+class Raw:
+    """A client made of a socket."""
+
+    def __init__(self, url, *data):
+        self.socket = socket.create_connection(("127.0.0.1", port_of(url)), timeout=5)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.got = b""
+        for piece in data:
+            self.send(piece)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def half_close(self):
+        self.socket.shutdown(socket.SHUT_WR)
+
+    def until(self, mark, seconds=5):
+        """Reads until `mark` has come and returns what came, or all if it ends or takes too long."""
+        end = time.monotonic() + seconds
+        while mark not in self.got:
+            self.socket.settimeout(max(0.01, end - time.monotonic()))
+            try:
+                piece = self.socket.recv(65536)
+            except TimeoutError:
+                return self.got + b"<still open>"
+            except ConnectionError:
+                piece = b""
+            if not piece:
+                break
+            self.got += piece
+        at = self.got.find(mark) + len(mark) if mark in self.got else len(self.got)
+        got, self.got = self.got[:at], self.got[at:]
+        return got
+
+    def end(self, seconds=5):
+        """What comes until the server closes; `<still open>` behind it if it does not."""
+        return self.until(b"<never sent>", seconds)
+
+
+def exchange(url, *data, seconds=5):
+    """What a server answers to bytes, until it closes."""
+    with Raw(url, *data) as raw:
+        return raw.end(seconds)
+
+
+class Example:
+    """A program of the repository as a process, its lines of output with the time they came: an
+    example, or one of the tests' own from the folder PROGRAMS."""
+
+    def __init__(self, name, *args, folder="EXAMPLES", stdin=subprocess.DEVNULL):
+        program = os.path.join(os.environ[folder], name)
         self.name = name
         self.seen = []
         self.queue = queue.Queue()
         self.process = subprocess.Popen(
-            [program, "--runtime", RUNTIME, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+            [program, "--runtime", RUNTIME, *args], stdin=stdin, stdout=subprocess.PIPE, text=True
         )
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -84,3 +174,112 @@ class Example:
     def descriptors(self):
         """How many files and sockets the process has open."""
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+
+class Peer:
+    """A program of others that listens on a port of its choice: `start(port)` gives its command."""
+
+    def __init__(self, start, attempts=5):
+        for _ in range(attempts):
+            with socket.create_server(("127.0.0.1", 0)) as free:
+                self.port = free.getsockname()[1]
+            self.process = subprocess.Popen(start(self.port), stdin=subprocess.DEVNULL)
+            end = time.monotonic() + 10
+            while self.process.poll() is None and time.monotonic() < end:
+                try:
+                    socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                    return
+                except OSError:
+                    time.sleep(0.02)
+            self.stop()  # somebody else got the port
+        sys.exit(f"FAIL  {self.process.args[0]} starts")
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+def nginx(folder, servers):
+    """nginx with its files in `folder`; `servers(port)` gives what stands in its `http`."""
+
+    def start(port):
+        temporary = "".join(f"{x}_temp_path {folder}/{x};" for x in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        with open(f"{folder}/nginx.conf", "w") as file:
+            file.write(
+                f"daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/error.log info;"
+                f"events {{ worker_connections 512; }} http {{ access_log off; {temporary} {servers(port)} }}"
+            )
+        return [find("nginx"), "-e", f"{folder}/error.log", "-p", folder, "-c", f"{folder}/nginx.conf"]
+
+    return Peer(start)
+
+
+def find(command):
+    """Daemons are not in everybody's path."""
+    return shutil.which(command, path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin")
+
+
+def test_server(*args):
+    return Example("http-test-server", *args, folder="PROGRAMS")
+
+
+def stats(url):
+    """Connections and requests so far, and connections now, this one among all of them."""
+    return [int(number) for number in curl(url + "/stats")[0].split()]
+
+
+class Answer:
+    """What the test client tells of a request; what it does not tell is None, or an empty list."""
+
+    def __init__(self, line):
+        self.line = line
+        for name in ("status", "body", "error", "late", "url", "sent", "same", "idle", "echo", "ended"):
+            setattr(self, name, None)
+        self.fields, self.trailers, self.interim = [], [], []
+        for word in line.split("\t"):
+            key, _, value = word.partition("=")
+            if key[0] in ".+":
+                (self.fields if key[0] == "." else self.trailers).append((key[1:].lower(), value))
+            elif key == "interim":
+                self.interim.append(value)
+            else:
+                setattr(self, key, int(value) if value.isdecimal() else value)
+
+    def field(self, name):
+        return ", ".join(values(self.fields, name))
+
+    def __repr__(self):
+        return self.line
+
+
+class Client(Example):
+    """The test client, which asks what it is told to."""
+
+    def __init__(self):
+        super().__init__("http-test-client", folder="PROGRAMS", stdin=subprocess.PIPE)
+
+    def ask(self, method, url, *more, seconds=8, **options):
+        """`more` are options that come several times: pairs."""
+        if self.process.poll() is not None:
+            self.__init__()  # it gave no answer the last time
+        words = [method, url, *(f"{key}={value}" for key, value in [*more, *options.items()])]
+        self.process.stdin.write("\t".join(words) + "\n")
+        self.process.stdin.flush()
+        _, match = self.wait_for(r"\tidle=\d+$", seconds)
+        if not match:
+            self.stop()
+        return Answer(match.string if match else f"never=no answer in {seconds} s")

@@ -5,27 +5,9 @@ import socket
 import subprocess
 import time
 
-from common import Checks, Example, shorten
+from common import Checks, Example, curl, shorten, split, values
 
 check = Checks()
-
-
-def curl(*args, seconds=5):
-    """Standard output and the exit status. 28 is curl's own for the end of --max-time."""
-    command = ["curl", "--silent", "--show-error", "--noproxy", "*", "--max-time", str(seconds), *args]
-    done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=seconds + 5, check=False)
-    return done.stdout, done.returncode
-
-
-def split(response):
-    """The status line, the fields (lower-case names) and the body."""
-    head, _, body = response.partition(b"\r\n\r\n")
-    status, *fields = head.decode("latin-1").split("\r\n")
-    return status, [(name.lower(), value.strip()) for name, _, value in (f.partition(":") for f in fields)], body
-
-
-def values(fields, name):
-    return [value for n, value in fields if n == name]
 
 
 def event_stream(url):

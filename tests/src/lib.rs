@@ -5,3 +5,5 @@ pub mod frames;
 pub mod fuzz;
 #[cfg(feature = "net")]
 pub mod net;
+#[cfg(feature = "net")]
+pub mod peers;

@@ -71,7 +71,13 @@ where
     H: Fn(Exchange<R>) -> F + Send + Sync + 'static,
     F: Future<Output = Result<(), HandlerError>> + Send + 'static,
 {
-    serve_with(runtime, ServerConfig::default(), handler).await
+    serve_with(runtime, plain(), handler).await
+}
+
+/// Default limits, and responses that are the same at any time: without `Date` and `Server`.
+#[must_use]
+pub fn plain() -> ServerConfig {
+    ServerConfig { server: None, date: false, ..ServerConfig::default() }
 }
 
 /// As [`serve`], with limits.

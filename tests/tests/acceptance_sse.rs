@@ -13,7 +13,7 @@ use tidewire_runtime::url::Url;
 use tidewire_runtime::{Error, EventSource, Exchange, SendRuntime, ServerConfig};
 use tidewire_tests::frames::field;
 use tidewire_tests::net::{
-    PATIENCE, RawPeer, background, listener, on_thread, serve, serve_with, until,
+    PATIENCE, RawPeer, background, listener, on_thread, plain, serve, serve_with, until,
 };
 use tidewire_tests::on_every_runtime;
 
@@ -270,7 +270,7 @@ fn big(number: usize) -> String {
 }
 
 fn small_buffers() -> ServerConfig {
-    ServerConfig { send_high_water: 256 * 1024, ..ServerConfig::default() }
+    ServerConfig { send_high_water: 256 * 1024, ..plain() }
 }
 
 /// The numbers of the events of [`big`] that come until the stream ends.

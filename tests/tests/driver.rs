@@ -372,7 +372,10 @@ async fn the_last_response_of_a_shutdown_says_so<R: SendRuntime>(runtime: R) {
 async fn who_reads_nothing_is_not_waited_for<R: SendRuntime>(runtime: R) {
     let (tell, told) = mpsc::channel();
     let config = tidewire_runtime::ServerConfig {
-        write_timeout: Some(Duration::from_millis(500)),
+        http: tidewire_runtime::http::ServerConfig {
+            write_timeout: Some(Duration::from_millis(500)),
+            ..Default::default()
+        },
         ..Default::default()
     };
     let (address, _) = tidewire_tests::net::serve_with(&runtime, config, move |mut exchange| {

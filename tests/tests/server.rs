@@ -9,7 +9,7 @@ use tidewire_runtime::ws::handshake::ServerOptions;
 use tidewire_runtime::ws::{Config, Event};
 use tidewire_runtime::{Exchange, HandlerError, SendRuntime, Server, ServerConfig, sse};
 use tidewire_tests::frames::{CLOSE, TEXT, close, masked};
-use tidewire_tests::net::{RawPeer, background, on_thread, serve, serve_with, sleep, until};
+use tidewire_tests::net::{RawPeer, background, on_thread, plain, serve, serve_with, sleep, until};
 use tidewire_tests::on_every_runtime;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -87,7 +87,8 @@ fn get(path: &str) -> String {
 }
 
 async fn a_shutdown_lets_everybody_finish_in_his_own_way<R: SendRuntime>(runtime: R) {
-    let server = Server::bind(runtime.clone(), "127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let any = "127.0.0.1:0".parse().unwrap();
+    let server = Server::bind_with(runtime.clone(), any, plain()).await.unwrap();
     let (address, handle) = (server.local_addr().unwrap(), server.handle());
     let signals = Arc::new(Signals::default());
     let seen = signals.clone();
@@ -143,7 +144,7 @@ async fn a_shutdown_lets_everybody_finish_in_his_own_way<R: SendRuntime>(runtime
 
 async fn a_shutdown_drops_what_has_not_ended_after_the_grace<R: SendRuntime>(runtime: R) {
     const GRACE: Duration = Duration::from_millis(150);
-    let config = ServerConfig { grace: GRACE, ..ServerConfig::default() };
+    let config = ServerConfig { grace: GRACE, ..plain() };
     let any = "127.0.0.1:0".parse().unwrap();
     let server = Server::bind_with(runtime.clone(), any, config).await.unwrap();
     let (address, handle) = (server.local_addr().unwrap(), server.handle());
@@ -173,7 +174,7 @@ async fn a_shutdown_drops_what_has_not_ended_after_the_grace<R: SendRuntime>(run
 
 async fn no_more_connections_than_allowed_are_served_at_a_time<R: SendRuntime>(runtime: R) {
     const MAX: usize = 3;
-    let config = ServerConfig { max_connections: MAX, ..ServerConfig::default() };
+    let config = ServerConfig { max_connections: MAX, ..plain() };
     let most = Arc::new(AtomicUsize::new(0));
     let (runtime_, seen) = (runtime.clone(), most.clone());
     let (address, handle) = serve_with(&runtime, config, move |exchange| {
@@ -201,7 +202,7 @@ async fn no_more_connections_than_allowed_are_served_at_a_time<R: SendRuntime>(r
 
 fn with_times(head: Option<Duration>, idle: Option<Duration>) -> ServerConfig {
     let http = http::ServerConfig { head_timeout: head, idle_timeout: idle, ..Default::default() };
-    ServerConfig { http, ..ServerConfig::default() }
+    ServerConfig { http, ..plain() }
 }
 
 // RFC 9110, 15.5.9.

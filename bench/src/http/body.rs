@@ -69,7 +69,8 @@ fn http_net(body: Vec<u8>) -> Contestant<'static> {
                     seen += black_box(&rest[skip..skip + len]).len();
                     rest = &rest[skip + len..];
                 }
-                _ => break,
+                http_net::ChunkStep::Done { .. } => break,
+                step => panic!("{step:?} in a whole body"),
             }
         }
         assert_eq!(seen, SIZE);

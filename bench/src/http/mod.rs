@@ -28,6 +28,17 @@ pub(crate) const CASES: &[Case] = &[
     ("1 MiB body, one chunk", || body::contestants(body::SIZE)),
 ];
 
+/// How far a head is looked into.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Depth {
+    /// The grammar: where the parts lie. Others stop here.
+    Split,
+    /// What it means for body, connection and routing.
+    Rules,
+    /// And the borrowed view is made, its method and target text.
+    View,
+}
+
 /// The limit: a look for newlines and nothing else.
 fn newlines(head: Vec<u8>) -> Contestant<'static> {
     Contestant::new("memchr of newlines (the limit)", move || {

@@ -1,6 +1,6 @@
 //! Request heads.
 
-use super::newlines;
+use super::{Depth, newlines};
 use crate::measure::Contestant;
 use bytes::Bytes;
 use std::hint::black_box;
@@ -13,7 +13,9 @@ const LINES: usize = 64;
 
 pub(super) fn contestants(head: Vec<u8>) -> Vec<Contestant<'static>> {
     vec![
-        tidewire(&head),
+        tidewire("tidewire (all rules)", Depth::Rules, &head),
+        tidewire("tidewire (split only)", Depth::Split, &head),
+        tidewire("tidewire (all rules, and the view)", Depth::View, &head),
         newlines(head.clone()),
         picohttpparser(head.clone()),
         httparse(head.clone()),
@@ -22,16 +24,21 @@ pub(super) fn contestants(head: Vec<u8>) -> Vec<Contestant<'static>> {
     ]
 }
 
-/// Grammar, target against method, Host, framing and connection options, and the view.
-fn tidewire(head: &[u8]) -> Contestant<'static> {
+/// Grammar, target against method, Host, framing and connection options; or less, or more.
+fn tidewire(name: &'static str, depth: Depth, head: &[u8]) -> Contestant<'static> {
     let limits = Limits::default();
     let mut rx = RecvBuf::with_limit(64 * 1024);
     rx.spare(16 * 1024);
     assert_eq!(rx.push(head), head.len());
-    Contestant::new("tidewire (all rules)", move || {
+    Contestant::new(name, move || {
         let parsed = RequestParser::new().parse(black_box(&mut rx), &limits).unwrap().unwrap();
-        black_box(parsed.framing(&rx).unwrap());
-        black_box(parsed.head(&rx));
+        if depth >= Depth::Rules {
+            black_box(parsed.framing(&rx).unwrap());
+        }
+        if depth >= Depth::View {
+            black_box(parsed.head(&rx));
+        }
+        black_box(parsed);
     })
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn is_tchar(byte: u8) -> bool {
 
 /// A `token` (RFC 9110, 5.6.2).
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.iter().copied().all(is_tchar)
+    !bytes.is_empty() && bytes.iter().fold(true, |good, &byte| good & is_tchar(byte))
 }
 
 /// Whether a field value may hold this byte (RFC 9110, 5.5): visible, space, tab, or above ASCII.

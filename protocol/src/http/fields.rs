@@ -86,11 +86,14 @@ impl<'a> Iterator for Marked<'a> {
 
     #[inline(always)]
     fn next(&mut self) -> Option<&'a HeaderSpan> {
+        if self.bits == 0 {
+            return None;
+        }
         if self.bits == 1 << LAST {
             self.line = LAST.max(self.line + 1);
         } else {
             self.line = self.bits.trailing_zeros() as usize;
-            self.bits &= self.bits.wrapping_sub(1);
+            self.bits &= self.bits - 1;
         }
         self.spans.get(self.line)
     }
@@ -278,7 +281,8 @@ impl FieldParser {
                             self.name_end = span.name_end as usize;
                             self.value = span.value as usize;
                             self.kept = span.value_end as usize;
-                            self.floor = self.kept;
+                            // What was continued before is blank up to there.
+                            self.floor = self.floor.max(self.kept);
                             self.expects = InField::Fold;
                         }
                         None => return Err((ErrorKind::ObsFold, self.at)),

@@ -52,22 +52,27 @@ pub(super) fn request(
     version: Version,
     size: u32,
 ) -> Result<RequestFraming, ProtocolError> {
-    let part =
-        |from: u32, to: u32| headers.bytes.get(from as usize..to as usize).unwrap_or_default();
     let target = method_end + 1;
-    if !target_fits(part(method, method_end), part(target, target_end)) {
-        return Err(ProtocolError { kind: ErrorKind::BadTarget, offset: u64::from(target) });
+    // Nearly always the target is a path, and the method is not as long as CONNECT.
+    let is_path = headers.bytes.get(target as usize) == Some(&b'/');
+    if !(is_path && method_end - method != 7) {
+        let part = |from: u32, to: u32| headers.bytes.get(from as usize..to as usize);
+        let (name, target_text) = (part(method, method_end), part(target, target_end));
+        if !target_fits(name.unwrap_or_default(), target_text.unwrap_or_default()) {
+            return Err(ProtocolError { kind: ErrorKind::BadTarget, offset: u64::from(target) });
+        }
     }
     let fields = Fields::read(headers, marks, version, true)?;
     let length = fields.length(version, Leniency::STRICT)?;
-    if !fields.host && version == Version::Http11 {
+    let is_http11 = version == Version::Http11;
+    if is_http11 && !fields.has(Fields::HOST) {
         return Err(ProtocolError { kind: ErrorKind::MissingHost, offset: u64::from(size) });
     }
     Ok(RequestFraming {
         length: length.unwrap_or(Length::Known(0)),
         close: fields.close_reason(version, CloseReason::ClientSaidClose),
-        expects_continue: fields.expects_continue && version == Version::Http11,
-        wants_upgrade: fields.upgrade && version == Version::Http11,
+        expects_continue: fields.has(Fields::CONTINUE) && is_http11,
+        wants_upgrade: fields.has(Fields::UPGRADE) && is_http11,
     })
 }
 
@@ -102,19 +107,27 @@ pub(super) fn response(
 /// The fields that frame a message, read in one pass over the lines that may be such.
 #[derive(Default)]
 struct Fields<'a> {
-    host: bool,
     length: Option<u64>,
     /// The last `Transfer-Encoding`, and the last one with another coding than `chunked`.
     coding: Option<&'a HeaderSpan>,
     unknown_coding: Option<&'a HeaderSpan>,
-    chunked: bool,
-    close: bool,
-    keep: bool,
-    upgrade: bool,
-    expects_continue: bool,
+    /// What else there is. One number, since it stays in a register.
+    seen: u32,
 }
 
 impl<'a> Fields<'a> {
+    const HOST: u32 = 1;
+    const CONTINUE: u32 = 1 << 1;
+    const UPGRADE: u32 = 1 << 2;
+    const CLOSE: u32 = 1 << 3;
+    const KEEP_ALIVE: u32 = 1 << 4;
+    const CHUNKED: u32 = 1 << 5;
+
+    #[inline(always)]
+    fn has(&self, what: u32) -> bool {
+        self.seen & what != 0
+    }
+
     #[inline(always)]
     fn read(
         headers: Headers<'a>,
@@ -124,50 +137,49 @@ impl<'a> Fields<'a> {
     ) -> Result<Self, ProtocolError> {
         let mut fields = Self::default();
         for span in marks.of(headers.spans) {
-            let (name, value) = (span.name(headers.bytes), span.value(headers.bytes));
+            let name = span.name(headers.bytes);
+            let value = span.value(headers.bytes);
             match name.len() {
                 4 if is_request && is(name, b"host") => {
-                    if core::mem::replace(&mut fields.host, true) {
+                    if fields.has(Self::HOST) {
                         return Err(at_name(ErrorKind::DuplicateHost, span));
                     }
                     if !is_host(headers.bytes, span) {
                         return Err(at_value(ErrorKind::BadHost, span));
                     }
+                    fields.seen |= Self::HOST;
                 }
+                10 if is(name, b"connection") => fields.seen |= connection_options(value),
+                14 if is(name, b"content-length") => match decimal(value) {
+                    Some(length) if fields.length.is_none() => fields.length = Some(length),
+                    _ => fields.content_lengths(span, value)?,
+                },
+                17 if is(name, b"transfer-encoding") => {
+                    if fields.coding.is_none() && is(value, b"chunked") {
+                        fields.seen |= Self::CHUNKED;
+                    } else {
+                        fields.transfer_codings(span, value)?;
+                    }
+                    fields.coding = Some(span);
+                }
+                7 if is(name, b"upgrade") => fields.seen |= Self::UPGRADE,
                 6 if is_request && is(name, b"expect") => {
-                    fields.expects_continue = is(value, b"100-continue");
-                    if !fields.expects_continue && version == Version::Http11 {
+                    fields.seen &= !Self::CONTINUE;
+                    if is(value, b"100-continue") {
+                        fields.seen |= Self::CONTINUE;
+                    } else if version == Version::Http11 {
                         return Err(at_value(ErrorKind::UnknownExpectation, span));
                     }
                 }
-                7 if is(name, b"upgrade") => fields.upgrade = true,
-                10 if is(name, b"connection") => fields.connection(value),
-                14 if is(name, b"content-length") => fields.content_length(span, value)?,
-                17 if is(name, b"transfer-encoding") => fields.transfer_encoding(span, value)?,
                 _ => {}
             }
         }
         Ok(fields)
     }
 
-    #[inline]
-    fn connection(&mut self, value: &[u8]) {
-        // Nearly always it is one of these.
-        if is(value, b"keep-alive") {
-            self.keep = true;
-        } else if is(value, b"close") {
-            self.close = true;
-        } else if !is(value, b"upgrade") {
-            // Options are tokens: a quote is none, and hides no comma (RFC 9110, 7.6.1).
-            for option in value.split(|&byte| byte == b',').map(trim_ows) {
-                self.close |= is(option, b"close");
-                self.keep |= is(option, b"keep-alive");
-            }
-        }
-    }
-
-    #[inline]
-    fn content_length(&mut self, span: &HeaderSpan, value: &[u8]) -> Result<(), ProtocolError> {
+    /// One of several lengths, or a list of them, which must all be the same (RFC 9110, 8.6).
+    #[cold]
+    fn content_lengths(&mut self, span: &HeaderSpan, value: &[u8]) -> Result<(), ProtocolError> {
         for member in value.split(|&byte| byte == b',') {
             let Some(length) = decimal(trim_ows(member)) else {
                 return Err(at_value(ErrorKind::BadContentLength, span));
@@ -179,20 +191,21 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    #[inline]
-    fn transfer_encoding(
+    /// Codings that are not `chunked` by itself.
+    #[cold]
+    fn transfer_codings(
         &mut self,
         span: &'a HeaderSpan,
         value: &[u8],
     ) -> Result<(), ProtocolError> {
-        self.coding = Some(span);
         for member in Split::new(value, b',') {
             // Nothing may stand behind `chunked`, and that only once.
-            if self.chunked || member.is_empty() {
+            if self.has(Self::CHUNKED) || member.is_empty() {
                 return Err(at_value(ErrorKind::BadTransferEncoding, span));
             }
-            self.chunked = is(member, b"chunked");
-            if !self.chunked {
+            if is(member, b"chunked") {
+                self.seen |= Self::CHUNKED;
+            } else {
                 self.unknown_coding = Some(span);
             }
         }
@@ -200,7 +213,7 @@ impl<'a> Fields<'a> {
     }
 
     /// How the fields say that the body is delimited, if they do.
-    #[inline]
+    #[inline(always)]
     fn length(
         &self,
         version: Version,
@@ -213,7 +226,7 @@ impl<'a> Fields<'a> {
         if self.length.is_some() && !leniency.length_and_coding {
             return Err(at_name(ErrorKind::LengthAndCoding, coding));
         }
-        if !self.chunked {
+        if !self.has(Self::CHUNKED) {
             return Err(at_value(ErrorKind::BadTransferEncoding, coding));
         }
         match self.unknown_coding {
@@ -223,13 +236,36 @@ impl<'a> Fields<'a> {
     }
 
     /// Why the connection closes behind this exchange (RFC 9112, 9.3); `said` is who said so.
+    #[inline(always)]
     fn close_reason(&self, version: Version, said: CloseReason) -> Option<CloseReason> {
         match version {
-            _ if self.close => Some(said),
-            Version::Http10 if !self.keep => Some(CloseReason::Http10),
+            _ if self.has(Self::CLOSE) => Some(said),
+            Version::Http10 if !self.has(Self::KEEP_ALIVE) => Some(CloseReason::Http10),
             _ => None,
         }
     }
+}
+
+/// What a `Connection` says, as bits of [`Fields::seen`].
+#[inline(always)]
+fn connection_options(value: &[u8]) -> u32 {
+    // Nearly always it is one of these.
+    match value.len() {
+        10 if is(value, b"keep-alive") => Fields::KEEP_ALIVE,
+        7 if is(value, b"upgrade") => 0,
+        5 if is(value, b"close") => Fields::CLOSE,
+        _ => connection_list(value),
+    }
+}
+
+#[cold]
+fn connection_list(value: &[u8]) -> u32 {
+    // Options are tokens: a quote is none, and hides no comma (RFC 9110, 7.6.1).
+    value.split(|&byte| byte == b',').map(trim_ows).fold(0, |seen, option| match option.len() {
+        5 if is(option, b"close") => seen | Fields::CLOSE,
+        10 if is(option, b"keep-alive") => seen | Fields::KEEP_ALIVE,
+        _ => seen,
+    })
 }
 
 /// Trailers that would change how the message is framed, routed or read (RFC 9110, 6.5.1).
@@ -264,14 +300,17 @@ fn at_value(kind: ErrorKind, span: &HeaderSpan) -> ProtocolError {
 }
 
 /// `1*DIGIT` that fits 64 bits: no sign, no space, no underscore.
+#[inline]
 fn decimal(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
-        return None;
+    let mut number = 0_u64;
+    for &byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number = number.checked_mul(10)?.checked_add(u64::from(digit))?;
     }
-    digits.iter().try_fold(0_u64, |number, &byte| {
-        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
-        number.checked_mul(10)?.checked_add(digit)
-    })
+    (!digits.is_empty()).then_some(number)
 }
 
 /// `uri-host [ ":" port ]` (RFC 9110, 7.2), or nothing, for a target without authority.

@@ -112,6 +112,11 @@ impl Incoming {
                         Err(kind) => return Err(ProtocolError { kind, offset: *offset }),
                     }
                 }
+                Expects::ChunkData(0) if raw.starts_with(b"\r\n") => {
+                    self.expects = Expects::Chunk(ChunkLine::new());
+                    rx.skip(2);
+                    *offset += 2;
+                }
                 Expects::ChunkData(0) => self.expects = Expects::ChunkCr,
                 Expects::ChunkData(left) => return Ok(payload(raw, left)),
                 Expects::ChunkCr | Expects::ChunkLf => {
@@ -166,6 +171,21 @@ fn payload(raw: &[u8], left: &mut u64) -> Piece {
     if n == 0 { Piece::Incomplete } else { Piece::Data(n) }
 }
 
+/// The length of a line that is here as a whole and has no extensions, and the size that it tells.
+#[inline]
+fn plain_chunk_line(bytes: &[u8], limit: usize) -> Option<(usize, u64)> {
+    let mut size = 0;
+    // With more digits, it may not fit.
+    for (at, &byte) in bytes.iter().enumerate().take(16) {
+        match char::from(byte).to_digit(16) {
+            Some(digit) => size = size << 4 | u64::from(digit),
+            None if at == 0 || at + 2 > limit || !bytes[at..].starts_with(b"\r\n") => return None,
+            None => return Some((at + 2, size)),
+        }
+    }
+    None
+}
+
 /// A reader of `chunk-size [ chunk-ext ] CRLF` (RFC 9112, 7.1).
 #[derive(Clone, Debug)]
 struct ChunkLine {
@@ -204,6 +224,11 @@ impl ChunkLine {
 
     /// Reads on; returns how many bytes are right, and the size when the line is complete.
     fn read(&mut self, bytes: &[u8], limit: usize) -> (usize, Result<Option<u64>, ErrorKind>) {
+        if self.len == 0 {
+            if let Some((read, size)) = plain_chunk_line(bytes, limit) {
+                return (read, Ok(Some(size)));
+            }
+        }
         for (read, &byte) in bytes.iter().enumerate() {
             if self.len >= limit {
                 return (read, Err(ErrorKind::ChunkLineTooLong));

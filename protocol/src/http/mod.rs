@@ -10,6 +10,8 @@
 //! connection is over.
 
 mod accept;
+#[cfg(test)]
+mod agreement;
 pub(crate) mod chars;
 mod client;
 mod close_reason;

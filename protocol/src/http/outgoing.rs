@@ -70,11 +70,13 @@ pub(super) fn check_fields(
 }
 
 /// The grammar of one field.
+#[inline]
 fn check_field(index: usize, name: &str, value: &[u8]) -> Result<(), Misuse> {
     if !is_token(name.as_bytes()) {
         return Err(Misuse::BadFieldName(index));
     }
-    if !value.iter().copied().all(is_value_byte) {
+    // All of it and not up to the first bad byte: so many bytes are looked at together.
+    if !value.iter().fold(true, |good, &byte| good & is_value_byte(byte)) {
         return Err(Misuse::BadFieldValue(index));
     }
     Ok(())
@@ -91,7 +93,15 @@ pub(super) fn write_fields(
 }
 
 pub(super) fn write_field(name: &str, value: &[u8], tx: &mut SendBuf) {
-    write_all(&[name.as_bytes(), b": ", value, b"\r\n"], tx);
+    let len = name.len() + value.len() + 4;
+    let (to_name, rest) = tx.spare(len)[..len].split_at_mut(name.len());
+    to_name.copy_from_slice(name.as_bytes());
+    let (colon, rest) = rest.split_at_mut(2);
+    colon.copy_from_slice(b": ");
+    let (to_value, line_break) = rest.split_at_mut(value.len());
+    to_value.copy_from_slice(value);
+    line_break.copy_from_slice(b"\r\n");
+    tx.commit(len);
 }
 
 /// Writes all parts, with one look for room.
@@ -108,9 +118,22 @@ pub(super) fn write_all(parts: &[&[u8]], tx: &mut SendBuf) {
 
 /// Writes `HTTP/1.1 200 OK`, CRLF. The version is ours, whatever the peer's is (RFC 9110, 2.5).
 pub(super) fn write_status_line(status: Status, tx: &mut SendBuf) {
-    let mut digits = [0; 20];
-    let code = write_decimal(u64::from(status.code()), &mut digits);
-    write_all(&[b"HTTP/1.1 ", code, b" ", status.reason().as_bytes(), b"\r\n"], tx);
+    if status == Status::OK {
+        return tx.append(b"HTTP/1.1 200 OK\r\n");
+    }
+    let reason = status.reason().as_bytes();
+    let mut line = *b"HTTP/1.1 000 ";
+    let code = status.code();
+    for (digit, value) in line[9..12].iter_mut().zip([code / 100, code / 10 % 10, code % 10]) {
+        *digit += value as u8;
+    }
+    let len = line.len() + reason.len() + 2;
+    let (start, rest) = tx.spare(len)[..len].split_at_mut(line.len());
+    start.copy_from_slice(&line);
+    let (to_reason, line_break) = rest.split_at_mut(reason.len());
+    to_reason.copy_from_slice(reason);
+    line_break.copy_from_slice(b"\r\n");
+    tx.commit(len);
 }
 
 pub(super) fn write_content_length(length: u64, tx: &mut SendBuf) {
@@ -171,6 +194,10 @@ impl Outgoing {
     }
 
     pub(super) fn send(&mut self, data: &[u8], tx: &mut SendBuf) -> Result<(), Misuse> {
+        if *self == Self::Chunked && !data.is_empty() {
+            write_all(&[chunk_size(data.len(), &mut [0; 18]), data, b"\r\n"], tx);
+            return Ok(());
+        }
         self.send_with(data.len(), tx, |tx| tx.append(data))
     }
 
@@ -193,7 +220,7 @@ impl Outgoing {
                 append(tx);
             }
             Self::Chunked => {
-                write_chunk_size(len, tx);
+                tx.append(chunk_size(len, &mut [0; 18]));
                 append(tx);
                 tx.append(b"\r\n");
             }
@@ -240,8 +267,8 @@ impl Outgoing {
     }
 }
 
-fn write_chunk_size(size: usize, tx: &mut SendBuf) {
-    let mut line = [0; 18];
+/// The line that announces a chunk of so many bytes.
+fn chunk_size(size: usize, line: &mut [u8; 18]) -> &[u8] {
     let mut at = 16;
     line[16..].copy_from_slice(b"\r\n");
     let mut rest = size as u64;
@@ -250,7 +277,7 @@ fn write_chunk_size(size: usize, tx: &mut SendBuf) {
         line[at] = b"0123456789abcdef"[(rest % 16) as usize];
         rest /= 16;
     }
-    tx.append(&line[at..]);
+    &line[at..]
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ impl ParsedRequest {
 
     /// The view over the head, which must still lie at the front of `rx`.
     #[must_use]
+    #[inline]
     pub fn head<'a>(&self, rx: &'a RecvBuf) -> RequestHead<'a> {
         let bytes = rx.raw();
         let [method, method_end, target_end] = self.line.map(|at| at as usize);
@@ -51,6 +52,7 @@ impl ParsedRequest {
     /// # Errors
     /// What [`Server`](super::Server) refuses beyond the grammar; the offset counts from the first
     /// byte of the head.
+    #[inline]
     pub fn framing(&self, rx: &RecvBuf) -> Result<RequestFraming, ProtocolError> {
         let headers = Headers { bytes: rx.raw(), spans: &rx.spans };
         framing::request(headers, self.marks, self.line, self.version, self.size)
@@ -96,6 +98,7 @@ impl ParsedResponse {
 
     /// The view over the head, which must still lie at the front of `rx`.
     #[must_use]
+    #[inline]
     pub fn head<'a>(&self, rx: &'a RecvBuf) -> ResponseHead<'a> {
         let bytes = rx.raw();
         let [from, to] = self.reason;
@@ -113,6 +116,7 @@ impl ParsedResponse {
     /// # Errors
     /// What [`Client`](super::Client) refuses beyond the grammar; the offset counts from the first
     /// byte of the head.
+    #[inline]
     pub fn framing(
         &self,
         rx: &RecvBuf,
@@ -220,6 +224,7 @@ impl RequestParser {
     ///
     /// # Errors
     /// What is wrong with the head; the offset counts from its first byte.
+    #[inline]
     pub fn parse(
         &mut self,
         rx: &mut RecvBuf,
@@ -244,6 +249,8 @@ impl RequestParser {
     }
 
     /// The same byte by byte, from where the parser has come to.
+    #[cold]
+    #[inline(never)]
     fn parse_closely(
         &mut self,
         rx: &mut RecvBuf,
@@ -430,6 +437,7 @@ impl ResponseParser {
     ///
     /// # Errors
     /// What is wrong with the head; the offset counts from its first byte.
+    #[inline]
     pub fn parse(
         &mut self,
         rx: &mut RecvBuf,
@@ -441,37 +449,42 @@ impl ResponseParser {
                 spans.clear();
                 let mut marks = Marks::NONE;
                 let (at, complete) = whole_lines(bytes, len, at, spans, &mut marks, limits.headers);
+                if complete {
+                    return Ok(Some(ParsedResponse {
+                        version: Version::Http11,
+                        status,
+                        reason,
+                        size: at as u32,
+                        marks,
+                        leniency: self.leniency,
+                    }));
+                }
                 self.expects = InResponse::Fields;
-                (self.status, self.reason) = (status, reason);
+                (self.status, self.reason) = (status.code(), reason);
                 self.fields = FieldParser::new(at, self.leniency);
                 self.fields.marks = marks;
-                if complete {
-                    return Ok(Some(self.parsed()));
-                }
             }
         }
         self.parse_closely(rx, limits)
     }
 
-    fn parsed(&self) -> ParsedResponse {
-        ParsedResponse {
-            version: self.version,
-            status: Status::new(self.status).unwrap_or(Status::INTERNAL_SERVER_ERROR),
-            reason: self.reason,
-            size: self.fields.at as u32,
-            marks: self.fields.marks,
-            leniency: self.leniency,
-        }
-    }
-
     /// The same byte by byte, from where the parser has come to.
+    #[cold]
+    #[inline(never)]
     fn parse_closely(
         &mut self,
         rx: &mut RecvBuf,
         limits: &Limits,
     ) -> Result<Option<ParsedResponse>, ProtocolError> {
         if self.parse_parts(rx, limits).map_err(fault)? {
-            return Ok(Some(self.parsed()));
+            return Ok(Some(ParsedResponse {
+                version: self.version,
+                status: Status::new(self.status).unwrap_or(Status::INTERNAL_SERVER_ERROR),
+                reason: self.reason,
+                size: self.fields.at as u32,
+                marks: self.fields.marks,
+                leniency: self.leniency,
+            }));
         }
         if is_exhausted(rx, limits.head) {
             return Err(fault((ErrorKind::HeadTooLarge, rx.raw().len().min(limits.head))));
@@ -559,13 +572,14 @@ impl ResponseParser {
 ///
 /// `bytes` may go on behind `len`: blocks are read there, and nothing is taken from there.
 #[inline(always)]
-fn whole_status_line(bytes: &[u8], len: usize) -> Option<(u16, [u32; 2], usize)> {
+fn whole_status_line(bytes: &[u8], len: usize) -> Option<(Status, [u32; 2], usize)> {
     let start = bytes.first_chunk::<13>()?;
-    let [version @ .., a, b, c, b' '] = start else { return None };
-    if version != b"HTTP/1.1 " || *a == b'0' || ![a, b, c].into_iter().all(u8::is_ascii_digit) {
+    let [version @ .., b' ', a, b, c, b' '] = start else { return None };
+    if u64::from_le_bytes(*version) != u64::from_le_bytes(*b"HTTP/1.1") {
         return None;
     }
-    let status = [a, b, c].into_iter().fold(0, |code, &digit| code * 10 + u16::from(digit - b'0'));
+    let digit = |byte: u8| Some(u16::from(byte.wrapping_sub(b'0'))).filter(|&digit| digit < 10);
+    let status = Status::new(digit(*a)? * 100 + digit(*b)? * 10 + digit(*c)?)?;
     let end = find_cr(bytes, start.len())?;
     let is_right = end + 2 <= len && bytes.get(end + 1) == Some(&b'\n');
     is_right.then_some((status, [start.len() as u32, end as u32], end + 2))

@@ -3,7 +3,6 @@
 use super::pool::Origin;
 use super::request::HttpRequest;
 use super::response::HttpResponse;
-use super::upload;
 use super::wire::{Deadline, Wire};
 use super::{HttpClient, Timeouts};
 use crate::dial::{self, refuse_tls};
@@ -12,8 +11,10 @@ use crate::error::Error;
 use crate::runtime::Runtime;
 use bytes::Bytes;
 use std::future::poll_fn;
+use std::task::Poll;
+use tidewire::http::method::is_idempotent;
 use tidewire::http::{
-    self, BodyLength, Closed, Hop, NO_FIELDS, OwnedResponseHead, RedirectError, Status, is_redirect,
+    self, BodyLength, Closed, Hop, OwnedResponseHead, RedirectError, Status, is_redirect,
 };
 
 /// How much of a shared body is handed to the connection at a time, in bytes: between two pieces it
@@ -81,14 +82,14 @@ impl<R: Runtime> Call<R> {
     pub(super) async fn start(&mut self, length: BodyLength) -> Result<Box<Wire<R>>, Error> {
         loop {
             let mut wire = self.begin(length, false).await?;
-            if wire.go_ahead || self.room(&mut wire).await? {
+            if wire.has_go_ahead() || self.room(&mut wire).await? {
                 return Ok(wire);
             }
             // Nothing of the body was sent: it can go elsewhere.
             let Some(head) = wire.head.take() else { return Ok(wire) };
-            let before = self.hop.clone();
+            let before = (self.hop.clone(), self.redirects);
             if !self.goes_on(&head, Body::Known)? || !self.hop.keeps_body() {
-                self.hop = before;
+                (self.hop, self.redirects) = before;
                 wire.head = Some(head);
                 return Ok(wire);
             }
@@ -107,7 +108,7 @@ impl<R: Runtime> Call<R> {
         self.run().await
     }
 
-    /// Waits until the body may go on; `false` says that the server has answered.
+    /// Waits until the body may go on; `false` says that the server wants no more of it.
     pub(super) async fn room(&mut self, wire: &mut Wire<R>) -> Result<bool, Error> {
         let mark = self.client.config().send_high_water;
         let on_interim = self.request.on_interim.as_ref();
@@ -120,13 +121,25 @@ impl<R: Runtime> Call<R> {
         wire: &mut Wire<R>,
         mut body: Bytes,
     ) -> Result<OwnedResponseHead, Error> {
-        while !body.is_empty() && self.room(wire).await? {
-            let piece = body.split_to(PIECE.min(body.len()));
+        let mark = self.client.config().send_high_water;
+        let on_interim = self.request.on_interim.as_ref();
+        while !body.is_empty() {
+            let wanted = poll_fn(|cx| {
+                let room = wire.poll_room(cx, mark, on_interim);
+                if wire.head.is_some() { Poll::Ready(Ok(!wire.is_refused())) } else { room }
+            });
+            if !self.deadline.hold(wanted).await? {
+                break;
+            }
+            // A response that is made of the body has to be read while the rest is sent, which is
+            // done with the head here.
+            let answered = wire.head.is_some();
+            let piece = body.split_to(if answered { body.len() } else { PIECE.min(body.len()) });
             let http = wire.driver.parts();
             http.machine.send_shared(&piece, http.tx)?;
         }
         if body.is_empty() {
-            upload::finish(wire, NO_FIELDS)?;
+            wire.finish(http::Client::finish)?;
         }
         self.deadline.hold(wire.head(self.request.on_interim.as_ref())).await
     }
@@ -183,9 +196,7 @@ impl<R: Runtime> Call<R> {
             self.client.recycle(wire);
             return Err(misuse.into());
         }
-        wire.begun(!fields.iter().any(|(name, value)| {
-            name.eq_ignore_ascii_case("Expect") && value.eq_ignore_ascii_case(b"100-continue")
-        }));
+        wire.begun();
         Ok(wire)
     }
 
@@ -199,7 +210,7 @@ impl<R: Runtime> Call<R> {
             && error.timed_out().is_none()
             && wire.reused
             && !wire.has_heard()
-            && HttpRequest::is_idempotent(method)
+            && is_idempotent(method)
     }
 
     /// Whether the request is to be sent again because of this response: without its expectation,

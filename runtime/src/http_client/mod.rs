@@ -75,6 +75,9 @@ impl HttpClientConfig {
             leniency: self.leniency,
             head_timeout: timeouts.head,
             body_timeout: timeouts.body,
+            body_progress: timeouts.body_progress,
+            write_timeout: timeouts.write,
+            continue_timeout: timeouts.go_ahead,
             ..http::ClientConfig::default()
         }
     }
@@ -105,7 +108,7 @@ impl HttpClientConfig {
 /// let mut upload = client.start(request, BodyLength::Unknown).await?;
 /// for line in ["one\n", "two\n"] {
 ///     if !upload.send(line.as_bytes()).await? {
-///         break; // the server has answered already
+///         break; // the server wants no more
 ///     }
 /// }
 /// let response = upload.finish().await?;
@@ -167,7 +170,8 @@ impl<R: Runtime> HttpClient<R> {
         self.send(HttpRequest::new("POST", url)?.body(body)).await
     }
 
-    /// Sends a request, and waits for the head of the response.
+    /// Sends a request, and waits for the head of the response. Dropping the future gives the request
+    /// up, and its connection with it.
     ///
     /// # Errors
     /// [`Error::Dial`] if there is no connection to be had, or the URL asks for TLS, which this
@@ -236,6 +240,7 @@ impl<R: Runtime> HttpClient<R> {
     fn recycle(&self, mut wire: Box<Wire<R>>) {
         if wire.settle() {
             wire.reused = true;
+            wire.driver.release();
             self.pool().put(wire, Instant::now());
         }
     }

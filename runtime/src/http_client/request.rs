@@ -18,8 +18,13 @@ pub struct Timeouts {
     pub connect: Option<Duration>,
     /// From the end of the request to the head of the response. 30 s by default.
     pub head: Option<Duration>,
-    /// For any next bytes of the response's body, once they are waited for. 60 s by default.
+    /// For the next [`body_progress`](Self::body_progress) bytes of the response's body, while they
+    /// are waited for. 60 s by default.
     pub body: Option<Duration>,
+    /// How many bytes of the response's body must come in each [`body`](Self::body). 1 by default.
+    pub body_progress: u64,
+    /// How long [`HttpRequest::expect_continue`] waits for the server's word. 1 s by default.
+    pub go_ahead: Option<Duration>,
     /// How long the server may take none of the bytes that wait for it. 30 s by default.
     pub write: Option<Duration>,
     /// For everything, redirects and the whole body of the response included. `None` by default.
@@ -32,6 +37,8 @@ impl Default for Timeouts {
             connect: Some(Duration::from_secs(30)),
             head: Some(Duration::from_secs(30)),
             body: Some(Duration::from_secs(60)),
+            body_progress: 1,
+            go_ahead: Some(Duration::from_secs(1)),
             write: Some(Duration::from_secs(30)),
             total: None,
         }
@@ -97,8 +104,8 @@ impl HttpRequest {
     }
 
     /// Lets the server refuse before the body is sent: `Expect: 100-continue` (RFC 9110, 10.1.1).
-    /// The body is sent when the server says so or stays silent for a second, and not at all if it
-    /// answers instead. One that does not know the expectation, and says so with a `417`, is asked
+    /// The body is sent when the server says so or stays silent for [`Timeouts::go_ahead`], and not at
+    /// all if it answers instead. One that does not know the expectation, and says so with a `417`, is asked
     /// once more without it.
     pub fn expect_continue(mut self) -> Self {
         self.expects_continue = true;
@@ -130,11 +137,6 @@ impl HttpRequest {
     #[must_use]
     pub const fn url(&self) -> &Url {
         &self.url
-    }
-
-    /// Whether it may be sent twice because nobody knows whether it arrived (RFC 9110, 9.2.2).
-    pub(super) fn is_idempotent(method: &str) -> bool {
-        matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
     }
 }
 

@@ -1,15 +1,15 @@
 //! A response, read piece by piece.
 
 use super::call::Call;
-use super::upload;
 use super::wire::{Told, Wire};
 use crate::error::Error;
 use crate::runtime::Runtime;
+use crate::upgraded::Upgraded;
 use bytes::Bytes;
 use std::future::poll_fn;
 use tidewire::SendBuf;
 use tidewire::http::{
-    self, Headers, Misuse, NO_FIELDS, OwnedHeaders, OwnedResponseHead, ResponseHead, Status,
+    self, Headers, Misuse, OwnedHeaders, OwnedResponseHead, ResponseHead, Status,
 };
 use tidewire::url::Url;
 
@@ -70,9 +70,13 @@ impl<R: Runtime> HttpResponse<R> {
     /// [`Error::Http`] or [`Error::Io`] if the connection ended before the body, the server was
     /// silent for too long included; [`Error::Deadline`]; [`Error::Closed`] after any of them.
     pub async fn chunk(&mut self) -> Result<Option<&[u8]>, Error> {
-        let Some(wire) = self.wire.as_mut() else {
-            return if self.ended { Ok(None) } else { Err(Error::Closed) };
-        };
+        if self.ended {
+            return Ok(None);
+        }
+        let Some(wire) = &mut self.wire else { return Err(Error::Closed) };
+        if wire.driver.machine().is_upgraded() {
+            return Ok(None);
+        }
         let on_interim = self.call.request.on_interim.as_ref();
         let told = poll_fn(|cx| wire.poll_told(cx, on_interim));
         match self.call.deadline.hold(told).await {
@@ -80,7 +84,9 @@ impl<R: Runtime> HttpResponse<R> {
             Ok(Told::End(trailers)) => {
                 self.trailers = trailers;
                 self.ended = true;
-                self.release();
+                if !self.wire.as_ref().is_some_and(|wire| wire.is_sending()) {
+                    self.release();
+                }
                 Ok(None)
             }
             Ok(Told::Head(_) | Told::GoAhead) => Err(Error::Closed),
@@ -132,15 +138,18 @@ impl<R: Runtime> HttpResponse<R> {
         self.send_with(|machine, tx| machine.send_shared(piece, tx)).await
     }
 
-    /// Ends the request's body. The rest leaves while [`chunk`](Self::chunk) is polled.
+    /// Ends the request's body, and waits until it is written.
     ///
     /// # Errors
-    /// [`Error::HttpMisuse`] if it is shorter than announced; [`Error::Closed`] if the connection has
-    /// ended.
+    /// [`Error::HttpMisuse`] if it is shorter than announced; else as [`send`](Self::send).
     pub async fn finish(&mut self) -> Result<(), Error> {
         let Some(wire) = &mut self.wire else { return Err(Error::Closed) };
-        upload::finish(wire, NO_FIELDS)?;
-        wire.write().await;
+        wire.finish(http::Client::finish)?;
+        let flushed = async { Ok(wire.driver.flush().await?) };
+        self.call.deadline.hold(flushed).await?;
+        if self.ended {
+            self.release();
+        }
         Ok(())
     }
 
@@ -156,6 +165,23 @@ impl<R: Runtime> HttpResponse<R> {
         send(http.machine, http.tx)?;
         wire.write().await;
         Ok(())
+    }
+
+    /// The connection, after a `101` or a success in answer to CONNECT: it belongs to the protocol that
+    /// was asked for (RFC 9110, 7.8 and 9.3.6). Any other response is handed back.
+    ///
+    /// # Errors
+    /// The response.
+    pub fn upgrade(mut self) -> Result<Upgraded<R>, Box<Self>> {
+        match self.wire.take() {
+            Some(wire) if wire.driver.machine().is_upgraded() => {
+                Upgraded::new(wire.driver, None).map_err(|_| Box::new(self))
+            }
+            wire => {
+                self.wire = wire;
+                Err(Box::new(self))
+            }
+        }
     }
 
     /// Gives the connection back, if it can serve another request.

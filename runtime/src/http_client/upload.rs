@@ -11,16 +11,18 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Poll, ready};
 use tidewire::SendBuf;
-use tidewire::http::{self, Misuse, NO_FIELDS};
+use tidewire::http::{self, Misuse};
 
 /// How much is read at a time from the source of a body.
 const READ: usize = 16 * 1024;
 
 /// A request whose body is sent piece by piece: see [`HttpClient::start`](crate::HttpClient::start).
 ///
-/// A server may answer before it has all of the body, most often because it does not want it
-/// (RFC 9112, 9.3). Sending then gives `false` and drops the piece: go on with
-/// [`finish`](Self::finish), which gives its answer.
+/// A server may answer before it has all of the body because it does not want it: its response is no
+/// success, or says that the connection closes behind it (RFC 9112, 9.5). Sending then gives `false`
+/// and drops the piece: go on with [`finish`](Self::finish), which gives the response. A server that
+/// answers while it listens gets the whole body; to read what it says meanwhile, see
+/// [`response`](Self::response).
 ///
 /// Cancel-safe: a dropped future has queued the whole piece or nothing of it. Dropped itself, an
 /// upload breaks the connection off, so that the server can tell it from a whole one.
@@ -35,7 +37,8 @@ impl<R: Runtime> Upload<R> {
         Self { call, wire }
     }
 
-    /// Sends a piece of the body, waiting for room first. Says whether the server takes more.
+    /// Sends a piece of the body, waiting for room first. `false` says that the server wants no more
+    /// of it.
     ///
     /// # Errors
     /// [`Error::HttpMisuse`] if the body becomes longer than announced; [`Error::Http`] or
@@ -52,7 +55,7 @@ impl<R: Runtime> Upload<R> {
         self.send_with(|machine, tx| machine.send_shared(piece, tx)).await
     }
 
-    /// Sends all that `source` gives. Says whether the server has taken all of it.
+    /// Sends all that `source` gives. `false` says that the server wants no more of it.
     ///
     /// # Errors
     /// [`Error::Source`] if reading fails; else as [`send`](Self::send).
@@ -106,7 +109,7 @@ impl<R: Runtime> Upload<R> {
     /// [`Error::HttpMisuse`] if the body is shorter than announced; else as
     /// [`HttpClient::send`](crate::HttpClient::send).
     pub async fn finish(self) -> Result<HttpResponse<R>, Error> {
-        self.finish_with_trailers(NO_FIELDS).await
+        self.finish_with(http::Client::finish).await
     }
 
     /// As [`finish`](Self::finish), with trailers behind the body (RFC 9110, 6.5), which must have
@@ -116,11 +119,18 @@ impl<R: Runtime> Upload<R> {
     /// [`Error::HttpMisuse`] for a field that may not be a trailer; else as
     /// [`finish`](Self::finish).
     pub async fn finish_with_trailers(
-        mut self,
+        self,
         trailers: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)> + Clone,
     ) -> Result<HttpResponse<R>, Error> {
-        if self.wire.head.is_none() {
-            finish(&mut self.wire, trailers)?;
+        self.finish_with(|machine, tx| machine.finish_with_trailers(trailers, tx)).await
+    }
+
+    async fn finish_with(
+        mut self,
+        finish: impl FnOnce(&mut http::Client, &mut SendBuf) -> Result<(), Misuse>,
+    ) -> Result<HttpResponse<R>, Error> {
+        if !self.wire.is_refused() {
+            self.wire.finish(finish)?;
         }
         self.call.answer(self.wire).await
     }
@@ -135,15 +145,6 @@ impl<R: Runtime> Upload<R> {
         let head = self.call.deadline.hold(self.wire.head(on_interim)).await?;
         Ok(HttpResponse::new(self.call, self.wire, head))
     }
-}
-
-/// Ends the request's body.
-pub(super) fn finish<R: Runtime>(
-    wire: &mut Wire<R>,
-    _trailers: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)> + Clone,
-) -> Result<(), Misuse> {
-    let http = wire.driver.parts();
-    http.machine.finish(http.tx)
 }
 
 impl<R: Runtime> std::fmt::Debug for Upload<R> {

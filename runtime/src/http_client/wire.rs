@@ -9,7 +9,10 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
-use tidewire::http::{self, ClientEvent, Closed, OwnedHeaders, OwnedResponseHead};
+use tidewire::SendBuf;
+use tidewire::http::{
+    self, ClientEvent, CloseReason, Closed, Misuse, OwnedHeaders, OwnedResponseHead,
+};
 
 /// A connection to an origin. Everything that an exchange leaves behind in it is in the machine.
 pub(super) struct Wire<R: Runtime> {
@@ -19,14 +22,13 @@ pub(super) struct Wire<R: Runtime> {
     pub(super) reused: bool,
     /// Something of this exchange's response has come.
     pub(super) heard: bool,
-    /// The body may be sent: there is no expectation, or it is met.
-    pub(super) go_ahead: bool,
     /// The head of the response, until somebody asks for it.
     pub(super) head: Option<OwnedResponseHead>,
 }
 
 /// What a connection tells its exchange.
 pub(super) enum Told {
+    /// What was waited for before the body is sent has come or been given up.
     GoAhead,
     Head(OwnedResponseHead),
     /// So many bytes lie at the front of what was received: see [`Wire::data`].
@@ -36,14 +38,37 @@ pub(super) enum Told {
 
 impl<R: Runtime> Wire<R> {
     pub(super) const fn new(driver: Driver<R, http::Client>, origin: Origin) -> Self {
-        Self { driver, origin, reused: false, heard: false, go_ahead: true, head: None }
+        Self { driver, origin, reused: false, heard: false, head: None }
     }
 
     /// An exchange has begun.
-    pub(super) fn begun(&mut self, go_ahead: bool) {
+    pub(super) fn begun(&mut self) {
         self.heard = false;
-        self.go_ahead = go_ahead;
         self.head = None;
+    }
+
+    /// Whether the body may be sent: there is no expectation, or the server need not be waited for
+    /// any more.
+    pub(super) fn has_go_ahead(&self) -> bool {
+        !self.driver.machine().awaits_continue()
+    }
+
+    /// Whether the request's body is unfinished.
+    pub(super) fn is_sending(&self) -> bool {
+        self.driver.machine().states().client == http::State::SendBody
+    }
+
+    /// Ends the request's body. That the connection has ended meanwhile is told by what is waited for
+    /// next, and why.
+    pub(super) fn finish(
+        &mut self,
+        finish: impl FnOnce(&mut http::Client, &mut SendBuf) -> Result<(), Misuse>,
+    ) -> Result<(), Misuse> {
+        let http = self.driver.parts();
+        match finish(http.machine, http.tx) {
+            Err(Misuse::Closed) => Ok(()),
+            result => result,
+        }
     }
 
     /// Whether anything of this exchange's response has come, be it half a head.
@@ -78,8 +103,9 @@ impl<R: Runtime> Wire<R> {
                 ClientEvent::End(trailers) => {
                     Told::End((!trailers.is_empty()).then(|| trailers.to_owned()))
                 }
-                ClientEvent::Closed(why) => return Poll::Ready(Err(self.failure(why))),
                 ClientEvent::Continue => Told::GoAhead,
+                ClientEvent::Closed(why) => return Poll::Ready(Err(self.failure(why))),
+                // One that this version does not know.
                 _ => continue,
             }));
         }
@@ -92,7 +118,7 @@ impl<R: Runtime> Wire<R> {
     }
 
     /// Ready with `true` when at most `mark` bytes wait to be written and the body may be sent, with
-    /// `false` when the response has begun.
+    /// `false` when the server wants no more of it.
     pub(super) fn poll_room(
         &mut self,
         cx: &mut Context<'_>,
@@ -101,16 +127,29 @@ impl<R: Runtime> Wire<R> {
     ) -> Poll<Result<bool, Error>> {
         while self.head.is_none() {
             match self.poll_told(cx, on_interim)? {
-                Poll::Ready(Told::GoAhead) => self.go_ahead = true,
                 Poll::Ready(Told::Head(head)) => self.head = Some(head),
-                Poll::Ready(Told::Data(_) | Told::End(_)) => {}
-                Poll::Pending if self.go_ahead && self.driver.queued() <= mark => {
+                Poll::Ready(_) => {}
+                Poll::Pending if self.has_go_ahead() && self.driver.queued() <= mark => {
                     return Poll::Ready(Ok(true));
                 }
                 Poll::Pending => return Poll::Pending,
             }
         }
-        Poll::Ready(Ok(false))
+        if self.is_refused() {
+            return Poll::Ready(Ok(false));
+        }
+        // It answers while it listens. Its body waits for whoever wants the response.
+        Poll::Ready(Ok(ready!(self.driver.poll_drain(cx, mark)).is_ok()))
+    }
+
+    /// Whether the response that has begun says that the rest of the body is not wanted (RFC 9112,
+    /// 9.5): it is no success, or the server closes the connection behind it.
+    pub(super) fn is_refused(&self) -> bool {
+        self.head.as_ref().is_some_and(|head| {
+            let closes = self.driver.machine().close_reason();
+            !head.as_head().status.is_success()
+                || matches!(closes, Some(CloseReason::ServerSaidClose | CloseReason::NoContinue))
+        })
     }
 
     /// The head of the response.
@@ -123,9 +162,8 @@ impl<R: Runtime> Wire<R> {
                 if let Some(head) = self.head.take() {
                     return Poll::Ready(Ok(head));
                 }
-                match ready!(self.poll_told(cx, on_interim))? {
-                    Told::Head(head) => self.head = Some(head),
-                    Told::GoAhead | Told::Data(_) | Told::End(_) => {}
+                if let Told::Head(head) = ready!(self.poll_told(cx, on_interim))? {
+                    self.head = Some(head);
                 }
             }
         })

@@ -1,0 +1,98 @@
+//! A connection that has left HTTP.
+
+use crate::driver::Driver;
+use crate::error::Error;
+use crate::runtime::Runtime;
+use crate::shutdown::Counted;
+use futures_io::{AsyncRead, AsyncWrite};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tidewire::{Machine, RecvBuf};
+
+/// A connection that belongs to a protocol of yours, after a CONNECT or an `Upgrade`: see
+/// [`Exchange::upgrade`](crate::Exchange::upgrade) and
+/// [`HttpResponse::upgrade`](crate::HttpResponse::upgrade).
+///
+/// Reading first gives what the peer has sent behind its head, then what the socket has. Deadlines,
+/// limits and the end of the connection are that protocol's business from now on: this is the
+/// runtime's stream with a few bytes before it. Closing it ends the sending side. On a server it is
+/// counted as a connection for as long as it lives.
+pub struct Upgraded<R: Runtime> {
+    stream: R::Stream,
+    runtime: R,
+    received: RecvBuf,
+    _counted: Option<Counted>,
+}
+
+impl<R: Runtime> Upgraded<R> {
+    /// Takes the transport of a machine that has said its last word, and it is written.
+    pub(crate) fn new<M: Machine>(
+        driver: Driver<R, M>,
+        counted: Option<Counted>,
+    ) -> Result<Self, Error> {
+        let (runtime, stream, received) = driver.into_transport();
+        Ok(Self { stream: stream.ok_or(Error::Closed)?, runtime, received, _counted: counted })
+    }
+}
+
+impl<R: Runtime> AsyncRead for Upgraded<R> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let received = this.received.raw();
+        let n = received.len().min(buf.len());
+        if received.is_empty() && !this.received.is_finished() {
+            return Pin::new(&mut this.stream).poll_read(cx, buf);
+        }
+        buf[..n].copy_from_slice(&received[..n]);
+        this.received.skip(n);
+        if this.received.is_empty() {
+            this.received.shrink();
+        }
+        Poll::Ready(Ok(n))
+    }
+}
+
+impl<R: Runtime> AsyncWrite for Upgraded<R> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let closed = Pin::new(&mut this.stream).poll_close(cx);
+        if let Poll::Ready(Ok(())) = closed {
+            // Errors say that the peer is gone already.
+            let _ = this.runtime.shutdown_write(&this.stream);
+        }
+        closed
+    }
+}
+
+impl<R: Runtime> std::fmt::Debug for Upgraded<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upgraded")
+            .field("received", &self.received.raw().len())
+            .finish_non_exhaustive()
+    }
+}
