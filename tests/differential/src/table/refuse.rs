@@ -281,6 +281,20 @@ pub static REASONS: &[Reason] = &[
         },
     },
     Reason {
+        name: "faulty framing of a CONNECT",
+        peers: &["node"],
+        kinds: &[WeRefuse],
+        rfc: "RFC 9112, 6.1 and 6.3",
+        why: "llhttp leaves what follows the head to its user, whatever the fields say of a body. Where \
+              CONNECT is answered with an error, the connection goes on, and with it the doubt.",
+        example: (&[], b"CONNECT h:1 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\n"),
+        applies: |f| {
+            let connect = f.theirs().is_some_and(|message| message.first == b"CONNECT");
+            let kinds = ["BadTransferEncoding", "UnknownCoding", "LengthAndCoding", "CodingInHttp10"];
+            connect && f.in_field("transfer-encoding") && kinds.iter().any(|kind| f.we_say(kind))
+        },
+    },
+    Reason {
         name: "a response whose coding does not end in chunked",
         peers: &["node"],
         kinds: &[WeRefuse],
