@@ -373,14 +373,14 @@ impl Client {
 
     /// See [`Machine::advance`](crate::Machine::advance).
     pub fn advance(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
-        if self.core.release(rx) {
-            let event = self.step(now, rx, tx.is_empty());
-            if !self.is_upgraded() {
-                self.core.watch_writes(now, self.config.write_timeout, tx);
-            }
-            return self.core.announce(event);
+        if !self.core.release(rx) {
+            return true;
         }
-        true
+        let event = self.step(now, rx, tx.is_empty());
+        if event.is_none() && !self.is_upgraded() {
+            self.core.watch_writes(now, self.config.write_timeout, tx);
+        }
+        self.core.announce(event)
     }
 
     /// See [`Machine::event`](crate::Machine::event).

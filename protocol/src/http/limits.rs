@@ -50,7 +50,8 @@ pub struct ServerConfig {
     /// caller does not poll does not count. `None` for ever. Default: 30 s.
     pub body_timeout: Option<Duration>,
     /// How many bytes of a body must come in each `body_timeout`: with one, a client that sends a byte
-    /// now and then holds the connection as long as it likes. Default: 1 KiB.
+    /// now and then holds the connection as long as it likes. A server whose clients send little over a
+    /// long time on purpose, live data say, sets it to 1. Default: 1 KiB.
     pub body_progress: u64,
     /// How long a client may leave what waits in the send buffer untouched. `None` for ever. Default:
     /// 30 s.

@@ -5,6 +5,9 @@
 //!   commands --> outgoing (checks, heads, bodies) --> tx
 //! ```
 //!
+//! Where an exchange stands is one table for both, drawn at [`State`]. Each machine keeps the states of
+//! both parties; what it sends moves its own, what it receives its peer's.
+//!
 //! Both are strict in what they accept: whatever two readers could understand differently is
 //! refused, since that is what request smuggling is made of (RFC 9112, 11.2). After an error the
 //! connection is over.

@@ -394,14 +394,14 @@ impl Server {
 
     /// See [`Machine::advance`](crate::Machine::advance).
     pub fn advance(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
-        if self.core.release(rx) {
-            let event = self.step(now, rx, tx);
-            if !self.is_upgraded() {
-                self.core.watch_writes(now, self.config.write_timeout, tx);
-            }
-            return self.core.announce(event);
+        if !self.core.release(rx) {
+            return true;
         }
-        true
+        let event = self.step(now, rx, tx);
+        if event.is_none() && !self.is_upgraded() {
+            self.core.watch_writes(now, self.config.write_timeout, tx);
+        }
+        self.core.announce(event)
     }
 
     /// See [`Machine::event`](crate::Machine::event).

@@ -173,6 +173,13 @@ impl<E: Copy> Core<E> {
         limits: &Limits,
         pace: Pace,
     ) -> Result<Read, ProtocolError> {
+        if self.incoming.is_over() && self.timers.get(Timer::Body).is_none() {
+            // Most requests have no body.
+            (self.left, self.got) = (None, 0);
+            rx.spans.clear();
+            self.tracker.step(self.peer, Step::End);
+            return Ok(Read::End(0));
+        }
         Ok(match self.incoming.next(rx, limits, &mut self.offset)? {
             Piece::Data(len) => {
                 self.tracker.step(self.peer, Step::Data);

@@ -140,7 +140,7 @@ macro_rules! steps {
             &[$((Party::$party, State::$from, Step::$step, State::$to)),*];
 
         /// The state behind a step, if it is allowed.
-        #[inline]
+        #[inline(always)]
         const fn behind(party: Party, from: State, step: Step) -> Option<State> {
             match (party, from, step) {
                 $((Party::$party, State::$from, Step::$step) => Some(State::$to),)*
@@ -296,14 +296,17 @@ impl Tracker {
         behind(party, state, step).is_some() && (asked || !matches!(step, Step::Switch))
     }
 
-    /// `party` does this, if it may.
-    #[inline]
+    /// `party` does this, if it may. Inlined, where `party` and `step` are known, it is a comparison.
+    #[inline(always)]
     pub(super) fn step(&mut self, party: Party, step: Step) {
         debug_assert!(self.allows(party, step), "{party:?} does {step:?}: {}", self.states);
         let state = self.of(party);
-        if let Some(next) = behind(party, *state, step) {
-            *state = next;
-            self.settle();
+        match behind(party, *state, step) {
+            Some(next) if next != *state => {
+                *state = next;
+                self.settle();
+            }
+            _ => {}
         }
     }
 
@@ -328,8 +331,10 @@ impl Tracker {
     /// Whether the request under way proposes another protocol.
     #[inline]
     pub(super) fn propose(&mut self, proposed: bool) {
-        self.facts.proposed = proposed;
-        self.settle();
+        if self.facts.proposed != proposed {
+            self.facts.proposed = proposed;
+            self.settle();
+        }
     }
 
     /// Whether there is a further request behind the one under way.

@@ -23,6 +23,16 @@
 //! The repository's `protocol/tests/vectors` goes through the standards paragraph by paragraph: hundreds
 //! of messages with what must, may and must not be taken, as JSON for other implementations too.
 //!
+//! Where the standard leaves the choice, a message that two readers could take differently is refused:
+//! both lengths at once, a bare LF, control bytes in values, folded lines. A client may put up with some
+//! of it, flag by flag ([`Leniency`](crate::http::Leniency)); by default it also refuses folded lines,
+//! which the standard would have a user agent unfold (RFC 9112, 5.2), and on both sides an empty member
+//! in `Transfer-Encoding` (RFC 9110, 5.6.1.2 would have it ignored).
+//!
+//! Some things are taken on purpose: the bytes `" < > [ \ ] ^ { | }`, the backtick and a lone `%` in a
+//! target, since browsers send them and none of them ends it; equal `Content-Length`s in other digits;
+//! whitespace around a chunk's extensions; and one empty line before a request (RFC 9112, 2.2).
+//!
 //! # WebSocket
 //!
 //! | mistake | what it leads to | here |
