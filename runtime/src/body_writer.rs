@@ -73,7 +73,7 @@ impl<R: Runtime> BodyWriter<R> {
             poll_fn(|cx| conn.driver.poll_drain(cx, high_water / 2)).await?;
         }
         let http = conn.driver.parts();
-        send(http.machine, http.tx).map_err(closed)?;
+        send(http.machine, http.tx).map_err(Error::closed)?;
         Ok(poll_fn(|cx| conn.driver.poll_drain(cx, usize::MAX)).await?)
     }
 
@@ -137,12 +137,7 @@ impl<R: Runtime> BodyWriter<R> {
     ) -> Result<(), Error> {
         let driver = &mut self.exchange.conn().driver;
         let http = driver.parts();
-        finish(http.machine, http.tx).map_err(closed)?;
+        finish(http.machine, http.tx).map_err(Error::closed)?;
         Ok(driver.flush().await?)
     }
-}
-
-/// That the connection has ended is no mistake of the caller's.
-fn closed(misuse: Misuse) -> Error {
-    if misuse == Misuse::Closed { Error::Closed } else { misuse.into() }
 }

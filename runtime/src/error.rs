@@ -125,6 +125,11 @@ impl Error {
         }
     }
 
+    /// That the connection has ended is no mistake of the caller's.
+    pub(crate) fn closed(misuse: http::Misuse) -> Self {
+        if misuse == http::Misuse::Closed { Self::Closed } else { misuse.into() }
+    }
+
     pub(crate) fn handshake(
         why: ws::handshake::Refusal,
         head: Option<OwnedResponseHead>,

@@ -86,6 +86,35 @@ async fn an_early_success_does_not_cut_an_upload_short<R: SendRuntime>(runtime: 
     }
 }
 
+// Nor does one that is whole before the body is.
+async fn a_whole_early_success_does_not_cut_an_upload_short<R: SendRuntime>(runtime: R) {
+    const SIZE: usize = 24 << 20;
+    for streamed in [true, false] {
+        let (listener, address) = listener();
+        let peer = background(move || {
+            let mut peer = RawPeer::accept(&listener);
+            peer.read_head();
+            peer.send(OK);
+            std::thread::sleep(Duration::from_millis(100));
+            peer.read_to_end().len()
+        });
+        let client = HttpClient::new(runtime.clone());
+        let request = HttpRequest::new("PUT", &format!("http://{address}/")).unwrap();
+        let whole = vec![1; SIZE];
+        let mut response = if streamed {
+            let mut upload = client.start(request, BodyLength::Known(SIZE as u64)).await.unwrap();
+            assert!(upload.send_shared(&whole.into()).await.unwrap());
+            upload.finish().await.unwrap()
+        } else {
+            client.send(request.body(whole)).await.unwrap()
+        };
+        assert_eq!(response.text(10).await.unwrap(), "ok");
+        assert_eq!(client.idle_connections(), 1);
+        client.close_idle();
+        assert_eq!(peer.await, SIZE);
+    }
+}
+
 // RFC 9110, 10.1.1, the client's side.
 async fn an_expectation_is_met_refused_or_given_up<R: SendRuntime>(runtime: R) {
     const HEAD: &str = "HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n";
@@ -352,6 +381,7 @@ async fn who_reads_slowly_is_waited_for_and_not_buffered<R: SendRuntime>(runtime
 on_every_runtime!(
     an_early_answer_stops_an_upload,
     an_early_success_does_not_cut_an_upload_short,
+    a_whole_early_success_does_not_cut_an_upload_short,
     an_expectation_is_met_refused_or_given_up,
     a_redirect_behind_a_streamed_body,
     a_response_can_be_read_while_the_body_is_sent,

@@ -17,7 +17,8 @@ use tidewire::url::Url;
 /// piece, and not faster than the program takes it.
 ///
 /// Once the body is read to its end, the connection serves the next request. Dropped before, a
-/// response gives it back if the rest has come already, and else closes it.
+/// response gives it back if the rest has come already and the request is written, and else closes
+/// it: after an early answer, the server may then miss the rest of the request's body.
 pub struct HttpResponse<R: Runtime> {
     call: Call<R>,
     head: OwnedResponseHead,
@@ -62,7 +63,8 @@ impl<R: Runtime> HttpResponse<R> {
         self.trailers.as_ref().map_or_else(Headers::empty, OwnedHeaders::as_headers)
     }
 
-    /// The next piece of the body; `None` at its end.
+    /// The next piece of the body; `None` at its end. If the server has answered early, and wants the
+    /// rest of the request's body, the end waits until that is written.
     ///
     /// Cancel-safe: a dropped future takes no piece with it.
     ///
@@ -71,6 +73,7 @@ impl<R: Runtime> HttpResponse<R> {
     /// silent for too long included; [`Error::Deadline`]; [`Error::Closed`] after any of them.
     pub async fn chunk(&mut self) -> Result<Option<&[u8]>, Error> {
         if self.ended {
+            self.part().await;
             return Ok(None);
         }
         let Some(wire) = &mut self.wire else { return Err(Error::Closed) };
@@ -84,9 +87,7 @@ impl<R: Runtime> HttpResponse<R> {
             Ok(Told::End(trailers)) => {
                 self.trailers = trailers;
                 self.ended = true;
-                if !self.wire.as_ref().is_some_and(|wire| wire.is_sending()) {
-                    self.release();
-                }
+                self.part().await;
                 Ok(None)
             }
             Ok(Told::Head(_) | Told::GoAhead) => Err(Error::Closed),
@@ -123,9 +124,16 @@ impl<R: Runtime> HttpResponse<R> {
     /// Sends a piece of the request's body, which [`Upload::response`](crate::Upload::response) has
     /// left unfinished, waiting for room first.
     ///
+    /// While it waits, no more of the response is taken in than
+    /// [`receive_buffer`](crate::HttpClientConfig::receive_buffer) holds. A server that stops reading
+    /// until its answer is read, such as one that mirrors, then waits for this side as this side for
+    /// it, until [`Timeouts::write`](crate::Timeouts::write): read with [`chunk`](Self::chunk) in
+    /// between, and send no more at a time than the buffers hold.
+    ///
     /// # Errors
     /// [`Error::HttpMisuse`] if the body has been finished or becomes longer than announced;
-    /// [`Error::Io`] if the connection broke; [`Error::Closed`] if it has ended.
+    /// [`Error::Io`] if the connection broke or the server took nothing for too long;
+    /// [`Error::Closed`] if it has ended; [`Error::Deadline`].
     pub async fn send(&mut self, piece: &[u8]) -> Result<(), Error> {
         self.send_with(|machine, tx| machine.send_data(piece, tx)).await
     }
@@ -162,7 +170,7 @@ impl<R: Runtime> HttpResponse<R> {
         let drained = async { Ok(poll_fn(|cx| wire.driver.poll_drain(cx, mark)).await?) };
         self.call.deadline.hold(drained).await?;
         let http = wire.driver.parts();
-        send(http.machine, http.tx)?;
+        send(http.machine, http.tx).map_err(Error::closed)?;
         wire.write().await;
         Ok(())
     }
@@ -182,6 +190,22 @@ impl<R: Runtime> HttpResponse<R> {
                 Err(Box::new(self))
             }
         }
+    }
+
+    /// Gives the connection back behind the end of the response, unless the program still makes the
+    /// request's body. What of that waits to be written is not cut off if the server wants it.
+    async fn part(&mut self) {
+        let status = self.status();
+        let Some(wire) = &mut self.wire else { return };
+        if wire.is_sending() {
+            return;
+        }
+        if !wire.refuses(status) {
+            let flushed = async { Ok(wire.driver.flush().await?) };
+            // The response is whole: that the server takes no more is its own decision.
+            let _ = self.call.deadline.hold(flushed).await;
+        }
+        self.release();
     }
 
     /// Gives the connection back, if it can serve another request.

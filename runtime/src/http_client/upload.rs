@@ -21,8 +21,11 @@ const READ: usize = 16 * 1024;
 /// A server may answer before it has all of the body because it does not want it: its response is no
 /// success, or says that the connection closes behind it (RFC 9112, 9.5). Sending then gives `false`
 /// and drops the piece: go on with [`finish`](Self::finish), which gives the response. A server that
-/// answers while it listens gets the whole body; to read what it says meanwhile, see
-/// [`response`](Self::response).
+/// answers while it listens gets the whole body. What it says meanwhile is taken in as far as
+/// [`receive_buffer`](crate::HttpClientConfig::receive_buffer) goes: one that mirrors more than the
+/// buffers between hold reads no further until its answer is read, and sending waits for it in vain,
+/// until [`Timeouts::write`](crate::Timeouts::write). For such a server, read the answer between the
+/// pieces: see [`response`](Self::response).
 ///
 /// Cancel-safe: a dropped future has queued the whole piece or nothing of it. Dropped itself, an
 /// upload breaks the connection off, so that the server can tell it from a whole one.
@@ -41,8 +44,8 @@ impl<R: Runtime> Upload<R> {
     /// of it.
     ///
     /// # Errors
-    /// [`Error::HttpMisuse`] if the body becomes longer than announced; [`Error::Http`] or
-    /// [`Error::Io`] if the connection ended; [`Error::Deadline`].
+    /// [`Error::HttpMisuse`] if the body becomes longer than announced; [`Error::Http`],
+    /// [`Error::Io`] or [`Error::Closed`] if the connection ended; [`Error::Deadline`].
     pub async fn send(&mut self, piece: &[u8]) -> Result<bool, Error> {
         self.send_with(|machine, tx| machine.send_data(piece, tx)).await
     }
@@ -96,7 +99,7 @@ impl<R: Runtime> Upload<R> {
             return Ok(false);
         }
         let http = self.wire.driver.parts();
-        send(http.machine, http.tx)?;
+        send(http.machine, http.tx).map_err(Error::closed)?;
         self.wire.write().await;
         Ok(true)
     }

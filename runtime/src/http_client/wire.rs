@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tidewire::SendBuf;
 use tidewire::http::{
-    self, ClientEvent, CloseReason, Closed, Misuse, OwnedHeaders, OwnedResponseHead,
+    self, ClientEvent, CloseReason, Closed, Misuse, OwnedHeaders, OwnedResponseHead, Status,
 };
 
 /// A connection to an origin. Everything that an exchange leaves behind in it is in the machine.
@@ -145,11 +145,14 @@ impl<R: Runtime> Wire<R> {
     /// Whether the response that has begun says that the rest of the body is not wanted (RFC 9112,
     /// 9.5): it is no success, or the server closes the connection behind it.
     pub(super) fn is_refused(&self) -> bool {
-        self.head.as_ref().is_some_and(|head| {
-            let closes = self.driver.machine().close_reason();
-            !head.as_head().status.is_success()
-                || matches!(closes, Some(CloseReason::ServerSaidClose | CloseReason::NoContinue))
-        })
+        self.head.as_ref().is_some_and(|head| self.refuses(head.as_head().status))
+    }
+
+    /// As [`is_refused`](Self::is_refused), of a response whose head was asked for already.
+    pub(super) fn refuses(&self, status: Status) -> bool {
+        let closes = self.driver.machine().close_reason();
+        !status.is_success()
+            || matches!(closes, Some(CloseReason::ServerSaidClose | CloseReason::NoContinue))
     }
 
     /// The head of the response.
