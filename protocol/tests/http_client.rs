@@ -237,8 +237,10 @@ fn a_body_that_expects_100_waits_for_it() {
     assert!(matches!(peer.poll(), Some(ClientEvent::End(_))));
     assert_eq!(peer.drain(), Some(Closed::Done));
 
-    // A client need not wait.
+    // A client need not wait. To send nothing is to wait.
     let mut peer = expect();
+    peer.client.send_data(b"", &mut peer.tx).unwrap();
+    assert!(peer.client.awaits_continue());
     peer.client.send_data(b"x", &mut peer.tx).unwrap();
     peer.client.finish(&mut peer.tx).unwrap();
     peer.receive(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n");

@@ -5,8 +5,6 @@ use crate::exchange::Exchange;
 use crate::runtime::Runtime;
 use bytes::Bytes;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::task::Poll;
 use tidewire::SendBuf;
 use tidewire::http::{self, Headers, Misuse, RequestHead};
 
@@ -78,7 +76,7 @@ impl<R: Runtime> BodyWriter<R> {
     }
 
     /// The next piece of the request's body, while the response is under way; as
-    /// [`Exchange::body`].
+    /// [`Exchange::body`]. See [`Exchange::stream`] for a body behind `Expect: 100-continue`.
     ///
     /// # Errors
     /// As [`Exchange::body`].
@@ -100,13 +98,7 @@ impl<R: Runtime> BodyWriter<R> {
     /// [`Error::Closed`] as soon as the client has left or the server shuts down; `future` is
     /// dropped then.
     pub async fn while_open<F: Future>(&mut self, future: F) -> Result<F::Output, Error> {
-        self.exchange.conn().driver.parts().machine.end_on_eof();
-        let mut future = pin!(future);
-        poll_fn(|cx| match self.exchange.poll_left(cx) {
-            Poll::Ready(()) => Poll::Ready(Err(Error::Closed)),
-            Poll::Pending => future.as_mut().poll(cx).map(Ok),
-        })
-        .await
+        self.exchange.while_open(future).await
     }
 
     /// Ends the body, and waits until all of it is written.

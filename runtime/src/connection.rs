@@ -159,7 +159,10 @@ where
                 let over = home.as_ref().is_none_or(|conn| conn.is_over());
                 let handled = handled.or_else(|error| {
                     // That the client left, or the server shuts down, is no failure of the handler.
-                    let told = matches!(error.downcast_ref(), Some(Error::Closed | Error::Io(_)));
+                    let told = matches!(
+                        error.downcast_ref(),
+                        Some(Error::Closed | Error::Http(_) | Error::Io(_))
+                    );
                     if told && over {
                         return Ok(());
                     }
@@ -222,8 +225,13 @@ impl<R: Runtime> Conn<R> {
 
     /// Whether the client has left or the server shuts down.
     fn is_over(&self) -> bool {
+        self.phase.is_draining() || self.has_left() || self.driver.io_error().is_some()
+    }
+
+    /// Whether there is nobody to answer any more.
+    pub(crate) fn has_left(&self) -> bool {
         let http = self.driver.machine();
-        self.phase.is_draining() || !(http.is_responding() || http.is_response_due())
+        !(http.is_responding() || http.is_response_due())
     }
 
     /// To be called before a response: it says that it is the last one if the server shuts down, and

@@ -11,6 +11,7 @@ use crate::websocket::WebSocket;
 use bytes::Bytes;
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::task::{Context, Poll, ready};
 use tidewire::http::{
     self, BodyLength, Headers, NO_FIELDS, OwnedHeaders, OwnedRequestHead, RequestHead, ServerEvent,
@@ -103,7 +104,9 @@ impl<R: Runtime> Exchange<R> {
     /// The next piece of the request's body; `None` at its end.
     ///
     /// # Errors
-    /// [`Error::Closed`] if the client left or broke the rules before the body's end.
+    /// [`Error::Http`] if the client left, broke the rules or took too long before the body's end;
+    /// [`Error::Io`] if the connection broke; [`Error::Closed`] if it has ended before. A handler may
+    /// just return them: that a client left is no failure of it.
     pub async fn body(&mut self) -> Result<Option<&[u8]>, Error> {
         if self.body_ended {
             return Ok(None);
@@ -135,7 +138,9 @@ impl<R: Runtime> Exchange<R> {
     ///
     /// # Errors
     /// [`Error::TooLarge`] beyond the limit, which a handler may just return: the client is answered
-    /// `413`. Else as [`body`](Self::body).
+    /// `413`, and what it still sends is read and dropped, up to
+    /// [`max_body`](http::ServerConfig::max_body). What was read before is lost. Else as
+    /// [`body`](Self::body).
     pub async fn collect(&mut self, limit: usize) -> Result<Vec<u8>, Error> {
         let mut whole = Vec::new();
         while let Some(piece) = self.body().await? {
@@ -145,6 +150,26 @@ impl<R: Runtime> Exchange<R> {
             whole.extend_from_slice(piece);
         }
         Ok(whole)
+    }
+
+    /// Runs `future` to its end, watching the client meanwhile: a query to a database, say, which is
+    /// for nobody once the client has left. Without this nobody looks at the connection while a
+    /// handler waits for something else.
+    ///
+    /// What is left of the request's body is dropped. From now on a client that shuts down its sending
+    /// side has left: there is no other way to notice it before something is sent.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] as soon as the client has left or the server shuts down; `future` is
+    /// dropped then.
+    pub async fn while_open<F: Future>(&mut self, future: F) -> Result<F::Output, Error> {
+        self.conn().driver.parts().machine.end_on_eof();
+        let mut future = pin!(future);
+        poll_fn(|cx| match self.poll_left(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(Error::Closed)),
+            Poll::Pending => future.as_mut().poll(cx).map(Ok),
+        })
+        .await
     }
 
     /// Answers `200` with `body` as it is.
@@ -201,6 +226,10 @@ impl<R: Runtime> Exchange<R> {
     /// chunks (RFC 9112, 7.1), or to a client of HTTP/1.0 until the connection closes. Nothing
     /// waits: the head leaves with the first piece.
     ///
+    /// A body that waits behind `Expect: 100-continue` counts as refused once the response is begun
+    /// (RFC 9110, 10.1.1). To take it while the response is under way, call
+    /// [`inform`](Self::inform) with [`Status::CONTINUE`] first.
+    ///
     /// # Errors
     /// [`Error::HttpMisuse`] if a response was begun already, or the status or a field is not
     /// allowed.
@@ -222,6 +251,9 @@ impl<R: Runtime> Exchange<R> {
     /// `[("Connection", "Upgrade"), ("Upgrade", "…")]`. A request with a body must be read to its
     /// end before.
     ///
+    /// Look first whether the client asks for it, `head().headers.contains_token("upgrade", "…")`, and
+    /// answer something else if not, `426` for instance: a failed upgrade gives the client a `500`.
+    ///
     /// # Errors
     /// [`Error::HttpMisuse`] if the client does not ask for it, or a field is not allowed;
     /// [`Error::Io`] if the client is gone.
@@ -241,11 +273,13 @@ impl<R: Runtime> Exchange<R> {
     /// Ready once the client has left or the server shuts down. What comes of the request's body
     /// meanwhile is for nobody.
     pub(crate) fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // What is left of the body goes by here.
+        self.body_ended = true;
         let conn = self.conn();
         if conn.phase.poll_until(cx, Shutdown::is_draining).is_ready() {
             return Poll::Ready(());
         }
-        while conn.driver.machine().is_responding() && ready!(conn.poll_advance(cx)) {
+        while !conn.has_left() && ready!(conn.poll_advance(cx)) {
             if let Some(ServerEvent::Closed(_)) = conn.driver.event() {
                 break;
             }

@@ -36,7 +36,8 @@ pub struct ServerConfig {
     pub receive_buffer: usize,
     /// Told of each handler that failed, with the client's address and what it failed with, a panic
     /// as [`HandlerPanicked`](crate::HandlerPanicked): the place for a log line. That a client left,
-    /// or the server shuts down, is no failure. Does nothing by default.
+    /// broke the rules or took too long, or that the server shuts down, is no failure. Does nothing by
+    /// default.
     pub on_error: fn(SocketAddr, &HandlerError),
     /// How many bytes may wait to be written on each connection before sending has to wait.
     /// 1 MiB by default.

@@ -54,7 +54,8 @@ use bytes::Bytes;
 /// (RFC 9110, 10.1.1). [`Continue`](ClientEvent::Continue) says that it may be sent, because the
 /// server said so or said nothing in [`ClientConfig::continue_timeout`]. A final response instead says
 /// that it is not wanted: sending is [`Misuse::BodyRefused`] then, and the connection closes behind
-/// the response. Who sends without waiting is free to.
+/// the response. [`awaits_continue`](Self::awaits_continue) tells whether it still waits; who sends
+/// without waiting is free to, and is told nothing any more.
 ///
 /// # An answer that comes early
 ///
@@ -238,7 +239,7 @@ impl Client {
     /// # Errors
     /// [`Misuse`], when nothing was written.
     pub fn send_data(&mut self, data: &[u8], tx: &mut SendBuf) -> Result<(), Misuse> {
-        self.body()?.send(data, tx)
+        self.body(data.is_empty())?.send(data, tx)
     }
 
     /// Sends a piece of the request's body, without copying it if it is large.
@@ -246,7 +247,7 @@ impl Client {
     /// # Errors
     /// [`Misuse`], when nothing was written.
     pub fn send_shared(&mut self, data: &Bytes, tx: &mut SendBuf) -> Result<(), Misuse> {
-        self.body()?.send_shared(data, tx)
+        self.body(data.is_empty())?.send_shared(data, tx)
     }
 
     /// Finishes the request. Does nothing if it is finished already.
@@ -254,7 +255,7 @@ impl Client {
     /// # Errors
     /// [`Misuse::BodyTooShort`] if less was sent than announced.
     pub fn finish(&mut self, tx: &mut SendBuf) -> Result<(), Misuse> {
-        self.body()?.finish(tx)?;
+        self.body(false)?.finish(tx)?;
         self.sent();
         Ok(())
     }
@@ -271,7 +272,7 @@ impl Client {
         trailers: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)> + Clone,
         tx: &mut SendBuf,
     ) -> Result<(), Misuse> {
-        self.body()?.finish_with_trailers(trailers, tx)?;
+        self.body(false)?.finish_with_trailers(trailers, tx)?;
         self.sent();
         Ok(())
     }
@@ -575,14 +576,17 @@ impl Client {
         }
     }
 
-    fn body(&mut self) -> Result<&mut Outgoing, Misuse> {
+    /// The body of the newest request. To send `nothing` of it does not end the wait for `100 Continue`.
+    fn body(&mut self, nothing: bool) -> Result<&mut Outgoing, Misuse> {
         match self.core.tracker.client() {
             _ if !self.core.is_running() => Err(Misuse::Closed),
             State::Idle => Err(Misuse::NotBegun),
             State::SendBody if self.waits == Waits::Refused => Err(Misuse::BodyRefused),
             _ => {
-                self.core.timers.stop(Timer::Continue);
-                self.waits = Waits::No;
+                if !nothing {
+                    self.core.timers.stop(Timer::Continue);
+                    self.waits = Waits::No;
+                }
                 Ok(&mut self.core.outgoing)
             }
         }

@@ -151,8 +151,9 @@ pub enum Misuse {
     /// There is no request to answer.
     #[error("there is no request to answer")]
     NoRequest,
-    /// The message before is still under way.
-    #[error("the message before is not finished")]
+    /// The message before is still under way, or as many requests are unanswered as
+    /// [`pipeline_depth`](super::ClientConfig::pipeline_depth) allows.
+    #[error("the message before is not finished, or its answer not looked at to the end")]
     Unfinished,
     /// There is no message under way whose body this could be.
     #[error("no message has been begun")]
@@ -175,7 +176,7 @@ pub enum Misuse {
     BadFieldValue(usize),
     /// Field number `.0` is written by the machine: `Content-Length` and `Transfer-Encoding`, and a
     /// server's `Connection: keep-alive`.
-    #[error("field {0} is written by the machine")]
+    #[error("field {0} is not for the caller to give: it is written where it is needed")]
     FramingField(usize),
     /// A request needs exactly one `Host`: a host with an optional port, or nothing.
     #[error("a request needs exactly one Host, which names a host (RFC 9110, 7.2)")]
@@ -222,7 +223,7 @@ pub enum Closed {
     #[error("given up in the middle of an exchange")]
     Aborted,
     /// The peer took too long.
-    #[error("the peer took too long: {0:?}")]
+    #[error("the peer took too long: {0}")]
     Timeout(Timer),
     /// The peer broke a rule.
     #[error(transparent)]

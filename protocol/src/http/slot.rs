@@ -5,6 +5,7 @@ use super::outgoing::Outgoing;
 use super::state::{Party, State, Step, Tracker};
 use super::{CloseReason, Closed, Limits, ProtocolError};
 use crate::{Instant, RecvBuf, SendBuf, Transport, timer};
+use core::fmt;
 use core::time::Duration;
 
 /// The deadlines of a connection.
@@ -24,6 +25,20 @@ pub enum Timer {
     Continue,
     /// A peer that was refused has not hung up.
     Linger,
+}
+
+/// What has not come: `the head is not complete`.
+impl fmt::Display for Timer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Idle => "no request has begun",
+            Self::Head => "the head is not complete",
+            Self::Body => "too little of the body has come",
+            Self::Write => "nothing of what waits for it was taken",
+            Self::Continue => "100 Continue has not come",
+            Self::Linger => "it has not hung up",
+        })
+    }
 }
 
 impl timer::Timer for Timer {

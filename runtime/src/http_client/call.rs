@@ -189,7 +189,10 @@ impl<R: Runtime> Call<R> {
 
         let http = wire.driver.parts();
         *http.machine = http::Client::new(machine, http.now);
-        let (method, target) = (self.hop.method(&self.request.method), url.target());
+        let method = self.hop.method(&self.request.method);
+        // RFC 9112, 3.2.3: where to, and nothing else.
+        let authority = (method == "CONNECT").then(|| url.authority());
+        let target = authority.as_deref().unwrap_or(url.target());
         let begun =
             http.machine.request(method, target, fields.iter().copied(), length, http.now, http.tx);
         if let Err(misuse) = begun {

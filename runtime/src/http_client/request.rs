@@ -80,7 +80,8 @@ impl HttpRequest {
     pub fn new(method: impl Into<String>, url: &str) -> Result<Self, Error> {
         Ok(Self {
             method: method.into(),
-            url: Url::parse(url)?,
+            // RFC 9110, 4.2.5: a fragment is for whoever reads the answer, and never sent.
+            url: Url::parse(url.split_once('#').map_or(url, |(url, _)| url))?,
             fields: Vec::new(),
             body: None,
             expects_continue: false,
