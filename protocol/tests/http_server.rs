@@ -517,6 +517,21 @@ fn a_request_with_a_body_to_come_or_without_upgrade_is_not_upgraded() {
 }
 
 #[test]
+fn a_peer_that_leaves_between_two_exchanges_is_no_failure() {
+    // RFC 9112, 9.5.
+    let mut peer = Peer::new();
+    peer.rx.finish();
+    assert_eq!(peer.drain(), Some(Closed::Done));
+    assert_eq!(peer.server.close_reason(), Some(CloseReason::PeerClosed));
+
+    let (mut client, mut rx) = (Client::new(ClientConfig::default(), NOW), RecvBuf::with_limit(9));
+    rx.finish();
+    let told = client.poll_event(NOW, &mut rx, &mut SendBuf::new());
+    assert_eq!(told, Some(ClientEvent::Closed(Closed::Done)));
+    assert_eq!(client.close_reason(), Some(CloseReason::PeerClosed));
+}
+
+#[test]
 fn a_success_in_answer_to_connect_is_a_tunnel() {
     // RFC 9110, 9.3.6.
     let mut peer = Peer::new();
@@ -527,6 +542,26 @@ fn a_success_in_answer_to_connect_is_a_tunnel() {
     assert_eq!(peer.sent(), "HTTP/1.1 200 OK\r\n\r\n");
     assert_eq!(peer.drain(), None);
     assert_eq!(peer.rx.raw(), b"tunnel");
+}
+
+#[test]
+fn what_a_tunnel_carries_early_is_kept_behind_the_last_request_too() {
+    // RFC 9112, 9.3: without keep-alive this is the last request of HTTP/1.0, but it proposes a tunnel.
+    let mut peer = Peer::new();
+    peer.receive(b"CONNECT h:1 HTTP/1.0\r\n\r\ntunnel");
+    // The server looks for the other end, and polls meanwhile.
+    assert_eq!(peer.drain(), None);
+    assert_eq!(peer.drain(), None);
+    peer.server.upgrade(NO_FIELDS, &mut peer.tx).unwrap();
+    assert_eq!(peer.drain(), None);
+    assert_eq!(peer.rx.raw(), b"tunnel");
+
+    // Where the tunnel is refused, it is not looked at.
+    let mut peer = Peer::new();
+    peer.receive(b"CONNECT h:1 HTTP/1.0\r\n\r\ntunnel");
+    peer.drain();
+    peer.respond(403, BodyLength::EMPTY).unwrap();
+    assert_eq!(peer.drain(), Some(Closed::Done));
 }
 
 #[test]

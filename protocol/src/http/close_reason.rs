@@ -26,9 +26,6 @@ pub enum CloseReason {
     /// The end of the connection is the end of the response's body (RFC 9112, 6.3).
     #[error("the response ends with the connection")]
     CloseDelimited,
-    /// The response was over before the request was, whose rest is for nobody (RFC 9112, 9.3).
-    #[error("the response was over before the request")]
-    RequestCutShort,
     /// The request waits for `100 Continue` and got a final response: whether its body will come is
     /// unknown (RFC 9110, 10.1.1).
     #[error("a final response was given where 100 Continue was expected")]
@@ -43,6 +40,9 @@ pub enum CloseReason {
     /// The caller shut it down.
     #[error("it was shut down by the caller")]
     Shutdown,
+    /// The peer closed it while nothing was under way (RFC 9112, 9.5).
+    #[error("the peer closed it while nothing was under way")]
+    PeerClosed,
     /// It has ended, or is about to, because of what [`Closed`](super::Closed) tells.
     #[error("it has failed")]
     Failed,

@@ -1,8 +1,8 @@
 //! Field lines and the empty line behind them, in a head or trailer section (RFC 9112, 5).
 //!
-//! And what start lines share with them. Lines that are here as a whole and hold nothing unusual are taken whole. Every other line goes
-//! through the state machine byte by byte: one that has come in part, one that is wrong, and one
-//! that only a lenient client takes.
+//! And what start lines share with them. Lines that are here as a whole and hold nothing unusual are
+//! taken whole. Every other line goes through the state machine byte by byte: one that has come in
+//! part, one that is wrong, and one that only a lenient client takes.
 
 use super::chars::is_ows;
 use super::headers::HeaderSpan;

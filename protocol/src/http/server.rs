@@ -576,8 +576,10 @@ impl Server {
 
     /// The request is complete, its response is not.
     fn await_response(&mut self, rx: &mut RecvBuf) -> Option<(Lent, usize)> {
-        if self.core.tracker.close_reason().is_some() {
-            // Whatever follows the last request is not answered.
+        // Whatever follows the last request is not answered. Behind one that proposes another protocol
+        // it may be of that.
+        let may_switch = self.core.tracker.client() == State::MightSwitch;
+        if self.core.tracker.close_reason().is_some() && !may_switch {
             self.core.discard(rx);
         }
         if !rx.is_finished() {

@@ -290,7 +290,11 @@ impl<E: Copy> Core<E> {
             Closed::Aborted => self.tracker.fail(us),
             Closed::Eof | Closed::Timeout(_) | Closed::Protocol(_) => self.tracker.fail(self.peer),
         }
-        self.tracker.close(CloseReason::Failed);
+        // Everything else that ends a connection in order has set its reason before.
+        self.tracker.close(match why {
+            Closed::Done => CloseReason::PeerClosed,
+            _ => CloseReason::Failed,
+        });
         if self.tracker.allows(us, Step::Close) {
             self.tracker.step(us, Step::Close);
         }
