@@ -266,6 +266,8 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         let (machine, link) = (&mut self.machine, &mut self.link);
         let now = link.refresh();
         if machine.poll_timeout().is_some_and(|at| at <= now) {
+            // First what the peer takes and says now: it may have waited for whoever polls here.
+            link.poll_write(cx);
             while link.poll_read(cx) {}
             machine.advance(now, &mut link.rx, &mut link.tx);
             machine.handle_timeout(now, &mut link.tx);

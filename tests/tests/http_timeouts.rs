@@ -1,12 +1,15 @@
 //! The HTTP client's deadlines, one for each phase of a request.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::{Duration, Instant};
+use tidewire_runtime::http::BodyLength;
 use tidewire_runtime::{
     BoxFuture, Error, HttpClient, HttpRequest, Phase, Runtime, SendRuntime, Timeouts,
 };
-use tidewire_tests::net::{RawPeer, background, listener};
+use tidewire_tests::net::{RawPeer, background, listener, sleep};
 use tidewire_tests::on_every_runtime;
 
 /// Much longer than anything takes, much shorter than a test waits.
@@ -106,6 +109,66 @@ async fn a_slow_program_blames_nobody_else<R: SendRuntime>(runtime: R) {
     peer.await;
 }
 
+/// Nor does it when it is the server that waits to take more.
+async fn a_slow_program_is_no_server_that_takes_nothing<R: SendRuntime>(runtime: R) {
+    const WRITE: Duration = Duration::from_millis(800);
+    const SIZE: usize = 24 << 20;
+    let (listener, address) = listener();
+    let peer = background(move || {
+        let mut peer = RawPeer::accept(&listener);
+        peer.read_head();
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n");
+        std::thread::sleep(WRITE / 2);
+        peer.read_exact(SIZE + 1);
+        peer.send(".");
+    });
+    let timeouts = Timeouts { write: Some(WRITE), ..NONE };
+    let request = HttpRequest::new("PUT", &format!("http://{address}/")).unwrap();
+    let client = HttpClient::new(runtime.clone());
+    let length = BodyLength::Known(SIZE as u64 + 1);
+    let mut upload = client.start(request.timeouts(timeouts), length).await.unwrap();
+    assert!(upload.send_shared(&vec![0; SIZE].into()).await.unwrap());
+    let mut response = upload.response().await.unwrap();
+    // Nothing can be written for a while, and then for as long as the program looks elsewhere.
+    let mut pause = pin!(sleep(&runtime, WRITE / 4));
+    poll_fn(|cx| {
+        assert!(pin!(response.chunk()).poll(cx).is_pending());
+        pause.as_mut().poll(cx)
+    })
+    .await;
+    std::thread::sleep(WRITE * 5 / 4);
+    response.send(b".").await.unwrap();
+    response.finish().await.unwrap();
+    assert_eq!(response.chunk().await.unwrap(), Some(&b"."[..]));
+    peer.await;
+}
+
+/// Whoever sends behind the head of the response is told as well that it was writing that took long.
+async fn a_server_that_takes_nothing_is_named_behind_its_head<R: SendRuntime>(runtime: R) {
+    let (listener, address) = listener();
+    let (over, is_over) = std::sync::mpsc::channel::<()>();
+    let peer = background(move || {
+        let mut peer = RawPeer::accept(&listener);
+        peer.read_head();
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n.");
+        let _ = is_over.recv_timeout(LATE * 2);
+    });
+    let client = HttpClient::new(runtime);
+    let timeouts = Timeouts { write: Some(TIMEOUT), ..NONE };
+    let request = HttpRequest::new("PUT", &format!("http://{address}/")).unwrap();
+    let upload = client.start(request.timeouts(timeouts), BodyLength::Unknown).await.unwrap();
+    let mut response = upload.response().await.unwrap();
+    assert_eq!(response.chunk().await.unwrap(), Some(&b"."[..]));
+    let endless = async {
+        loop {
+            response.send(&[0; 64 * 1024]).await?;
+        }
+    };
+    assert_timed_out(time::<()>(endless).await, Phase::Write);
+    over.send(()).unwrap();
+    peer.await;
+}
+
 /// A runtime that comes through nowhere.
 #[derive(Clone)]
 struct Nowhere<R>(R);
@@ -164,5 +227,7 @@ async fn a_connection_that_does_not_come_up_has_its_time_too<R: SendRuntime>(run
 on_every_runtime!(
     each_phase_has_its_time,
     a_slow_program_blames_nobody_else,
+    a_slow_program_is_no_server_that_takes_nothing,
+    a_server_that_takes_nothing_is_named_behind_its_head,
     a_connection_that_does_not_come_up_has_its_time_too,
 );
