@@ -82,7 +82,8 @@ pub enum Transport {
     Open,
     /// Write what waits, then shut down the sending side; go on reading.
     CloseWrite,
-    /// Write what waits, then close the connection. Nothing that arrives matters any more.
+    /// Write what waits, then close the connection. Nothing that arrives matters any more. The peer may
+    /// take nothing, and the machine has no deadline any more: bound the wait by one of your own.
     Close,
 }
 

@@ -519,7 +519,9 @@ impl Client {
         }
         if parsed.status().is_informational() {
             tracker.step(Party::Server, Step::Interim);
-            if parsed.status() == Status::CONTINUE && self.waits == Waits::Yes {
+            // One for an earlier request says nothing of the newest.
+            let meant = parsed.status() == Status::CONTINUE && self.behind.is_empty();
+            if meant && self.waits == Waits::Yes {
                 self.core.timers.stop(Timer::Continue);
                 self.waits = Waits::Over;
             }

@@ -28,7 +28,8 @@ pub struct RequestFraming {
     pub close: Option<CloseReason>,
     /// Whether the client waits for `100 Continue` (RFC 9110, 10.1.1). Never in HTTP/1.0.
     pub expects_continue: bool,
-    /// Whether there is an `Upgrade` (RFC 9110, 7.8). Never in HTTP/1.0.
+    /// Whether there is an `Upgrade`, and `Connection` says so: else a proxy has passed on what was not
+    /// meant for here (RFC 9110, 7.8). Never in HTTP/1.0.
     pub wants_upgrade: bool,
 }
 
@@ -72,7 +73,9 @@ pub(super) fn request(
         length: length.unwrap_or(Length::Known(0)),
         close: fields.close_reason(version, CloseReason::ClientSaidClose),
         expects_continue: fields.has(Fields::CONTINUE) && is_http11,
-        wants_upgrade: fields.has(Fields::UPGRADE) && is_http11,
+        wants_upgrade: fields.has(Fields::UPGRADE)
+            && fields.has(Fields::UPGRADE_OPTION)
+            && is_http11,
     })
 }
 
@@ -122,6 +125,7 @@ impl<'a> Fields<'a> {
     const CLOSE: u32 = 1 << 3;
     const KEEP_ALIVE: u32 = 1 << 4;
     const CHUNKED: u32 = 1 << 5;
+    const UPGRADE_OPTION: u32 = 1 << 6;
 
     #[inline(always)]
     fn has(&self, what: u32) -> bool {
@@ -252,7 +256,7 @@ fn connection_options(value: &[u8]) -> u32 {
     // Nearly always it is one of these.
     match value.len() {
         10 if is(value, b"keep-alive") => Fields::KEEP_ALIVE,
-        7 if is(value, b"upgrade") => 0,
+        7 if is(value, b"upgrade") => Fields::UPGRADE_OPTION,
         5 if is(value, b"close") => Fields::CLOSE,
         _ => connection_list(value),
     }
@@ -264,6 +268,7 @@ fn connection_list(value: &[u8]) -> u32 {
     value.split(|&byte| byte == b',').map(trim_ows).fold(0, |seen, option| match option.len() {
         5 if is(option, b"close") => seen | Fields::CLOSE,
         10 if is(option, b"keep-alive") => seen | Fields::KEEP_ALIVE,
+        7 if is(option, b"upgrade") => seen | Fields::UPGRADE_OPTION,
         _ => seen,
     })
 }
