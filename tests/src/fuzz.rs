@@ -1,8 +1,9 @@
 //! The bodies of the fuzz targets, as functions that a stable compiler can run.
 //!
-//! The input is what a peer sends (of `ws_connection`, calls), so that a seed can be written and read
-//! by hand. How it is cut into reads follows from its hash. Each body feeds it whole, byte by byte and in random pieces, and
-//! asserts what is promised of any input:
+//! The input is what a peer sends, so that a seed can be written and read by hand. How it is cut into
+//! reads follows from its hash. Each body feeds it whole, byte by byte and in random pieces, and
+//! asserts what is promised of any input. The `*_connection`s take calls instead, with what the peer
+//! sends among them, and `http_round_trip` takes messages. What is promised:
 //!
 //! * nothing panics, and a full buffer is never waited on;
 //! * every way to cut the input gives the same events and the same output;
@@ -11,12 +12,19 @@
 
 mod handshake;
 mod http;
+mod http_client;
+mod http_round_trip;
+mod http_server;
+mod input;
 mod sse;
 mod ws;
 mod ws_pair;
 
 pub use handshake::{ws_handshake_request, ws_handshake_response};
-pub use http::{request_head, response_head, server_connection};
+pub use http::{request_head, response_head, server_bytes};
+pub use http_client::client_connection;
+pub use http_round_trip::http_round_trip;
+pub use http_server::server_connection;
 pub use sse::sse_decoder;
 pub use ws::{ws_frames_client, ws_frames_server};
 pub use ws_pair::ws_connection;
@@ -27,10 +35,13 @@ use tidewire::{RecvBuf, SendBuf};
 pub type Body = fn(&[u8]);
 
 /// Every body with the name of its target.
-pub const TARGETS: [(&str, Body); 9] = [
+pub const TARGETS: [(&str, Body); 12] = [
     ("request_head", request_head),
     ("response_head", response_head),
+    ("server_bytes", server_bytes),
     ("server_connection", server_connection),
+    ("client_connection", client_connection),
+    ("http_round_trip", http_round_trip),
     ("sse_decoder", sse_decoder),
     ("ws_connection", ws_connection),
     ("ws_frames_client", ws_frames_client),

@@ -7,11 +7,12 @@ use tidewire::http::{
 };
 use tidewire::{Instant, RecvBuf, SendBuf, Transport};
 
-const LIMITS: Limits = Limits { head: 1024, headers: 32, chunk_line: 100, trailers: 200 };
+pub(super) const LIMITS: Limits =
+    Limits { head: 1024, headers: 32, chunk_line: 100, trailers: 200 };
 const BUFFER: usize = 1200;
 /// What the spans of so many lines may take.
-const SPANS: usize = 64 * 64;
-const MAX_BODY: u64 = 1000;
+pub(super) const SPANS: usize = 64 * 64;
+pub(super) const MAX_BODY: u64 = 1000;
 const START: Instant = Instant::EPOCH;
 
 /// The bytes are a request's head.
@@ -115,7 +116,7 @@ fn check_response(head: ResponseHead<'_>, size: usize) {
     assert_eq!(again.map(|parsed| parsed.head(&rx)), Some(head));
 }
 
-fn check_headers(headers: Headers<'_>) {
+pub(super) fn check_headers(headers: Headers<'_>) {
     assert!(headers.len() <= LIMITS.headers);
     assert_eq!(headers.iter().count(), headers.len());
     for (name, value) in headers.iter() {
@@ -155,7 +156,7 @@ fn written(line: impl AsRef<[u8]>, headers: Headers<'_>) -> RecvBuf {
 ///
 /// # Panics
 /// If a promise is broken.
-pub fn server_connection(data: &[u8]) {
+pub fn server_bytes(data: &[u8]) {
     same_however_cut(data, |mut cuts| {
         let config = ServerConfig { limits: LIMITS, max_body: MAX_BODY, ..Default::default() };
         let mut app = App::new(Server::new(config, START));
