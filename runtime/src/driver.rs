@@ -146,8 +146,8 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     }
 
     /// The transport, and what was received of what follows, for a protocol that is no machine. The
-    /// event that was lent last leaves the receive buffer; what waits to be written is lost.
-    pub(crate) fn into_transport(mut self) -> (R, Option<R::Stream>, RecvBuf) {
+    /// event that was lent last leaves the receive buffer. With what still waits to be written.
+    pub(crate) fn into_transport(mut self) -> (R, Option<R::Stream>, RecvBuf, SendBuf) {
         let now = self.link.refresh();
         self.machine.advance(now, &mut self.link.rx, &mut self.link.tx);
         self.link.into_transport()

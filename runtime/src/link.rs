@@ -194,8 +194,8 @@ impl<R: Runtime> Link<R> {
     }
 
     /// The transport, and what was received of it.
-    pub(crate) fn into_transport(self) -> (R, Option<R::Stream>, RecvBuf) {
-        (self.runtime, self.stream, self.rx)
+    pub(crate) fn into_transport(self) -> (R, Option<R::Stream>, RecvBuf, SendBuf) {
+        (self.runtime, self.stream, self.rx, self.tx)
     }
 
     pub(crate) fn is_attached(&self) -> bool {

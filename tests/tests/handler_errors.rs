@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use tidewire_runtime::{Exchange, HandlerError, SendRuntime, ServerConfig};
-use tidewire_tests::net::{RawPeer, on_thread, serve_with};
+use tidewire_tests::net::{RawPeer, on_thread, serve_with, until};
 
 /// The errors that were told, with the clients' addresses.
 static TOLD: Mutex<Vec<(SocketAddr, String)>> = Mutex::new(Vec::new());
@@ -48,6 +48,23 @@ async fn a_failing_handler_is_told_to_the_operator<R: SendRuntime>(runtime: R) {
     }
 }
 
+async fn a_client_that_leaves_or_breaks_the_rules_is_no_failure<R: SendRuntime>(runtime: R) {
+    let config = ServerConfig { on_error: tell, ..ServerConfig::default() };
+    let (server, handle) = serve_with(&runtime, config, handler).await;
+    for rest in ["Content-Length: 2\r\n\r\na", "Transfer-Encoding: chunked\r\n\r\n?"] {
+        let client = on_thread(move || {
+            let mut client = RawPeer::connect(server);
+            client.send(format!("POST /collects HTTP/1.1\r\nHost: h\r\n{rest}"));
+            client.0.local_addr().unwrap()
+        })
+        .await;
+        until(&runtime, || handle.connections() == 0).await;
+        let told = TOLD.lock().unwrap();
+        assert_eq!(told.iter().find(|(address, _)| *address == client), None, "{rest}");
+    }
+}
+
 tidewire_tests::on_every_runtime! {
+    a_client_that_leaves_or_breaks_the_rules_is_no_failure,
     a_failing_handler_is_told_to_the_operator,
 }

@@ -12,7 +12,9 @@ use tidewire_runtime::http::{BodyLength, Misuse, NO_FIELDS, Status};
 use tidewire_runtime::{
     Error, Exchange, HandlerError, HttpClient, HttpRequest, SendRuntime, ServerConfig,
 };
-use tidewire_tests::net::{RawPeer, on_thread, plain, serve, serve_with, sleep, until};
+use tidewire_tests::net::{
+    RawPeer, background, listener, on_thread, plain, serve, serve_with, sleep, until,
+};
 use tidewire_tests::on_every_runtime;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -271,6 +273,66 @@ async fn a_client_upgrades_as_well<R: SendRuntime>(runtime: R) {
     assert_eq!(response.text(10).await.unwrap(), "no");
 }
 
+// RFC 9110, 9.3.6; RFC 9112, 3.2.3.
+async fn a_client_opens_a_tunnel<R: SendRuntime>(runtime: R) {
+    let (address, _server) = serve(&runtime, |exchange: Exchange<R>| async move {
+        assert_eq!((exchange.method(), exchange.head().target), ("CONNECT", "example.com:80"));
+        let mut stream = exchange.upgrade(NO_FIELDS).await?;
+        let heard = read_to_end(&mut stream).await;
+        write(&mut stream, &heard).await;
+        Ok(())
+    })
+    .await;
+    // What a proxy would be asked for comes from the URL: here it is the proxy itself that answers.
+    let (listener, proxy) = listener();
+    let relay = background(move || {
+        let mut client = RawPeer::accept(&listener);
+        let head = client.read_head();
+        assert_eq!(head.lines().next(), Some(format!("CONNECT {proxy} HTTP/1.1").as_str()));
+        let mut server = RawPeer::connect(address);
+        server.send("CONNECT example.com:80 HTTP/1.1\r\nHost: example.com:80\r\n\r\n");
+        client.send(server.read_head());
+        server.send(client.read_exact(5));
+        server.0.shutdown(Shutdown::Write).unwrap();
+        client.send(server.read_to_end());
+    });
+    let client = HttpClient::new(runtime);
+    let request = HttpRequest::new("CONNECT", &format!("http://{proxy}")).unwrap();
+    let response = client.send(request).await.unwrap();
+    assert_eq!(response.status(), Status::OK);
+    let mut stream = response.upgrade().unwrap();
+    write(&mut stream, b"hello").await;
+    assert_eq!(read_to_end(&mut stream).await, b"hello");
+    relay.await;
+}
+
+// RFC 9110, 7.8: a server that switches before it has read the request reads the rest of it first.
+async fn an_early_switch_cuts_no_request_short<R: SendRuntime>(runtime: R) {
+    const SIZE: usize = 20 << 20;
+    let (listener, address) = listener();
+    let server = background(move || {
+        let mut peer = RawPeer::accept(&listener);
+        peer.read_head();
+        peer.send("HTTP/1.1 101 x\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
+        let body = peer.read_exact(SIZE);
+        assert!(body.iter().all(|&byte| byte == b'b'));
+        assert_eq!(peer.read_exact(5), b"hello");
+    });
+    let client = HttpClient::new(runtime);
+    let request = HttpRequest::new("POST", &format!("http://{address}/")).unwrap();
+    let request = request.field("Connection", "Upgrade").field("Upgrade", "x");
+    let response = client.send(request.body(vec![b'b'; SIZE])).await;
+    // It may be told from a switch or as an error, never as a switch with half a request before it.
+    match response.map(|response| response.upgrade()) {
+        Ok(Ok(mut stream)) => {
+            write(&mut stream, b"hello").await;
+            server.await;
+        }
+        Ok(Err(response)) => panic!("{response:?}"),
+        Err(error) => assert!(matches!(error, Error::Http(_)), "{error:?}"),
+    }
+}
+
 // RFC 9110, 6.6.1 and 10.2.4.
 async fn every_final_response_says_when_and_by_whom<R: SendRuntime>(runtime: R) {
     let (address, _server) =
@@ -364,6 +426,13 @@ async fn a_client_that_leaves_is_noticed<R: SendRuntime>(runtime: R) {
     let (address, _server) = serve(&runtime, move |exchange: Exchange<R>| {
         let left = count.clone();
         async move {
+            let mut exchange = exchange;
+            if exchange.path() == "/query" {
+                let never = std::future::pending::<()>();
+                let gone = exchange.while_open(never).await;
+                left.fetch_add(1, Ordering::SeqCst);
+                return Ok(gone?);
+            }
             let watches = exchange.path() == "/watch";
             let mut writer = exchange.stream(Status::OK, NO_FIELDS, BodyLength::Unknown)?;
             writer.send(b"x").await?;
@@ -380,11 +449,13 @@ async fn a_client_that_leaves_is_noticed<R: SendRuntime>(runtime: R) {
         }
     })
     .await;
-    for (turn, path) in ["/watch", "/send"].into_iter().enumerate() {
+    for (turn, path) in ["/watch", "/send", "/query"].into_iter().enumerate() {
         on_thread(move || {
             let mut peer = RawPeer::connect(address);
             peer.send(format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n"));
-            peer.read_head();
+            if path != "/query" {
+                peer.read_head();
+            }
         })
         .await;
         until(&runtime, || left.load(Ordering::SeqCst) == turn + 1).await;
@@ -433,6 +504,8 @@ on_every_runtime!(
     the_body_is_asked_for_when_the_handler_wants_it,
     an_upgrade_hands_over_what_was_received,
     a_client_upgrades_as_well,
+    a_client_opens_a_tunnel,
+    an_early_switch_cuts_no_request_short,
     every_final_response_says_when_and_by_whom,
     an_exchange_may_be_given_away,
     a_client_that_leaves_is_noticed,
