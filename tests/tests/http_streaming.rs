@@ -323,7 +323,7 @@ async fn an_early_switch_cuts_no_request_short<R: SendRuntime>(runtime: R) {
     let request = request.field("Connection", "Upgrade").field("Upgrade", "x");
     let response = client.send(request.body(vec![b'b'; SIZE])).await;
     // It may be told from a switch or as an error, never as a switch with half a request before it.
-    match response.map(|response| response.upgrade()) {
+    match response.map(tidewire_runtime::HttpResponse::upgrade) {
         Ok(Ok(mut stream)) => {
             write(&mut stream, b"hello").await;
             server.await;
