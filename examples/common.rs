@@ -10,6 +10,12 @@ use tidewire_runtime::SendRuntime;
 pub struct Flags(pico_args::Arguments);
 
 impl Flags {
+    /// What stands behind the program's name.
+    #[must_use]
+    pub fn from_env() -> Self {
+        Self(pico_args::Arguments::from_env())
+    }
+
     /// The value of `--name`, or `default`.
     pub fn value(&mut self, name: &'static str, default: &str) -> String {
         self.0.value_from_str(name).unwrap_or_else(|_| default.to_owned())
@@ -48,7 +54,7 @@ pub trait Program {
 
 /// Runs `program` on the runtime that `--runtime smol|async-std` names; smol unless said otherwise.
 pub fn main(program: impl Program) -> ExitCode {
-    let mut flags = Flags(pico_args::Arguments::from_env());
+    let mut flags = Flags::from_env();
     let result = match flags.value("--runtime", "smol").as_str() {
         "smol" => smol::block_on(program.run(tidewire_smol::Smol, flags)),
         "async-std" => async_std::task::block_on(program.run(tidewire_async_std::AsyncStd, flags)),

@@ -30,6 +30,12 @@
 //!
 //! | there | here |
 //! |---|---|
+//! | a parser that cuts heads, and framing left to the caller | [`http::parse_request`](crate::http::parse_request), and [`ParsedRequest::framing`](crate::http::ParsedRequest::framing) |
+//! | `http::Request`, `http::HeaderMap` | lent [`RequestHead`](crate::http::RequestHead) and [`Headers`](crate::http::Headers); the feature `http` converts |
+//! | a `Body` trait, `bytes_stream()` | `exchange.body()`, `response.chunk()`: one lent piece after the other |
+//! | `Body::wrap_stream` | `client.start(request, length)`, then `upload.send(piece)` or `send_from(reader)` |
+//! | `client.get(url).send().await?.text().await?` | `client.get(url).await?.text(limit).await?`: what is collected has a limit |
+//! | `error_for_status` | nothing: a status is no error; look at `response.status()` |
 //! | `Message` enums of owned strings and vectors | lent [`ws::Event`](crate::ws::Event)s; `Stream` and `Sink` of owned messages in the runtime's crates |
 //! | `connect_async(url)` | `WebSocket::connect` |
 //! | a ping task of one's own | [`ws::Config::ping_interval`](crate::ws::Config::ping_interval) |

@@ -75,6 +75,8 @@
 //! Nothing depends on this order. Outputs are level-triggered: polled early they say the same, and
 //! polled late they have lost nothing.
 //!
+//! The repository's `examples/embedded.rs` is this loop over blocking sockets of the standard library.
+//!
 //! # Memory
 //!
 //! `rx` holds at most its limit. What waits in `tx` is bounded by each machine's high-water mark.
