@@ -4,8 +4,6 @@ use crate::error::Error;
 use crate::exchange::Exchange;
 use crate::runtime::{Runtime, Timer, after};
 use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::task::Poll;
 use std::time::Duration;
 use tidewire::sse;
 
@@ -80,12 +78,7 @@ impl<R: Runtime> EventStream<R> {
     /// [`Error::Closed`] as soon as the client has left or the server shuts down; `future` is
     /// dropped then.
     pub async fn while_open<F: Future>(&mut self, future: F) -> Result<F::Output, Error> {
-        let mut future = pin!(future);
-        poll_fn(|cx| match self.exchange.poll_left(cx) {
-            Poll::Ready(()) => Poll::Ready(Err(Error::Closed)),
-            Poll::Pending => future.as_mut().poll(cx).map(Ok),
-        })
-        .await
+        self.exchange.while_open(future).await
     }
 
     /// Waits until the client has left or the server shuts down.

@@ -188,14 +188,14 @@ impl<E: Copy> Core<E> {
         limits: &Limits,
         pace: Pace,
     ) -> Result<Read, ProtocolError> {
-        if self.incoming.is_over() && self.timers.get(Timer::Body).is_none() {
-            // Most requests have no body.
-            (self.left, self.got) = (None, 0);
+        let piece = if self.incoming.is_over() {
+            // Most requests have no body: nothing to look at.
             rx.spans.clear();
-            self.tracker.step(self.peer, Step::End);
-            return Ok(Read::End(0));
-        }
-        Ok(match self.incoming.next(rx, limits, &mut self.offset)? {
+            Piece::End(0)
+        } else {
+            self.incoming.next(rx, limits, &mut self.offset)?
+        };
+        Ok(match piece {
             Piece::Data(len) => {
                 self.tracker.step(self.peer, Step::Data);
                 // The caller's time with this piece is not the peer's.
