@@ -13,6 +13,7 @@ mod client;
 mod close;
 mod config;
 mod connection;
+mod deflate;
 mod error;
 mod event;
 mod frame;
@@ -26,6 +27,8 @@ pub use client::Client;
 pub use close::CloseCode;
 pub use config::{ClientConfig, Config};
 pub use connection::{Connection, Role};
+#[cfg(feature = "deflate")]
+pub use deflate::{DeflateConfig, DeflateParams};
 pub use error::{Closed, Initiator, Misuse, ProtocolError, ProtocolErrorKind, SendError};
 pub use event::{ClientClosed, ClientError, ClientEvent, ClientTimer, Event, Status, Timer};
 pub use handshake::Negotiated;
