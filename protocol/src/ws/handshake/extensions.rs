@@ -1,5 +1,7 @@
 //! What the opening handshake agrees on (RFC 6455, 9).
 
+use crate::ws::deflate::Agreed;
+
 /// What both sides agreed on in the opening handshake.
 ///
 /// `Negotiated::default()` is a connection without extensions and subprotocol.
@@ -15,6 +17,11 @@ impl Negotiated {
     #[must_use]
     pub const fn subprotocol(self) -> Option<usize> {
         self.subprotocol
+    }
+
+    /// What was agreed on for compression.
+    pub(in crate::ws) const fn agreed(self) -> Option<Agreed> {
+        None
     }
 
     /// The reserved bits of a frame's first byte that an extension defines for the first frame of a
