@@ -49,7 +49,7 @@ pub use error::{Closed, ErrorKind, Misuse, ProtocolError};
 pub use event::{ClientEvent, ServerEvent};
 pub use framing::{Length, RequestFraming, ResponseFraming};
 pub use head::{OwnedRequestHead, OwnedResponseHead, RequestHead, ResponseHead};
-pub(crate) use headers::HeaderSpan;
+pub(crate) use headers::{HeaderSpan, Split};
 pub use headers::{Headers, OwnedHeaders};
 pub use limits::{ClientConfig, Leniency, Limits, ServerConfig};
 pub use list::{Member, ParameterValue};

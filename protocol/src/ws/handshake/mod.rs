@@ -12,7 +12,8 @@ mod request;
 mod server;
 
 pub use client::{ClientHandshake, HandshakeConfig, HandshakeEvent, Refusal};
-pub use extensions::Negotiated;
+pub(crate) use extensions::Extension;
+pub use extensions::{ExtensionError, Negotiated};
 pub use request::{Request, RequestError};
 pub use server::{Acceptance, Rejection, ServerOptions, accept};
 

@@ -1,7 +1,9 @@
 //! The server's side (RFC 6455, 4.2): a pure function over a request's head.
 
+use super::extensions::{self, Extensions};
 use super::{AcceptKey, Negotiated, accept_key, is_key};
 use crate::http::{RequestHead, Status, Version};
+use alloc::string::String;
 
 /// What a server supports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -9,15 +11,48 @@ pub struct ServerOptions<'a> {
     /// The subprotocols that it speaks. Of those that the client offers, the client's most wanted
     /// one is chosen; none if they share none.
     pub subprotocols: &'a [&'a str],
+    /// Accepts offers of permessage-deflate (RFC 7692). `None`, the default, declines them.
+    #[cfg(feature = "deflate")]
+    pub deflate: Option<crate::ws::DeflateConfig>,
+}
+
+impl ServerOptions<'_> {
+    /// The default, for constants: no subprotocols, no extensions.
+    ///
+    /// ```
+    /// use tidewire::ws::handshake::ServerOptions;
+    ///
+    /// const OPTIONS: ServerOptions<'static> =
+    ///     ServerOptions { subprotocols: &["chat"], ..ServerOptions::new() };
+    /// ```
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            subprotocols: &[],
+            #[cfg(feature = "deflate")]
+            deflate: None,
+        }
+    }
+
+    const fn extensions(&self) -> Extensions {
+        Extensions {
+            #[cfg(feature = "deflate")]
+            deflate: self.deflate,
+            #[cfg(not(feature = "deflate"))]
+            deflate: None,
+        }
+    }
 }
 
 /// A request that can be accepted: hand [`fields`](Self::fields) to
 /// [`http::Server::upgrade`](crate::http::Server::upgrade), and when that machine has no event left,
 /// [`negotiated`](Self::negotiated) to [`Connection::server`](crate::ws::Connection::server).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Acceptance<'a> {
     key: AcceptKey,
     subprotocol: Option<&'a str>,
+    /// The answer to what was offered; empty if there is none.
+    extensions: String,
     negotiated: Negotiated,
 }
 
@@ -43,6 +78,9 @@ pub enum Rejection {
     /// `Sec-WebSocket-Key` is missing, there twice, or not 16 bytes in base64.
     #[error("Sec-WebSocket-Key is not 16 bytes in base64 (RFC 6455, 4.2.1)")]
     Key,
+    /// `Sec-WebSocket-Extensions` is no list of extensions.
+    #[error("Sec-WebSocket-Extensions is malformed (RFC 6455, 9.1)")]
+    Extensions,
 }
 
 impl Rejection {
@@ -132,10 +170,13 @@ pub fn accept<'a>(
         let supported = |name: &&str| name.as_bytes() == offer;
         options.subprotocols.iter().position(supported)
     });
+    let (deflate, extensions) =
+        options.extensions().choose(headers).ok_or(Rejection::Extensions)?;
     Ok(Acceptance {
         key: accept_key(key),
         subprotocol: chosen.and_then(|index| options.subprotocols.get(index).copied()),
-        negotiated: Negotiated { subprotocol: chosen },
+        extensions,
+        negotiated: Negotiated { subprotocol: chosen, deflate },
     })
 }
 
@@ -148,7 +189,9 @@ impl Acceptance<'_> {
             ("Sec-WebSocket-Accept", &self.key),
         ];
         let subprotocol = self.subprotocol.map(|name| ("Sec-WebSocket-Protocol", name.as_bytes()));
-        ours.into_iter().chain(subprotocol)
+        let extensions = (!self.extensions.is_empty())
+            .then_some((extensions::FIELD, self.extensions.as_bytes()));
+        ours.into_iter().chain(subprotocol).chain(extensions)
     }
 
     /// The subprotocol that was chosen.
