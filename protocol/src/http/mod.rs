@@ -33,7 +33,7 @@ mod list;
 pub mod method;
 mod outgoing;
 mod parse;
-mod redirect;
+pub(crate) mod redirect;
 mod scan;
 mod server;
 mod slot;

@@ -13,10 +13,30 @@ pub(in crate::ws) const NAME: &str = "permessage-deflate";
 /// The largest window there is, and the one that counts where none is named (7.1.2).
 const LARGEST: u8 = 15;
 
-/// The smallest window that the compressor can do with.
-const SMALLEST: u8 = 9;
+/// The smallest. The compressor keeps within it, though the backend has no window of 256 bytes.
+const SMALLEST: u8 = 8;
 
 /// Whether and how messages are compressed, as one side would have it.
+///
+/// The first four are limits, whichever side sets them: what is agreed on never exceeds them. A
+/// client demands those on the server, and keeps to its own whatever the server says. A server
+/// imposes its own, and those on the client if the client lets it; an offer that cannot be met within
+/// the limits of both sides is declined, and messages are not compressed then. So a server that
+/// lowers `client_max_window_bits` has no compression with clients that do not offer to limit their
+/// window, as some browsers do not.
+///
+/// ```
+/// use tidewire::ws::DeflateConfig;
+/// use tidewire::ws::handshake::{HandshakeConfig, ServerOptions};
+///
+/// // A server that spends at most 4 KiB of window a connection on what it sends.
+/// let deflate = DeflateConfig { server_max_window_bits: 12, ..DeflateConfig::default() };
+/// let options = ServerOptions { deflate: Some(deflate), ..ServerOptions::default() };
+/// // A client that offers everything.
+/// let config =
+///     HandshakeConfig { deflate: Some(DeflateConfig::default()), ..HandshakeConfig::default() };
+/// # assert!(options.deflate.is_some() && config.deflate.is_some());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeflateConfig {
     /// The server starts each message with an empty window (7.1.1.1). It costs compression and saves
@@ -24,13 +44,15 @@ pub struct DeflateConfig {
     pub server_no_context_takeover: bool,
     /// The client starts each message with an empty window (7.1.1.2).
     pub client_no_context_takeover: bool,
-    /// The base-2 logarithm of the server's largest window, 8 to 15 (7.1.2.1).
+    /// The base-2 logarithm of the server's largest window in bytes, 8 to 15 (7.1.2.1). What lies
+    /// outside counts as the nearest of these.
     pub server_max_window_bits: u8,
-    /// The base-2 logarithm of the client's largest window, 8 to 15 (7.1.2.2).
+    /// The base-2 logarithm of the client's largest window in bytes, 8 to 15 (7.1.2.2), likewise.
     pub client_max_window_bits: u8,
-    /// How hard this side tries, 1 (fast) to 9 (small).
+    /// How hard this side tries, 1 (fast) to 9 (small). 6 by default. What lies outside counts as the
+    /// nearest of these.
     pub level: u8,
-    /// Messages of fewer bytes than this go out as they are.
+    /// Messages of fewer bytes than this go out as they are. 64 by default.
     pub threshold: usize,
 }
 
@@ -47,7 +69,10 @@ impl Default for DeflateConfig {
     }
 }
 
-/// What both sides agreed on (RFC 7692, 7.1).
+/// What both sides agreed on (RFC 7692, 7.1): see [`Negotiated::deflate`](crate::ws::Negotiated::deflate).
+///
+/// On the client's side `client_…` is what this client does, which may be less than the server was
+/// told to expect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeflateParams {
     /// As [`DeflateConfig::server_no_context_takeover`].
@@ -170,22 +195,20 @@ impl fmt::Display for Sent {
 }
 
 impl DeflateConfig {
-    /// With windows that there are, and that `role` can compress with.
-    fn bounded(mut self, role: Role) -> Self {
-        let (ours, theirs) = match role {
-            Role::Client => (&mut self.client_max_window_bits, &mut self.server_max_window_bits),
-            Role::Server => (&mut self.server_max_window_bits, &mut self.client_max_window_bits),
-        };
-        *ours = (*ours).clamp(SMALLEST, LARGEST);
-        *theirs = (*theirs).clamp(8, LARGEST);
-        self
+    /// With windows that there are.
+    fn bounded(self) -> Self {
+        Self {
+            server_max_window_bits: self.server_max_window_bits.clamp(SMALLEST, LARGEST),
+            client_max_window_bits: self.client_max_window_bits.clamp(SMALLEST, LARGEST),
+            ..self
+        }
     }
 
     /// What a client offers. Its limits on the server are demands; what it says of itself are hints,
     /// which spare the server memory, and which it obeys whatever the server answers. A server that
     /// would decline an offer because of its hints finds the same without them behind it.
     pub(in crate::ws) fn offer(self) -> String {
-        let config = self.bounded(Role::Client);
+        let config = self.bounded();
         let limited = |bits: u8| (bits < LARGEST).then_some(bits);
         let demands = Sent {
             server_no_context_takeover: config.server_no_context_takeover,
@@ -207,7 +230,7 @@ impl DeflateConfig {
     /// What a server makes of an offer: what is agreed on, and the answer that says so. `None` if it
     /// declines: the offer is malformed (7.1), or cannot be met within the limits of both sides.
     pub(in crate::ws) fn accept(self, offer: Extension<'_>) -> Option<(Agreed, String)> {
-        let config = self.bounded(Role::Server);
+        let config = self.bounded();
         let sent = Sent::read(offer).ok()?;
         let within = |limit: u8, offered: Option<u8>| limit.min(offered.unwrap_or(LARGEST));
         let params = DeflateParams {
@@ -225,9 +248,7 @@ impl DeflateConfig {
                 None => LARGEST,
             },
         };
-        if params.server_max_window_bits < SMALLEST
-            || params.client_max_window_bits > config.client_max_window_bits
-        {
+        if params.client_max_window_bits > config.client_max_window_bits {
             return None;
         }
         // A limit on the server that was asked for must be in the answer (7.1.2.1).
@@ -245,7 +266,7 @@ impl DeflateConfig {
 
     /// What a client makes of the answer to its offer: what is agreed on.
     pub(in crate::ws) fn check(self, answer: Extension<'_>) -> Result<Agreed, ExtensionError> {
-        let config = self.bounded(Role::Client);
+        let config = self.bounded();
         let sent = Sent::read(answer)?;
         let params = DeflateParams {
             server_no_context_takeover: sent.server_no_context_takeover,
@@ -259,7 +280,7 @@ impl DeflateConfig {
         };
         let obeyed = params.server_no_context_takeover >= config.server_no_context_takeover
             && params.server_max_window_bits <= config.server_max_window_bits
-            && (SMALLEST..=config.client_max_window_bits).contains(&params.client_max_window_bits);
+            && params.client_max_window_bits <= config.client_max_window_bits;
         obeyed.then(|| Agreed::new(params, &self)).ok_or(ExtensionError::Limit)
     }
 }

@@ -4,7 +4,9 @@ use super::extensions::{self, Extensions};
 use super::{AcceptKey, ExtensionError, Negotiated, Request, accept_key, encode_key};
 #[cfg(doc)]
 use crate::Machine;
-use crate::http::{self, BodyLength, ClientEvent, OwnedResponseHead, ResponseHead, Status};
+use crate::http::{
+    self, BodyLength, ClientEvent, OwnedResponseHead, ResponseHead, Status, Version,
+};
 use crate::seed::Entropy;
 use crate::{Instant, RecvBuf, Seed, SendBuf, Transport};
 use alloc::string::String;
@@ -64,7 +66,8 @@ pub enum HandshakeEvent<'a> {
         /// What it agreed to.
         negotiated: Negotiated,
     },
-    /// There is no connection.
+    /// There is no connection. What to do about it is the caller's business: see
+    /// [`Request::follow`] for redirects, and [the module](super) for more.
     Refused {
         /// Why.
         why: Refusal,
@@ -82,7 +85,10 @@ pub enum Refusal {
     /// The server answered with another status than 101.
     #[error("the server answered {0}")]
     Status(Status),
-    /// The answer does not say `Upgrade: websocket`.
+    /// The version of HTTP in the answer is below 1.1, which knows no 101.
+    #[error("the version of HTTP is below 1.1 (RFC 9110, 15.2)")]
+    HttpVersion,
+    /// The answer does not say `Upgrade: websocket`, and that alone.
     #[error("no Upgrade to websocket in the answer (RFC 6455, 4.1)")]
     Upgrade,
     /// The answer does not say `Connection: Upgrade`.
@@ -342,6 +348,9 @@ impl ClientHandshake {
         let headers = head.headers;
         if head.status != Status::SWITCHING_PROTOCOLS {
             return Err(Refusal::Status(head.status));
+        }
+        if head.version < Version::Http11 {
+            return Err(Refusal::HttpVersion);
         }
         // Another protocol besides it would be spoken as well (RFC 9110, 7.8).
         let mut upgrades = headers.get_all("Upgrade");

@@ -94,8 +94,7 @@ pub enum ExtensionError {
     /// be one.
     #[error("the value of a parameter is wrong (RFC 7692, 7.1)")]
     ParameterValue,
-    /// A limit that was offered is missing or exceeded, or a window is one that this side cannot
-    /// compress with.
+    /// A limit that was offered is missing or exceeded.
     #[error("a limit of the offer is not kept (RFC 7692, 7.1)")]
     Limit,
 }
