@@ -212,6 +212,7 @@ fn rfc_4_1_a_right_answer_is_accepted_also_without_reason_phrase_and_with_other_
 #[test]
 fn rfc_4_1_a_wrong_answer_fails_the_connection() {
     for (from, to, why) in [
+        ("HTTP/1.1 101", "HTTP/1.0 101", Refusal::HttpVersion),
         ("Upgrade: websocket", "Upgrade: h2c", Refusal::Upgrade),
         ("Upgrade: websocket\r\n", "", Refusal::Upgrade),
         ("Upgrade: websocket", "Upgrade: websocket, h2c", Refusal::Upgrade),

@@ -3,7 +3,9 @@
 use super::{AcceptKey, Negotiated, Request, accept_key, encode_key};
 #[cfg(doc)]
 use crate::Machine;
-use crate::http::{self, BodyLength, ClientEvent, OwnedResponseHead, ResponseHead, Status};
+use crate::http::{
+    self, BodyLength, ClientEvent, OwnedResponseHead, ResponseHead, Status, Version,
+};
 use crate::seed::Entropy;
 use crate::{Instant, RecvBuf, Seed, SendBuf, Transport};
 use alloc::string::String;
@@ -65,6 +67,9 @@ pub enum Refusal {
     /// The server answered with another status than 101.
     #[error("the server answered {0}")]
     Status(Status),
+    /// The answer is 101 in a version of HTTP below 1.1, which has none.
+    #[error("101 in a version of HTTP below 1.1 (RFC 9110, 15.2)")]
+    HttpVersion,
     /// The answer does not say `Upgrade: websocket`.
     #[error("no Upgrade to websocket in the answer (RFC 6455, 4.1)")]
     Upgrade,
@@ -325,6 +330,9 @@ impl ClientHandshake {
         let headers = head.headers;
         if head.status != Status::SWITCHING_PROTOCOLS {
             return Err(Refusal::Status(head.status));
+        }
+        if head.version < Version::Http11 {
+            return Err(Refusal::HttpVersion);
         }
         // Another protocol besides it would be spoken as well (RFC 9110, 7.8).
         let mut upgrades = headers.get_all("Upgrade");
