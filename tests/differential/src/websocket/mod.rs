@@ -6,6 +6,7 @@ mod case;
 mod compare;
 mod generate;
 mod model;
+mod opening;
 mod sending;
 mod subjects;
 mod table;
@@ -13,6 +14,7 @@ mod table;
 use case::{Case, End, Verdict};
 use compare::{Outcome, compare, conforms};
 use fastrand::Rng;
+use opening::Opening;
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 use table::{Facts, Reason};
@@ -27,6 +29,9 @@ pub fn run(seed: u64, cases: u64, seconds: u64) -> bool {
     for reason in table::REASONS {
         report.check_example(reason);
     }
+    if let Err(why) = Opening::check_examples() {
+        report.fails("EXAMPLE", &why);
+    }
     let deadline = Instant::now() + Duration::from_secs(seconds);
     for number in 0..cases {
         if report.failures >= ENOUGH || Instant::now() > deadline {
@@ -40,6 +45,9 @@ pub fn run(seed: u64, cases: u64, seconds: u64) -> bool {
             if let Err(why) = sending::check(&mut rng) {
                 report.fails("SENDING", &why);
             }
+        }
+        if let Err(why) = report.opening.check(&mut rng) {
+            report.fails("OPENING differs from", &why);
         }
     }
     report.finish()
@@ -56,6 +64,7 @@ struct Report {
     explained: BTreeMap<(&'static str, &'static str), usize>,
     /// What has been found already.
     seen: HashSet<String>,
+    opening: Opening,
     failures: usize,
 }
 
@@ -206,7 +215,8 @@ impl Report {
             self.failures
         );
         let all_came = self.closed > 0 && self.failed > 0 && self.sent > 0;
-        self.failures == 0 && all_came && self.same.len() == subjects::NAMES.len()
+        let opened = self.opening.finish();
+        self.failures == 0 && opened && all_came && self.same.len() == subjects::NAMES.len()
     }
 }
 
