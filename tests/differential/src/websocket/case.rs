@@ -1,7 +1,7 @@
 //! What is fed, and what a subject makes of it.
 
 use crate::case::escaped;
-use tidewire::ws::{ProtocolErrorKind, Role};
+use tidewire::ws::{Leniency, ProtocolErrorKind, Role};
 
 /// What an open connection receives, and how.
 #[derive(Clone, Debug)]
@@ -14,6 +14,7 @@ pub struct Case {
     pub close_at: Option<usize>,
     /// The largest message that it takes.
     pub max: usize,
+    pub leniency: Leniency,
 }
 
 impl Case {
@@ -25,6 +26,9 @@ impl Case {
 impl std::fmt::Display for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:?}, at most {} bytes a message", self.role, self.max)?;
+        if self.leniency != Leniency::default() {
+            write!(f, ", {:?}", self.leniency)?;
+        }
         if let Some(at) = self.close_at {
             write!(f, ", closes after {at} bytes")?;
         }
@@ -93,6 +97,7 @@ pub enum Event {
     Pong(Vec<u8>),
 }
 
+/// What a Close frame says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloseFrame {
     pub code: u16,
@@ -104,8 +109,8 @@ pub struct CloseFrame {
 pub enum End {
     /// The subject waited for more when the stream ended.
     Open,
-    /// With the peer's Close frame.
-    Closed(Option<CloseFrame>),
+    /// With the peer's Close frame; 1005 is the code of one without (RFC 6455, 7.1.5).
+    Closed(CloseFrame),
     /// The subject refused something: why, and the close code for that.
     Failed { why: String, code: u16 },
 }
@@ -121,6 +126,32 @@ pub struct Verdict {
     pub fault: Option<(ProtocolErrorKind, u64)>,
     /// Whether the closing handshake was ours to begin, if we are the subject and it was completed.
     pub ours: Option<bool>,
+    /// The kind of the message that has begun, and what of it was told, if we stream.
+    pub partial: Option<(u8, Vec<u8>)>,
+}
+
+impl Verdict {
+    pub const fn new() -> Self {
+        Self {
+            events: Vec::new(),
+            end: End::Open,
+            sent: Vec::new(),
+            fault: None,
+            ours: None,
+            partial: None,
+        }
+    }
+}
+
+impl CloseFrame {
+    /// From the payload of a frame that has a code or nothing.
+    pub fn decode(payload: &[u8]) -> Self {
+        let (code, reason) = match payload {
+            [high, low, reason @ ..] => (u16::from_be_bytes([*high, *low]), reason),
+            _ => (1005, &[][..]),
+        };
+        Self { code, reason: String::from_utf8_lossy(reason).into_owned() }
+    }
 }
 
 impl std::fmt::Display for Verdict {
@@ -139,8 +170,7 @@ impl std::fmt::Display for Verdict {
         }
         match &self.end {
             End::Open => write!(f, "waits")?,
-            End::Closed(None) => write!(f, "closed")?,
-            End::Closed(Some(close)) => write!(f, "closed {} {:?}", close.code, close.reason)?,
+            End::Closed(close) => write!(f, "closed {} {:?}", close.code, close.reason)?,
             End::Failed { why, code } => write!(f, "failed {code}: {why}")?,
         }
         if let Some((_, at)) = self.fault {

@@ -1,6 +1,6 @@
 //! Two verdicts of one case, side by side; and ours beside what RFC 6455 says.
 
-use super::case::{Case, CloseFrame, End, Message, Verdict};
+use super::case::{Case, End, Message, Verdict};
 use super::model::{self, Model};
 
 /// How two verdicts differ.
@@ -71,11 +71,28 @@ pub fn compare(case: &Case, model: &Model, ours: &Verdict, theirs: &Verdict) -> 
 }
 
 /// Compares what we make of `case` with what RFC 6455 says; the error says what is wrong.
-pub fn conforms(case: &Case, model: &Model, ours: &Verdict) -> Result<(), &'static str> {
+pub fn conforms(
+    case: &Case,
+    model: &Model,
+    ours: &Verdict,
+    streaming: bool,
+) -> Result<(), &'static str> {
     if ours.events != model.events {
         return Err("other events");
     }
-    let before = case.close_at.map(|at| model::receive(case.role, &case.bytes()[..at], case.max));
+    // What was told of a message that has not ended: all of it, or some if what follows is wrong.
+    let told = match (&ours.partial, &model.partial, &ours.end) {
+        (None, None, _) => true,
+        (None, _, _) if !streaming => true,
+        (Some(a), Some(b), End::Failed { .. }) => a.0 == b.0 && b.1.starts_with(&a.1),
+        (Some(a), Some(b), _) => a == b,
+        (None, Some(_), End::Failed { .. }) => true,
+        _ => false,
+    };
+    if !told {
+        return Err("another piece of a message");
+    }
+    let before = case.close_at.map(|at| model::receive(case, &case.bytes()[..at]));
     // Whether our Close was sent before the peer's, or a fault, has come.
     let closes = match before.as_ref().map(|before| &before.end) {
         Some(model::End::Open(faults)) if !faults.is_empty() => None,
@@ -120,7 +137,7 @@ pub fn conforms(case: &Case, model: &Model, ours: &Verdict) -> Result<(), &'stat
 /// The code of the peer's Close, if it was taken.
 pub fn code(verdict: &Verdict) -> Option<u16> {
     match &verdict.end {
-        End::Closed(Some(CloseFrame { code, .. })) => Some(*code),
+        End::Closed(close) => Some(close.code),
         _ => None,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::case::{Case, Frame, Message};
 use fastrand::Rng;
-use tidewire::ws::Role;
+use tidewire::ws::{Leniency, Role};
 
 const FIN: u8 = 0x80;
 
@@ -89,7 +89,14 @@ pub fn case(rng: &mut Rng) -> Case {
         let before = rng.usize(..=frames.len());
         frames[..before].iter().map(Vec::len).sum()
     });
-    Case { role, frames, close_at, max }
+    let mut leniency = Leniency::default();
+    if rng.u8(..6) == 0 {
+        leniency.unmasked_client = rng.bool();
+        leniency.masked_server = rng.bool();
+        leniency.length_not_minimal = rng.bool();
+        leniency.any_close_code = rng.bool();
+    }
+    Case { role, frames, close_at, max, leniency }
 }
 
 /// What a caller may send: whole messages, control frames, and perhaps a Close behind them.

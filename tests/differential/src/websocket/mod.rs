@@ -14,10 +14,12 @@ mod table;
 use case::{Case, End, Verdict};
 use compare::{Outcome, compare, conforms};
 use fastrand::Rng;
+use model::Model;
 use opening::Opening;
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 use table::{Facts, Reason};
+use tidewire::ws::{Delivery, Leniency};
 
 /// So many failures are enough to look at.
 const ENOUGH: usize = 40;
@@ -77,32 +79,22 @@ impl Report {
     fn judge(&mut self, case: &Case, rng: &mut Rng) {
         let bytes = case.bytes();
         let cuts = generate::cuts(bytes.len(), rng);
-        let ours = subjects::tidewire::judge(case, &[]);
+        let ours = subjects::tidewire::judge(case, &[], Delivery::Whole);
         self.cases += 1;
         match ours.end {
             End::Open => {}
             End::Closed(_) => self.closed += 1,
             End::Failed { .. } => self.failed += 1,
         }
-        let pieces = subjects::tidewire::judge(case, &cuts);
-        if pieces != ours {
-            let details = format!("at {cuts:?}: {case}\n  whole  {ours}\n  pieces {pieces}");
-            self.fails("CUTTING CHANGES THE VERDICT", &details);
-        }
-        let model = model::receive(case.role, &bytes, case.max);
-        if let Err(what) = conforms(case, &model, &ours) {
-            if self.seen.insert(format!("{what} {:?}", ours.fault.map(|(kind, _)| kind))) {
-                let small = minimise(case, |case| {
-                    let model = model::receive(case.role, &case.bytes(), case.max);
-                    conforms(case, &model, &subjects::tidewire::judge(case, &[])) == Err(what)
-                });
-                let model = model::receive(small.role, &small.bytes(), small.max);
-                let ours = subjects::tidewire::judge(&small, &[]);
-                self.fails(
-                    "NOT AS RFC 6455 SAYS",
-                    &format!("({what}): {small}\n  tidewire {ours}\n  model    {model:?}"),
-                );
+        let model = model::receive(case, &bytes);
+        for delivery in [Delivery::Whole, Delivery::Streaming] {
+            for cuts in [&[][..], &cuts] {
+                self.conforms(case, &model, &ours, cuts, delivery);
             }
+        }
+        // They know none of it.
+        if case.leniency != Leniency::default() {
+            return;
         }
         for peer in subjects::NAMES {
             let theirs = subjects::judge(peer, case, &cuts);
@@ -123,6 +115,50 @@ impl Report {
         }
     }
 
+    /// Whether we say the same in this delivery and with these cuts, and RFC 6455 says so too.
+    fn conforms(
+        &mut self,
+        case: &Case,
+        model: &Model,
+        whole: &Verdict,
+        cuts: &[usize],
+        delivery: Delivery,
+    ) {
+        let streaming = delivery == Delivery::Streaming;
+        let mut ours = subjects::tidewire::judge(case, cuts, delivery);
+        if let Err(what) = conforms(case, model, &ours, streaming) {
+            if self.seen.insert(format!("{delivery:?} {what} {:?}", ours.fault)) {
+                // The cuts go with the case.
+                let cuts = |case: &Case| -> Vec<usize> {
+                    let len = case.bytes().len();
+                    cuts.iter().copied().filter(|&at| at <= len).collect()
+                };
+                let small = minimise(case, |case| {
+                    let model = model::receive(case, &case.bytes());
+                    let ours = subjects::tidewire::judge(case, &cuts(case), delivery);
+                    conforms(case, &model, &ours, streaming) == Err(what)
+                });
+                let model = model::receive(&small, &small.bytes());
+                let ours = subjects::tidewire::judge(&small, &cuts(&small), delivery);
+                self.fails(
+                    "NOT AS RFC 6455 SAYS",
+                    &format!(
+                        "({what}): {delivery:?} {small}\n  cut at {:?}\n  tidewire {ours}\n  model    \
+                         {model:?}",
+                        cuts(&small)
+                    ),
+                );
+            }
+        }
+        // How much of a message was told before something was wrong depends on when it came.
+        ours.partial = None;
+        if ours != *whole {
+            let details =
+                format!("{delivery:?} {cuts:?}: {case}\n  whole  {whole}\n  pieces {ours}");
+            self.fails("CUTTING OR STREAMING CHANGES THE VERDICT", &details);
+        }
+    }
+
     fn unexplained(&mut self, facts: &Facts<'_>) {
         let word = |verdict: &Verdict| match &verdict.end {
             End::Failed { why, .. } => why.chars().filter(|c| !c.is_ascii_digit()).collect(),
@@ -135,8 +171,8 @@ impl Report {
         }
         let peer = facts.peer;
         let judge = |case: &Case| {
-            let model = model::receive(case.role, &case.bytes(), case.max);
-            let ours = subjects::tidewire::judge(case, &[]);
+            let model = model::receive(case, &case.bytes());
+            let ours = subjects::tidewire::judge(case, &[], Delivery::Whole);
             (model, ours, subjects::judge(peer, case, &[]))
         };
         let small = minimise(facts.case, |case| {
@@ -158,8 +194,8 @@ impl Report {
     /// An example shows its difference, and for its own reason.
     fn check_example(&mut self, reason: &'static Reason) {
         let case = reason.example();
-        let model = model::receive(case.role, &case.bytes(), case.max);
-        let ours = subjects::tidewire::judge(&case, &[]);
+        let model = model::receive(&case, &case.bytes());
+        let ours = subjects::tidewire::judge(&case, &[], Delivery::Whole);
         for peer in reason.peers {
             let theirs = subjects::judge(peer, &case, &[]);
             let found = match compare(&case, &model, &ours, &theirs) {

@@ -2,8 +2,8 @@
 //! by frame, with a copy of everything. It is slow, takes nothing from the crate but the names of the
 //! faults, and holds no state between two calls.
 
-use super::case::{CloseFrame, Event, Message};
-use tidewire::ws::{ProtocolErrorKind as Kind, Role};
+use super::case::{Case, CloseFrame, Event, Message};
+use tidewire::ws::{Leniency, ProtocolErrorKind as Kind, Role};
 
 /// What has to come of it.
 #[derive(Debug)]
@@ -14,13 +14,15 @@ pub struct Model {
     pub end: End,
     /// Where the last frame ends that was looked at, as far as its header is there.
     pub frame_end: Option<u128>,
+    /// The message that has begun: its opcode, and what came of it, the whole characters of a text.
+    pub partial: Option<(u8, Vec<u8>)>,
 }
 
 #[derive(Debug)]
 pub enum End {
     /// More is expected. A frame whose header is cut may show these faults already.
     Open(Vec<Fault>),
-    Closed(Option<CloseFrame>),
+    Closed(CloseFrame),
     /// The connection failed (7.1.7), for one of these.
     Failed(Vec<Fault>),
 }
@@ -37,10 +39,16 @@ pub fn close_code(kind: Kind) -> u16 {
     }
 }
 
-/// Receives `bytes` as `role`, which takes messages of at most `max` bytes.
-pub fn receive(role: Role, bytes: &[u8], max: usize) -> Model {
-    let mut model =
-        Model { events: Vec::new(), sent: Vec::new(), end: End::Open(Vec::new()), frame_end: None };
+/// Receives the first `bytes` of a case.
+pub fn receive(case: &Case, bytes: &[u8]) -> Model {
+    let Case { role, max, leniency, .. } = *case;
+    let mut model = Model {
+        events: Vec::new(),
+        sent: Vec::new(),
+        end: End::Open(Vec::new()),
+        frame_end: None,
+        partial: None,
+    };
     // The message of which some fragments have come: its opcode, and its bytes with where they were.
     let mut message: Option<(u8, Vec<(u8, usize)>)> = None;
     let mut at = 0;
@@ -59,8 +67,8 @@ pub fn receive(role: Role, bytes: &[u8], max: usize) -> Model {
         wrong(Kind::FragmentedControl, is_control && !fin);
         wrong(Kind::ControlTooLong, is_control && short > 125);
         // 5.1: "a client MUST mask all frames", "a server MUST NOT mask any frames".
-        wrong(Kind::UnmaskedByClient, role == Role::Server && !masked);
-        wrong(Kind::MaskedByServer, role == Role::Client && masked);
+        wrong(Kind::UnmaskedByClient, role == Role::Server && !masked && !leniency.unmasked_client);
+        wrong(Kind::MaskedByServer, role == Role::Client && masked && !leniency.masked_server);
         // 5.4: fragments of one message are in order, and of one message at a time.
         wrong(Kind::OrphanContinuation, opcode == 0 && message.is_none());
         wrong(Kind::InterleavedMessage, matches!(opcode, 1 | 2) && message.is_some());
@@ -79,8 +87,8 @@ pub fn receive(role: Role, bytes: &[u8], max: usize) -> Model {
             _ => length.iter().fold(0, |number, &byte| number << 8 | u128::from(byte)),
         };
         // 5.2: "the minimal number of bytes MUST be used", "the most significant bit MUST be 0".
-        wrong(Kind::LengthNotMinimal, extended == 2 && length < 126);
-        wrong(Kind::LengthNotMinimal, extended == 8 && length < 1 << 16);
+        let is_minimal = length >= [0, 126, 1 << 16][extended.div_ceil(4)];
+        wrong(Kind::LengthNotMinimal, !is_minimal && !leniency.length_not_minimal);
         wrong(Kind::LengthOutOfRange, length >= 1 << 63);
         // 10.4: a limit is kept before anything is stored.
         let received = message.as_ref().map_or(0, |(_, bytes)| bytes.len());
@@ -117,9 +125,10 @@ pub fn receive(role: Role, bytes: &[u8], max: usize) -> Model {
                 }
                 10 => model.events.push(Event::Pong(payload)),
                 _ => {
-                    model.end = close(&payload, at, payload_at);
-                    if matches!(model.end, End::Closed(_)) {
-                        // 5.5.1: it typically echoes the status code.
+                    model.end = close(&payload, at, payload_at, leniency);
+                    if let End::Closed(CloseFrame { code, .. }) = model.end {
+                        // 5.5.1: it typically echoes the status code, if that may be sent.
+                        let payload = if may_be_sent(code) { payload } else { Vec::new() };
                         model.sent.push(Message { opcode: 8, payload });
                     }
                     return model;
@@ -131,8 +140,11 @@ pub fn receive(role: Role, bytes: &[u8], max: usize) -> Model {
             let kind = *kind;
             let so_far: Vec<u8> = text.iter().map(|(byte, _)| *byte).collect();
             let complete = is_whole && fin;
+            model.partial = Some((kind, so_far.clone()));
             if kind == 1 {
                 // 8.1, and 5.6: a fragment may end within a character, the message may not.
+                let told = std::str::from_utf8(&so_far).map_or_else(|e| e.valid_up_to(), str::len);
+                model.partial = Some((kind, so_far[..told].into()));
                 if let Some(bad) = bad_byte(&so_far, complete) {
                     let at = text.get(bad).map_or(end, |(_, at)| *at);
                     model.end = End::Failed(vec![(Kind::InvalidUtf8, at)]);
@@ -144,6 +156,7 @@ pub fn receive(role: Role, bytes: &[u8], max: usize) -> Model {
             }
             if fin {
                 message = None;
+                model.partial = None;
                 let event = if kind == 1 { Event::Text } else { Event::Binary };
                 model.events.push(event(so_far));
             }
@@ -155,27 +168,29 @@ pub fn receive(role: Role, bytes: &[u8], max: usize) -> Model {
 }
 
 /// What the payload of a Close frame says (5.5.1, 7.1.5, 7.1.6).
-fn close(payload: &[u8], at: usize, payload_at: usize) -> End {
+fn close(payload: &[u8], at: usize, payload_at: usize, leniency: Leniency) -> End {
     match payload {
-        [] => End::Closed(None),
+        [] => End::Closed(CloseFrame::decode(payload)),
         [_] => End::Failed(vec![(Kind::TruncatedCloseCode, at)]),
         [high, low, reason @ ..] => {
-            let code = u16::from(*high) << 8 | u16::from(*low);
-            // 7.4.1, 7.4.2, and the registry that it founds (11.7), which has added 1012 to 1014.
-            let may_be_sent = matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
+            let is_good = leniency.any_close_code || may_be_sent(u16::from_be_bytes([*high, *low]));
             let mut faults = Vec::new();
-            faults.extend((!may_be_sent).then_some((Kind::InvalidCloseCode, at)));
+            faults.extend((!is_good).then_some((Kind::InvalidCloseCode, at)));
             faults.extend(
                 bad_byte(reason, true).map(|bad| (Kind::InvalidUtf8, payload_at + 2 + bad)),
             );
             if faults.is_empty() {
-                let reason = String::from_utf8_lossy(reason).into_owned();
-                End::Closed(Some(CloseFrame { code, reason }))
+                End::Closed(CloseFrame::decode(payload))
             } else {
                 End::Failed(faults)
             }
         }
     }
+}
+
+/// 7.4.1, 7.4.2, and the registry that 11.7 founds, which has added 1012 to 1014.
+fn may_be_sent(code: u16) -> bool {
+    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
 
 /// The first byte with which `text` can no longer become UTF-8, or its end if it is `complete` and

@@ -3,7 +3,7 @@
 use super::case::{Case, CloseFrame, End, Event, Message, Verdict, sent};
 use super::{generate, subjects};
 use fastrand::Rng;
-use tidewire::ws::Role;
+use tidewire::ws::{Delivery, Role};
 
 /// Sends a few messages from us to each peer and from each peer to us; the error says what differs.
 pub fn check(rng: &mut Rng) -> Result<(), String> {
@@ -26,7 +26,8 @@ pub fn check(rng: &mut Rng) -> Result<(), String> {
             let bytes = subjects::send(peer, sender, &messages);
             let case = case(receiver, &bytes);
             let cuts = generate::cuts(bytes.len(), rng);
-            arrives(&messages, &subjects::tidewire::judge(&case, &cuts))
+            let delivery = if rng.bool() { Delivery::Whole } else { Delivery::Streaming };
+            arrives(&messages, &subjects::tidewire::judge(&case, &cuts, delivery))
                 .map_err(|why| format!("from {peer} to us: {why}"))?;
         }
     }
@@ -34,7 +35,13 @@ pub fn check(rng: &mut Rng) -> Result<(), String> {
 }
 
 fn case(role: Role, bytes: &[u8]) -> Case {
-    Case { role, frames: vec![bytes.into()], close_at: None, max: 1 << 20 }
+    Case {
+        role,
+        frames: vec![bytes.into()],
+        close_at: None,
+        max: 1 << 20,
+        leniency: Default::default(),
+    }
 }
 
 fn arrives(messages: &[Message], verdict: &Verdict) -> Result<(), String> {
@@ -47,12 +54,7 @@ fn arrives(messages: &[Message], verdict: &Verdict) -> Result<(), String> {
             2 => events.push(Event::Binary(payload)),
             9 => events.push(Event::Ping(payload)),
             10 => events.push(Event::Pong(payload)),
-            _ => {
-                end = End::Closed(payload.split_first_chunk().map(|(code, reason)| CloseFrame {
-                    code: u16::from_be_bytes(*code),
-                    reason: String::from_utf8_lossy(reason).into_owned(),
-                }));
-            }
+            _ => end = End::Closed(CloseFrame::decode(&payload)),
         }
     }
     if verdict.events == events && verdict.end == end {

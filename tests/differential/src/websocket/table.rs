@@ -45,7 +45,13 @@ pub fn explain(facts: &Facts<'_>) -> Option<&'static Reason> {
 impl Reason {
     pub fn example(&self) -> Case {
         let close_at = self.closing.then_some(0);
-        Case { role: Role::Client, frames: vec![self.example.into()], close_at, max: 300 }
+        Case {
+            role: Role::Client,
+            frames: vec![self.example.into()],
+            close_at,
+            max: 300,
+            leniency: Default::default(),
+        }
     }
 }
 

@@ -128,7 +128,7 @@ fn judge(head: &Head, seed: &Seed) -> (Verdict, Verdict, Verdict) {
 fn our_server(bytes: &[u8]) -> Verdict {
     let mut http = Server::new(ServerConfig::default(), NOW);
     let (mut rx, mut tx) = (RecvBuf::with_limit(1 << 16), SendBuf::new());
-    rx.push(bytes);
+    assert_eq!(rx.push(bytes), bytes.len(), "the buffer holds a head");
     let verdict = match http.poll_event(NOW, &mut rx, &mut tx) {
         Some(ServerEvent::Request(head)) => handshake::accept(&head, &ServerOptions::default())
             .map(|acceptance| {
@@ -162,7 +162,7 @@ fn our_answer(
     tx: &mut SendBuf,
 ) -> Verdict {
     let mut rx = RecvBuf::with_limit(1 << 16);
-    rx.push(bytes);
+    assert_eq!(rx.push(bytes), bytes.len(), "the buffer holds a head");
     rx.finish();
     match client.poll_event(NOW, &mut rx, tx) {
         Some(HandshakeEvent::Accepted { negotiated, .. }) => {

@@ -16,8 +16,7 @@ use tokio_websockets::{
 
 pub fn judge(case: &Case, cuts: &[usize]) -> Verdict {
     let mut stream = stream(case.role, case.max);
-    let mut verdict =
-        Verdict { events: Vec::new(), end: End::Open, sent: Vec::new(), fault: None, ours: None };
+    let mut verdict = Verdict::new();
     let mut closing = false;
     for (piece, closes) in super::pieces(case, cuts) {
         stream.get_mut().input.extend(piece);
@@ -51,9 +50,8 @@ fn poll(stream: &mut WebSocketStream<Pipe>, verdict: &mut Verdict) {
             Poll::Ready(None) => panic!("it ends only after a Close or an error"),
             Poll::Ready(Some(Ok(message))) => {
                 let payload = message.as_payload().to_vec();
-                if let Some((code, reason)) = message.as_close() {
-                    let frame = case::CloseFrame { code: code.into(), reason: reason.into() };
-                    verdict.end = End::Closed((!payload.is_empty()).then_some(frame));
+                if message.is_close() {
+                    verdict.end = End::Closed(case::CloseFrame::decode(&payload));
                 } else if message.is_text() {
                     verdict.events.push(Event::Text(payload));
                 } else if message.is_binary() {

@@ -9,8 +9,7 @@ use tungstenite::{Error, Message};
 
 pub fn judge(case: &Case, cuts: &[usize]) -> Verdict {
     let mut socket = socket(case.role, case.max);
-    let mut verdict =
-        Verdict { events: Vec::new(), end: End::Open, sent: Vec::new(), fault: None, ours: None };
+    let mut verdict = Verdict::new();
     for (piece, closes) in super::pieces(case, cuts) {
         socket.get_mut().input.extend(piece);
         poll(&mut socket, &mut verdict);
@@ -40,7 +39,8 @@ fn poll(socket: &mut WebSocket<Pipe>, verdict: &mut Verdict) {
                 verdict.end = End::Failed { why: "Protocol violation".into(), code: 1002 };
             }
             Ok(Message::Close(close)) => {
-                verdict.end = End::Closed(close.map(|close| case::CloseFrame {
+                let none = case::CloseFrame::decode(&[]);
+                verdict.end = End::Closed(close.map_or(none, |close| case::CloseFrame {
                     code: close.code.into(),
                     reason: close.reason.as_str().into(),
                 }));
