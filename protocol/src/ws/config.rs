@@ -121,3 +121,10 @@ impl Default for ClientConfig {
         }
     }
 }
+
+/// Limits and times of the connection, and the defaults for the rest.
+impl From<Config> for ClientConfig {
+    fn from(connection: Config) -> Self {
+        Self { connection, ..Self::default() }
+    }
+}
