@@ -14,6 +14,7 @@ mod report;
 mod subjects;
 mod table;
 mod vectors;
+mod websocket;
 mod words;
 
 use case::{Case, Verdict, escaped};
@@ -35,6 +36,12 @@ fn main() {
     let seed = number("--seed", 1);
     let cases = number("--cases", 20_000);
     let seconds = number("--seconds", 120);
+    if args.contains("--websocket") {
+        if !websocket::run(seed, cases, seconds) {
+            std::process::exit(1);
+        }
+        return;
+    }
     let mut text =
         |name: &'static str| args.opt_value_from_str::<_, String>(name).unwrap_or_default();
     let mut peers = Peers::new(text("--h11"), text("--node"));
