@@ -9,3 +9,5 @@ pub mod fuzz;
 pub mod net;
 #[cfg(feature = "net")]
 pub mod peers;
+#[cfg(feature = "net")]
+pub mod scripted;
