@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 /// happens on the machine.
 const SLICE: Duration = Duration::from_micros(100);
 
+/// A case: its name, and how to make its contestants, ourselves first.
+pub(crate) type Case = (String, Box<dyn Fn() -> Vec<Contestant<'static>>>);
+
 /// Something that is timed. It runs so many times and says how long that took.
 pub(crate) struct Contestant<'a> {
     pub(crate) name: &'static str,
