@@ -28,12 +28,12 @@ impl Sender {
         let header = self.header(opcode, payload.len());
         let spare = tx.spare(MAX_HEADER + payload.len());
         let start = encode(&header, spare);
-        let end = start + payload.len();
+        let room = &mut spare[start..start + payload.len()];
         match header.mask {
-            Some(key) => mask::copy(&mut spare[start..end], payload, key),
-            None => spare[start..end].copy_from_slice(payload),
+            Some(key) => mask::copy(room, payload, key),
+            None => room.copy_from_slice(payload),
         }
-        tx.commit(end);
+        tx.commit(start + payload.len());
     }
 
     /// Appends a frame without copying its payload, if it is large and needs no mask.
