@@ -93,6 +93,9 @@ impl End {
             Event::Binary(bytes) => {
                 assert_eq!(self.due.pop_front(), Some((MessageKind::Binary, bytes.to_vec())));
             }
+            Event::MessageStart { .. } | Event::Chunk(_) | Event::MessageEnd => {
+                panic!("a piece of a message that was to come whole")
+            }
             Event::Ping(payload) if payload.starts_with(OURS) => {}
             Event::Ping(payload) => {
                 let ping = other.pings.iter_mut().find(|(carries, _)| carries.is_none());
