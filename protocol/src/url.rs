@@ -133,7 +133,8 @@ impl Url {
     /// scheme, with host (`//host/path`), with absolute path, with query alone, or relative to the
     /// path (RFC 3986, 5.2). A fragment is dropped (RFC 9110, 10.2.2).
     ///
-    /// User and password go along only to the same scheme, host and port.
+    /// User and password go along only to the same host and port, and not between schemes with TLS
+    /// and without: `ws` and `http` are the same here.
     ///
     /// # Errors
     /// [`UrlError`].
@@ -168,7 +169,7 @@ impl Url {
 
     /// Gives `other` our user and password if it is of the same origin and has none.
     fn lend_userinfo(&self, mut other: Self) -> Self {
-        let origin = |url: &Self| (url.scheme, url.port);
+        let origin = |url: &Self| (url.is_secure(), url.port);
         if other.userinfo.is_none() && origin(self) == origin(&other) && self.host == other.host {
             other.userinfo.clone_from(&self.userinfo);
         }
@@ -483,6 +484,7 @@ mod tests {
         assert!(base.join("/b").unwrap().authorization().is_some());
         assert!(base.join("http://h:80/b").unwrap().authorization().is_some());
         assert!(base.join("https://h/b").unwrap().authorization().is_none());
+        assert!(base.join("ws://h/b").unwrap().authorization().is_some());
         assert!(base.join("//other/b").unwrap().authorization().is_none());
     }
 }

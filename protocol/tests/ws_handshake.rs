@@ -5,8 +5,8 @@ use tidewire::http::{
     BodyLength, ParsedRequest, RequestParser, Server, ServerConfig, ServerEvent, Status,
 };
 use tidewire::ws::handshake::{
-    ClientHandshake, HandshakeConfig, HandshakeEvent, Refusal, Rejection, Request, RequestError,
-    ServerOptions, accept,
+    ClientHandshake, ExtensionError, HandshakeConfig, HandshakeEvent, Refusal, Rejection, Request,
+    RequestError, ServerOptions, accept,
 };
 use tidewire::ws::{Config, Connection, Event};
 use tidewire::{Instant, RecvBuf, Seed, SendBuf, Transport};
@@ -106,7 +106,10 @@ fn chat() -> Request {
 
 /// The right answer to `request`, with `replace` done to it.
 fn answer_but(request: &Request, replace: &[(&str, &str)]) -> Vec<u8> {
-    let right = answer(ask(request).tx.chunk(), &ServerOptions { subprotocols: &["v2"] });
+    let right = answer(
+        ask(request).tx.chunk(),
+        &ServerOptions { subprotocols: &["v2"], ..ServerOptions::new() },
+    );
     let mut text = String::from_utf8(right).unwrap();
     for (from, to) in replace {
         assert!(text.contains(from), "{text}");
@@ -227,12 +230,12 @@ fn rfc_4_1_a_wrong_answer_fails_the_connection() {
         (
             "\r\n\r\n",
             "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n",
-            Refusal::Extension,
+            Refusal::Extension(ExtensionError::NotOffered),
         ),
         (
             "\r\n\r\n",
             "\r\nSec-WebSocket-Extensions:\r\nSec-WebSocket-Extensions: x\r\n\r\n",
-            Refusal::Extension,
+            Refusal::Extension(ExtensionError::NotOffered),
         ),
     ] {
         let refused = (Err(why), Some(Status::SWITCHING_PROTOCOLS), vec![]);
@@ -332,8 +335,10 @@ const REQUEST: &str = "GET /chat HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\
 
 #[test]
 fn rfc_1_3_the_example_request_has_the_example_answer() {
-    let answer =
-        answer(REQUEST.as_bytes(), &ServerOptions { subprotocols: &["superchat", "chat"] });
+    let answer = answer(
+        REQUEST.as_bytes(),
+        &ServerOptions { subprotocols: &["superchat", "chat"], ..ServerOptions::new() },
+    );
     assert_eq!(
         String::from_utf8(answer).unwrap(),
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\

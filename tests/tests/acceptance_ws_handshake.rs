@@ -5,7 +5,9 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 use tidewire_runtime::http::Status;
 use tidewire_runtime::url::UrlError;
-use tidewire_runtime::ws::handshake::{Refusal, Rejection, Request, RequestError, ServerOptions};
+use tidewire_runtime::ws::handshake::{
+    ExtensionError, Refusal, Rejection, Request, RequestError, ServerOptions,
+};
 use tidewire_runtime::ws::{
     self, ClientConfig, ClientError, ClientEvent, CloseCode, Config, Event,
 };
@@ -249,7 +251,7 @@ fn refusals() -> Vec<(Answer, Refusal, &'static str)> {
                 let extension = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
                 switching(&format!("{}{extension}", full(accept)))
             },
-            Refusal::Extension,
+            Refusal::Extension(ExtensionError::NotOffered),
             "",
         ),
     ]
@@ -393,7 +395,8 @@ async fn frames_in_the_segment_of_the_answer_come_right_after_open<R: SendRuntim
 /// Echoes messages; with the subprotocol `chat` if that is offered.
 async fn echo<R: SendRuntime>(runtime: &R) -> SocketAddr {
     let (address, _server) = serve(runtime, |exchange: Exchange<R>| async move {
-        let options = ServerOptions { subprotocols: &["chat", "superchat"] };
+        let options =
+            ServerOptions { subprotocols: &["chat", "superchat"], ..ServerOptions::new() };
         let mut socket = exchange.websocket(&options, Config::default()).await?;
         socket
             .run(|event, reply| match event {

@@ -107,8 +107,8 @@ fn each(parameters: &[u8]) -> impl Iterator<Item = Option<(&str, ParameterValue<
     Split::new(parameters, b';').filter(|part| !part.is_empty()).map(|part| {
         let equals = part.iter().position(|&byte| byte == b'=')?;
         let (name, raw) = (&part[..equals], &part[equals + 1..]);
-        let valid = is_token(name) && (is_token(raw) || is_quoted_string(raw));
-        valid.then(|| (text(name), ParameterValue { raw }))
+        let value = ParameterValue::parse(raw)?;
+        is_token(name).then(|| (text(name), value))
     })
 }
 
@@ -135,6 +135,11 @@ pub struct ParameterValue<'a> {
 }
 
 impl<'a> ParameterValue<'a> {
+    /// `None` if it is neither a token nor a quoted string.
+    pub(crate) fn parse(raw: &'a [u8]) -> Option<Self> {
+        (is_token(raw) || is_quoted_string(raw)).then_some(Self { raw })
+    }
+
     /// The value as it stands on the wire, with its quotes and backslashes.
     #[must_use]
     pub const fn raw(self) -> &'a [u8] {

@@ -12,11 +12,11 @@ pub enum RedirectError {
     /// More in a row than the limit, such as [`SourceConfig::max_redirects`].
     #[error("too many redirects")]
     TooMany,
-    /// `Location` is missing, no URL, or of a scheme that is not HTTP.
+    /// `Location` is missing, no URL, or of another scheme.
     #[error("the location of a redirect is missing or no HTTP URL")]
     Location,
-    /// From `https` to `http`.
-    #[error("a redirect leads from https to http")]
+    /// From `https` to `http`, or from `wss` to `ws`.
+    #[error("a redirect leads from a scheme with TLS to one without")]
     Insecure,
 }
 
@@ -88,12 +88,9 @@ impl Hop {
         location: &str,
         method: &str,
     ) -> Result<Self, RedirectError> {
-        let url = self.url.join(location).map_err(|_| RedirectError::Location)?;
+        let url = resolve(&self.url, location)?;
         if !matches!(url.scheme(), Scheme::Http | Scheme::Https) {
             return Err(RedirectError::Location);
-        }
-        if self.url.is_secure() && !url.is_secure() {
-            return Err(RedirectError::Insecure);
         }
         let becomes_get = match (status.code(), self.method(method)) {
             (301 | 302, "POST") => true,
@@ -124,15 +121,29 @@ impl Hop {
     #[must_use]
     pub fn carries(&self, name: &str) -> bool {
         let is = |known: &&str| name.eq_ignore_ascii_case(known);
-        let of_origin = ["Authorization", "Cookie", "Proxy-Authorization", "Host"].iter().any(is);
         let of_body = name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("content-"))
             || ["Expect", "Trailer"].iter().any(is);
-        !(self.foreign && of_origin || self.get && of_body)
+        !(self.foreign && is_of_origin(name) || self.get && of_body)
     }
 }
 
+/// Where `location` leads from `url`, which is never from a scheme with TLS to one without.
+pub(crate) fn resolve(url: &Url, location: &str) -> Result<Url, RedirectError> {
+    let to = url.join(location).map_err(|_| RedirectError::Location)?;
+    if url.is_secure() && !to.is_secure() {
+        return Err(RedirectError::Insecure);
+    }
+    Ok(to)
+}
+
+/// Whether a field of this name is for one origin only: credentials and `Host`.
+pub(crate) fn is_of_origin(name: &str) -> bool {
+    let of_origin = ["Authorization", "Cookie", "Proxy-Authorization", "Host"];
+    of_origin.iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
 /// Whether two URLs have the same scheme, host and port (RFC 9110, 4.3.1).
-fn same_origin(a: &Url, b: &Url) -> bool {
+pub(crate) fn same_origin(a: &Url, b: &Url) -> bool {
     (a.is_secure(), a.host(), a.port()) == (b.is_secure(), b.host(), b.port())
 }
 

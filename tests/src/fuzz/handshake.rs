@@ -10,7 +10,8 @@ use tidewire::ws::{Connection, Negotiated};
 use tidewire::{Instant, RecvBuf, Seed, SendBuf, Transport};
 
 const LIMITS: Limits = Limits { head: 1024, headers: 32, chunk_line: 100, trailers: 200 };
-const OPTIONS: ServerOptions<'static> = ServerOptions { subprotocols: &["chat.v2", "chat"] };
+const OPTIONS: ServerOptions<'static> =
+    ServerOptions { subprotocols: &["chat.v2", "chat"], ..ServerOptions::new() };
 const BODY_PREFIX: usize = 64;
 const START: Instant = Instant::EPOCH;
 

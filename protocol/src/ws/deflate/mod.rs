@@ -6,7 +6,7 @@
 #[cfg(not(feature = "deflate"))]
 mod off;
 #[cfg(not(feature = "deflate"))]
-pub(super) use off::{Agreed, Deflater, Inflater};
+pub(super) use off::{Agreed, DeflateConfig, Deflater, Inflater, NAME};
 
 #[cfg(feature = "deflate")]
 mod deflater;
@@ -19,7 +19,11 @@ mod reference;
 #[cfg(feature = "deflate")]
 pub use params::{DeflateConfig, DeflateParams};
 #[cfg(feature = "deflate")]
-pub(super) use {deflater::Deflater, inflater::Inflater, params::Agreed};
+pub(super) use {
+    deflater::Deflater,
+    inflater::Inflater,
+    params::{Agreed, NAME},
+};
 
 /// What a peer sent as compressed data is none (RFC 1951).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,6 +2,13 @@
 
 use super::Invalid;
 use crate::ws::Role;
+use crate::ws::handshake::{Extension, ExtensionError};
+use alloc::string::String;
+
+pub(in crate::ws) const NAME: &str = "permessage-deflate";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::ws) enum DeflateConfig {}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::ws) enum Agreed {}
@@ -11,6 +18,20 @@ pub(in crate::ws) enum Deflater {}
 
 #[derive(Debug)]
 pub(in crate::ws) enum Inflater {}
+
+impl DeflateConfig {
+    pub(in crate::ws) fn offer(self) -> String {
+        match self {}
+    }
+
+    pub(in crate::ws) fn accept(self, _offer: Extension<'_>) -> Option<(Agreed, String)> {
+        match self {}
+    }
+
+    pub(in crate::ws) fn check(self, _answer: Extension<'_>) -> Result<Agreed, ExtensionError> {
+        match self {}
+    }
+}
 
 impl Agreed {
     pub(in crate::ws) fn deflater(self, _role: Role) -> Deflater {

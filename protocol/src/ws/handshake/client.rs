@@ -1,9 +1,12 @@
 //! The client's side (RFC 6455, 4.1).
 
-use super::{AcceptKey, Negotiated, Request, accept_key, encode_key};
+use super::extensions::{self, Extensions};
+use super::{AcceptKey, ExtensionError, Negotiated, Request, accept_key, encode_key};
 #[cfg(doc)]
 use crate::Machine;
-use crate::http::{self, BodyLength, ClientEvent, OwnedResponseHead, ResponseHead, Status};
+use crate::http::{
+    self, BodyLength, ClientEvent, OwnedResponseHead, ResponseHead, Status, Version,
+};
 use crate::seed::Entropy;
 use crate::{Instant, RecvBuf, Seed, SendBuf, Transport};
 use alloc::string::String;
@@ -13,7 +16,7 @@ use core::time::Duration;
 /// How long the machine waits for the body of a refusal, at the most.
 const BODY_WAIT: Duration = Duration::from_secs(2);
 
-/// Limits of a [`ClientHandshake`].
+/// Limits of a [`ClientHandshake`], and the extensions that it offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandshakeConfig {
     /// Limits on the response.
@@ -23,6 +26,20 @@ pub struct HandshakeConfig {
     pub timeout: Option<Duration>,
     /// How much of the body of a refusal is reported, in bytes. 4 KiB by default.
     pub body_prefix: usize,
+    /// Offers permessage-deflate (RFC 7692). `None`, the default, offers nothing.
+    #[cfg(feature = "deflate")]
+    pub deflate: Option<crate::ws::DeflateConfig>,
+}
+
+impl HandshakeConfig {
+    const fn extensions(&self) -> Extensions {
+        Extensions {
+            #[cfg(feature = "deflate")]
+            deflate: self.deflate,
+            #[cfg(not(feature = "deflate"))]
+            deflate: None,
+        }
+    }
 }
 
 impl Default for HandshakeConfig {
@@ -31,6 +48,8 @@ impl Default for HandshakeConfig {
             limits: http::Limits::default(),
             timeout: Some(Duration::from_secs(10)),
             body_prefix: 4096,
+            #[cfg(feature = "deflate")]
+            deflate: None,
         }
     }
 }
@@ -47,7 +66,8 @@ pub enum HandshakeEvent<'a> {
         /// What it agreed to.
         negotiated: Negotiated,
     },
-    /// There is no connection.
+    /// There is no connection. What to do about it is the caller's business: see
+    /// [`Request::follow`] for redirects, and [the module](super) for more.
     Refused {
         /// Why.
         why: Refusal,
@@ -65,7 +85,10 @@ pub enum Refusal {
     /// The server answered with another status than 101.
     #[error("the server answered {0}")]
     Status(Status),
-    /// The answer does not say `Upgrade: websocket`.
+    /// The version of HTTP in the answer is below 1.1, which knows no 101.
+    #[error("the version of HTTP is below 1.1 (RFC 9110, 15.2)")]
+    HttpVersion,
+    /// The answer does not say `Upgrade: websocket`, and that alone.
     #[error("no Upgrade to websocket in the answer (RFC 6455, 4.1)")]
     Upgrade,
     /// The answer does not say `Connection: Upgrade`.
@@ -77,9 +100,9 @@ pub enum Refusal {
     /// The server chose a subprotocol that was not offered, or more than one.
     #[error("a subprotocol that was not offered (RFC 6455, 4.1)")]
     Subprotocol,
-    /// The server chose an extension that was not offered.
-    #[error("an extension that was not offered (RFC 6455, 4.1)")]
-    Extension,
+    /// The server chose an extension that was not offered, or with parameters that it must not have.
+    #[error("an extension was not answered as it was offered: {0}")]
+    Extension(ExtensionError),
     /// The answer did not come in time.
     #[error("no answer in time")]
     Timeout,
@@ -164,7 +187,7 @@ impl ClientHandshake {
             ..http::ClientConfig::default()
         };
         let mut http = http::Client::new(http_config, now);
-        let phase = match send(request, &key, &mut http, now, tx) {
+        let phase = match send(request, &key, &config.extensions().offer(), &mut http, now, tx) {
             Ok(()) => Phase::Asked,
             Err(misuse) => Phase::Refused(Refusal::Request(misuse), None, 0),
         };
@@ -326,6 +349,9 @@ impl ClientHandshake {
         if head.status != Status::SWITCHING_PROTOCOLS {
             return Err(Refusal::Status(head.status));
         }
+        if head.version < Version::Http11 {
+            return Err(Refusal::HttpVersion);
+        }
         // Another protocol besides it would be spoken as well (RFC 9110, 7.8).
         let mut upgrades = headers.get_all("Upgrade");
         let named = upgrades.next().is_some_and(|name| name.eq_ignore_ascii_case(b"websocket"));
@@ -339,9 +365,7 @@ impl ClientHandshake {
         if accepts.next() != Some(&self.expected) || accepts.next().is_some() {
             return Err(Refusal::AcceptKey);
         }
-        if headers.list("Sec-WebSocket-Extensions").next().is_some() {
-            return Err(Refusal::Extension);
-        }
+        let deflate = self.config.extensions().check(headers).map_err(Refusal::Extension)?;
         let mut chosen = headers.get_all("Sec-WebSocket-Protocol");
         let subprotocol = match chosen.next() {
             None => None,
@@ -353,7 +377,7 @@ impl ClientHandshake {
         if chosen.next().is_some() {
             return Err(Refusal::Subprotocol);
         }
-        Ok(Negotiated { subprotocol })
+        Ok(Negotiated { subprotocol, deflate })
     }
 
     fn refuse_with_body(&mut self, len: usize) {
@@ -369,6 +393,7 @@ impl ClientHandshake {
 fn send(
     request: &Request,
     key: &[u8],
+    extensions: &str,
     http: &mut http::Client,
     now: Instant,
     tx: &mut SendBuf,
@@ -379,8 +404,11 @@ fn send(
         .fields()
         .find(|(name, _)| name.eq_ignore_ascii_case("Host"))
         .map_or(("Host", host.as_bytes()), |host| host);
-    let offer = request.subprotocols().join(", ");
-    let offer = (!offer.is_empty()).then_some(("Sec-WebSocket-Protocol", offer.as_bytes()));
+    let subprotocols = request.subprotocols().join(", ");
+    let offers = [("Sec-WebSocket-Protocol", &subprotocols[..]), (extensions::FIELD, extensions)]
+        .into_iter()
+        .filter(|(_, offer)| !offer.is_empty())
+        .map(|(name, offer)| (name, offer.as_bytes()));
     let authorization = url.authorization().filter(|_| !request.has("Authorization"));
     let authorization = authorization.as_ref().map(|value| ("Authorization", value.as_bytes()));
     let ours: [(&str, &[u8]); 5] = [
@@ -391,7 +419,7 @@ fn send(
         ("Sec-WebSocket-Key", key),
     ];
     let theirs = request.fields().filter(|(name, _)| !name.eq_ignore_ascii_case("Host"));
-    let fields = ours.into_iter().chain(offer).chain(authorization).chain(theirs);
+    let fields = ours.into_iter().chain(offers).chain(authorization).chain(theirs);
     http.request("GET", url.target(), fields, BodyLength::EMPTY, now, tx)
 }
 

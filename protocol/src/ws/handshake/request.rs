@@ -1,6 +1,6 @@
 //! What a client asks for.
 
-use crate::http::chars;
+use crate::http::{RedirectError, ResponseHead, chars, is_redirect, redirect};
 use crate::url::{Url, UrlError};
 use alloc::{string::String, vec::Vec};
 
@@ -94,20 +94,7 @@ impl Request {
     /// As [`field`](Self::field); nothing was added.
     pub fn add_field(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), RequestError> {
         let value = chars::trim_ows(value.as_ref());
-        if !chars::is_token(name.as_bytes()) {
-            return Err(RequestError::FieldName);
-        }
-        if !value.iter().copied().all(chars::is_value_byte) {
-            return Err(RequestError::FieldValue);
-        }
-        const RESERVED: [&str; 4] =
-            ["Upgrade", "Connection", "Content-Length", "Transfer-Encoding"];
-        let prefix = name.get(.."Sec-WebSocket-".len()).unwrap_or_default();
-        if prefix.eq_ignore_ascii_case("Sec-WebSocket-")
-            || RESERVED.iter().any(|reserved| name.eq_ignore_ascii_case(reserved))
-        {
-            return Err(RequestError::Reserved);
-        }
+        check_field(name, value)?;
         if name.eq_ignore_ascii_case("Host") && self.has("Host") {
             return Err(RequestError::DuplicateHost);
         }
@@ -131,6 +118,46 @@ impl Request {
     /// Drops every field of this name, without regard to case.
     pub fn remove_field(&mut self, name: &str) {
         self.fields.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
+    }
+
+    /// Goes where the answer `head` says, if it is a redirect (RFC 9110, 15.4): changes the
+    /// [`url`](Self::url), and drops the fields that are not for another origin, which are
+    /// `Authorization`, `Cookie`, `Proxy-Authorization` and `Host`. `false`, and nothing is changed, if
+    /// it is none.
+    ///
+    /// No machine here follows a redirect by itself (RFC 6455, 4.1, leaves it to the client). Whoever
+    /// does should count, since redirects may go in circles.
+    ///
+    /// ```
+    /// use tidewire::http::{OwnedResponseHead, Status, Version};
+    /// use tidewire::ws::handshake::Request;
+    ///
+    /// let mut request = Request::new("wss://example.com/chat")?.field("Cookie", "a=b")?;
+    /// // Of `HandshakeEvent::Refused`, or of the error of whatever drives the handshake.
+    /// let fields = [("Location", "//eu.example.com/chat")];
+    /// let head = OwnedResponseHead::new(Version::Http11, Status::FOUND, fields)?;
+    ///
+    /// if request.follow(head.as_head())? {
+    ///     // Make another handshake.
+    /// }
+    /// assert_eq!(request.url().to_string(), "wss://eu.example.com/chat");
+    /// assert_eq!(request.fields().count(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`RedirectError::Location`] and [`RedirectError::Insecure`]; nothing was changed.
+    pub fn follow(&mut self, head: ResponseHead<'_>) -> Result<bool, RedirectError> {
+        if !is_redirect(head.status) {
+            return Ok(false);
+        }
+        let location = head.headers.get_str("Location").ok_or(RedirectError::Location)?;
+        let url = redirect::resolve(&self.url, location)?;
+        if !redirect::same_origin(&self.url, &url) {
+            self.fields.retain(|(name, _)| !redirect::is_of_origin(name));
+        }
+        self.url = url;
+        Ok(true)
     }
 
     /// Changes where the next attempt goes.
@@ -158,4 +185,22 @@ impl Request {
     pub(super) fn has(&self, name: &str) -> bool {
         self.fields.iter().any(|(other, _)| other.eq_ignore_ascii_case(name))
     }
+}
+
+/// Whether a field may stand beside those of the handshake, in either direction.
+pub(super) fn check_field(name: &str, value: &[u8]) -> Result<(), RequestError> {
+    if !chars::is_token(name.as_bytes()) {
+        return Err(RequestError::FieldName);
+    }
+    if !value.iter().copied().all(chars::is_value_byte) {
+        return Err(RequestError::FieldValue);
+    }
+    const RESERVED: [&str; 4] = ["Upgrade", "Connection", "Content-Length", "Transfer-Encoding"];
+    let prefix = name.get(.."Sec-WebSocket-".len()).unwrap_or_default();
+    if prefix.eq_ignore_ascii_case("Sec-WebSocket-")
+        || RESERVED.iter().any(|reserved| name.eq_ignore_ascii_case(reserved))
+    {
+        return Err(RequestError::Reserved);
+    }
+    Ok(())
 }
