@@ -32,7 +32,7 @@ impl Reference {
             match bits.take(2)? {
                 0 => self.stored(&mut bits)?,
                 1 => {
-                    self.compressed(&mut bits, &Code::fixed_lengths(), &Code::fixed_distances())?
+                    self.compressed(&mut bits, &Code::fixed_lengths(), &Code::fixed_distances())?;
                 }
                 2 => {
                     let (lengths, distances) = Code::pair(&mut bits)?;

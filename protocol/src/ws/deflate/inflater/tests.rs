@@ -269,10 +269,10 @@ fn memory_is_taken_late_and_given_back() {
 
 /// A compressor's payloads, blocks put together by hand, and anything, some of them spoilt.
 fn payloads() -> impl Strategy<Value = Vec<Vec<u8>>> {
-    let compressed = vec((message(600), any::<bool>()), 1..5);
+    let compressed = vec(message(600), 1..5);
     let block = prop_oneof![
         Just(&FINAL[..7]),
-        Just(&HELLO[..]),
+        Just(HELLO),
         Just(&[0x03, 0x00][..]),
         Just(&[0xF2, 0x00, 0x11, 0x00, 0x00][..]),
         Just(&TAIL[..]),
@@ -281,9 +281,9 @@ fn payloads() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let blocks = vec(vec(block, 0..5).prop_map(|blocks| blocks.concat()), 1..4);
     let spoilt = (any::<Index>(), 0..3u8, any::<u8>());
     let payloads = prop_oneof![
-        (compressed, 1..=9u8).prop_map(|(messages, level)| {
-            let mut deflater = Deflater::new(15, false, level, 0);
-            messages.iter().map(|(message, _)| deflater.deflate(message, true).to_vec()).collect()
+        (compressed, 1..=9u8, any::<bool>()).prop_map(|(messages, level, takeover)| {
+            let mut deflater = Deflater::new(15, takeover, level, 0);
+            messages.iter().map(|message| deflater.deflate(message, true).to_vec()).collect()
         }),
         blocks,
         vec(vec(any::<u8>(), 0..40), 1..4),
