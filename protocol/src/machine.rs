@@ -68,6 +68,10 @@ pub trait Machine {
 
     /// What the machine wants of its transport.
     fn transport(&self) -> Transport;
+
+    /// Gives memory back that an idle machine does not need, such as the state of compression. Call it
+    /// where you call [`RecvBuf::shrink`]. It changes nothing that can be seen but speed.
+    fn shrink(&mut self) {}
 }
 
 /// What a machine wants of its transport, beyond reading into `rx` and writing from `tx`.
@@ -127,7 +131,7 @@ pub enum DialError {
 
 /// Makes a type with the inherent methods of a machine a [`Machine`], for generic drivers.
 macro_rules! machine {
-    ($machine:ident, $event:ident) => {
+    ($machine:ident, $event:ident $(, $shrink:ident)?) => {
         impl $crate::Machine for $machine {
             type Event<'a> = $event<'a>;
 
@@ -160,6 +164,10 @@ macro_rules! machine {
             fn transport(&self) -> $crate::Transport {
                 self.transport()
             }
+
+            $(fn $shrink(&mut self) {
+                self.$shrink();
+            })?
         }
     };
 }
@@ -167,8 +175,8 @@ pub(crate) use machine;
 
 /// The same for a [`Dialer`].
 macro_rules! dialer {
-    ($machine:ident, $event:ident) => {
-        $crate::machine::machine!($machine, $event);
+    ($machine:ident, $event:ident $(, $shrink:ident)?) => {
+        $crate::machine::machine!($machine, $event $(, $shrink)?);
 
         impl $crate::Dialer for $machine {
             fn target(&self) -> &$crate::url::Url {

@@ -61,6 +61,11 @@ impl Utf8 {
         }
     }
 
+    /// How many bytes of a character have come whose end has not.
+    pub(crate) const fn held(self) -> usize {
+        self.len as usize
+    }
+
     /// Whether the text may end here.
     pub(crate) const fn is_complete(self) -> bool {
         self.len == 0

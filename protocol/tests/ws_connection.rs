@@ -24,6 +24,9 @@ enum Owned {
     Binary(Vec<u8>),
     Ping(Vec<u8>),
     Pong(Vec<u8>),
+    Start(MessageKind, Option<u64>),
+    Chunk(Vec<u8>),
+    End,
     Drained,
     Closed(Closed, String),
 }
@@ -35,6 +38,9 @@ impl From<Event<'_>> for Owned {
             Event::Binary(bytes) => Self::Binary(bytes.into()),
             Event::Ping(bytes) => Self::Ping(bytes.into()),
             Event::Pong(bytes) => Self::Pong(bytes.into()),
+            Event::MessageStart { kind, length } => Self::Start(kind, length),
+            Event::Chunk(bytes) => Self::Chunk(bytes.into()),
+            Event::MessageEnd => Self::End,
             Event::Drained => Self::Drained,
             Event::Closed { why, reason } => Self::Closed(why, reason.into()),
         }
@@ -572,6 +578,11 @@ fn what_was_sent_before_close_may_take_as_long_as_it_leaves() {
     assert_eq!(server.events(at(5)), timeout, "it has left, so it could be answered");
 }
 
+/// A ping of the server's own accord: its payload counts them.
+fn ping(number: u64) -> Vec<u8> {
+    from_server(0x89, &number.to_be_bytes())
+}
+
 fn keepalive() -> End {
     let ping_interval = Some(Duration::from_secs(55));
     End::new(Role::Server, Config { ping_interval, ..Config::default() })
@@ -583,7 +594,7 @@ fn a_ping_is_sent_each_interval_from_the_handshake_on() {
     for n in 1..=3 {
         assert_eq!(server.conn.next_timer(), Some((at(55 * n), Timer::Ping)));
         server.conn.handle_timeout(at(55 * n), &mut server.tx);
-        assert_eq!(server.sent(), b"\x89\0");
+        assert_eq!(server.sent(), ping(n));
         assert_eq!(server.rx.push(&frame(true, 0x8A, b"")), 6);
         assert_eq!(server.events(at(55 * n)), [Owned::Pong(vec![])]);
     }
@@ -594,6 +605,7 @@ fn any_received_byte_counts_as_life() {
     let mut server = keepalive();
     server.conn.handle_timeout(at(55), &mut server.tx);
     assert_eq!(server.conn.next_timer(), Some((at(75), Timer::Pong)));
+    server.sent();
     assert_eq!(server.rx.push(b"\x81"), 1);
     assert_eq!(server.events(at(60)), []);
     assert_eq!(server.conn.next_timer(), Some((at(110), Timer::Ping)));
@@ -610,7 +622,7 @@ fn a_peer_is_asked_for_a_sign_of_life_also_when_the_queue_is_full() {
     for n in 1..=4 {
         server.conn.handle_timeout(at(5 * n), &mut server.tx);
     }
-    assert_eq!(server.sent()[1000..], *b"\x89\0", "once, whatever the queue");
+    assert_eq!(server.sent()[1000..], ping(1), "once, whatever the queue");
     assert_eq!(server.rx.push(&frame(true, 0x8A, b"")), 6);
     assert_eq!(server.events(at(24)), [Owned::Drained, Owned::Pong(vec![])]);
     server.conn.handle_timeout(at(25), &mut server.tx);
@@ -631,6 +643,7 @@ fn without_a_queue_pings_are_answered_all_the_same() {
 fn silence_after_a_ping_ends_the_connection_with_that_reason() {
     let mut server = keepalive();
     server.conn.handle_timeout(at(55), &mut server.tx);
+    server.sent();
     server.conn.handle_timeout(at(75), &mut server.tx);
     let events = server.events(at(75));
     assert_eq!(events, [Owned::Closed(Closed::PongTimeout, String::new())]);
@@ -650,7 +663,7 @@ fn no_ping_is_sent_after_closing_has_begun() {
 fn a_long_sleep_makes_one_ping_not_a_burst() {
     let mut server = keepalive();
     server.conn.handle_timeout(at(1000), &mut server.tx);
-    assert_eq!(server.sent(), b"\x89\0");
+    assert_eq!(server.sent(), ping(1));
     assert_eq!(server.conn.next_timer(), Some((at(1020), Timer::Pong)));
 }
 
@@ -664,6 +677,7 @@ fn a_deadline_between_announcement_and_event_loses_no_message() {
     assert!(client.conn.advance(at(0), &mut client.rx, &mut client.tx));
     for second in 1..=21 {
         client.conn.handle_timeout(at(second), &mut client.tx);
+        client.sent();
     }
     let events = client.events(at(21));
     assert_eq!(events, [text("hi"), Owned::Closed(Closed::PongTimeout, String::new())]);

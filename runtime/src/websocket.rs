@@ -1,6 +1,7 @@
 //! A WebSocket connection: lending, `Stream` and `Sink`.
 
 use crate::connection::Conn;
+use crate::dial::dial;
 use crate::driver::Driver;
 use crate::entropy;
 use crate::error::Error;
@@ -14,8 +15,8 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tidewire::http::OwnedResponseHead;
-use tidewire::ws::handshake::{ClientHandshake, HandshakeConfig, HandshakeEvent, Request};
-use tidewire::ws::{self, CloseCode, Connection, Event, Negotiated, SendError};
+use tidewire::ws::handshake::{ClientHandshake, HandshakeEvent, Request};
+use tidewire::ws::{self, ClientConfig, CloseCode, Connection, Event, Negotiated, SendError};
 use tidewire::{Clock, SendBuf};
 
 /// One WebSocket connection (RFC 6455), of a client or a server.
@@ -52,6 +53,8 @@ pub struct WebSocket<R: Runtime> {
     driver: Driver<R, Connection>,
     low_water: usize,
     high_water: usize,
+    /// How the connection ended, once [`Event::Closed`] was lent.
+    ended: Option<ws::Closed>,
     /// On a server: tells of a shutdown, and counts the connection.
     served: Option<(Watch, Counted)>,
 }
@@ -110,21 +113,31 @@ impl<R: Runtime> WebSocket<R> {
     /// Connects to `request`'s URL and shakes hands. Returns the response's head too: its fields
     /// may matter (`Set-Cookie`, the subprotocol).
     ///
+    /// `config` is a [`ws::Config`], or a [`ws::ClientConfig`] that limits connecting and the
+    /// opening handshake as well. Its [`reconnect`](ws::ClientConfig::reconnect) does nothing here:
+    /// that is for [`Client`](crate::Client).
+    ///
+    /// Dropped before it is ready, the future gives the connection up.
+    ///
     /// # Errors
     /// [`Error::Dial`] if there is no connection; [`Error::Handshake`] if the server answered
     /// something else than a correct `101`, with its head and the start of its body, or nothing in
     /// time; [`Error::Entropy`] if the operating system has no randomness.
+    ///
+    /// Redirects and challenges are not followed, since only the program knows whom its cookies and
+    /// passwords are for: they are an [`Error::Handshake`], with all that is needed to go on.
     pub async fn connect(
         runtime: R,
         request: &Request,
-        config: ws::Config,
+        config: impl Into<ws::ClientConfig>,
     ) -> Result<(Self, OwnedResponseHead), Error> {
         let seeds = (entropy::seed()?, entropy::seed()?);
+        let ClientConfig { connection: config, handshake, connect_timeout, .. } = config.into();
+        let stream = dial(&runtime, request.url(), connect_timeout).await?;
         let rx_limit = rx_limit(config.max_message);
-        let mut driver = Driver::connect(runtime, request.url(), rx_limit, |now, tx| {
-            ClientHandshake::new(request, HandshakeConfig::default(), &seeds.0, now, tx)
-        })
-        .await?;
+        let mut driver = Driver::with_stream(runtime, stream, rx_limit, |now, tx| {
+            ClientHandshake::new(request, handshake, &seeds.0, now, tx)
+        });
         let (head, negotiated) = match driver.next().await {
             Some(HandshakeEvent::Accepted { head, negotiated }) => (head.to_owned(), negotiated),
             Some(HandshakeEvent::Refused { why, head, body }) => {
@@ -147,8 +160,10 @@ impl<R: Runtime> WebSocket<R> {
         config: &ws::Config,
         served: Option<(Watch, Counted)>,
     ) -> Self {
-        let (low_water, high_water) = (config.send_low_water, config.send_high_water);
-        Self { driver, low_water, high_water, served }
+        // As the machine takes them: else it could be full and not full at once.
+        let high_water = config.send_high_water.max(1);
+        let low_water = config.send_low_water.min(high_water - 1);
+        Self { driver, low_water, high_water, ended: None, served }
     }
 
     /// Waits for the next event and lends it. [`Event::Closed`] is the last one; then `None`.
@@ -165,6 +180,8 @@ impl<R: Runtime> WebSocket<R> {
     /// It takes no further event while more than [`ws::Config::send_high_water`] bytes wait to be
     /// written, so a peer that sends without reading is slowed down.
     ///
+    /// Cancel-safe: a dropped future takes no event with it, and another call goes on.
+    ///
     /// # Errors
     /// The first error that `on_event` returns; [`Error::Io`] if the connection broke.
     pub async fn run(
@@ -172,22 +189,19 @@ impl<R: Runtime> WebSocket<R> {
         mut on_event: impl FnMut(Event<'_>, &mut Reply<'_>) -> Result<(), SendError>,
     ) -> Result<ws::Closed, Error> {
         loop {
-            if self.driver.queued() >= self.high_water && self.driver.machine().is_open() {
-                let mark = self.low_water;
-                poll_fn(|cx| self.driver.poll_drain(cx, mark)).await?;
+            if self.driver.machine().is_open() {
+                self.ready().await?;
             }
             if !poll_fn(|cx| self.poll_advance(cx)).await {
-                return Err(Error::Closed);
+                return self.ended.ok_or(Error::Closed);
             }
             let clock = self.driver.clock();
             let (machine, rx, tx, now) = self.driver.split();
             let Some(event) = machine.event(now, rx, tx) else { continue };
-            let closed = if let Event::Closed { why, .. } = event { Some(why) } else { None };
-            on_event(event, &mut Reply { machine, tx, clock })?;
-            if let Some(why) = closed {
-                self.driver.finish().await;
-                return Ok(why);
+            if let Event::Closed { why, .. } = event {
+                self.ended = Some(why);
             }
+            on_event(event, &mut Reply { machine, tx, clock })?;
         }
     }
 
@@ -204,13 +218,18 @@ impl<R: Runtime> WebSocket<R> {
 
     fn driver_event(&mut self) -> Option<Event<'_>> {
         let (machine, rx, tx, now) = self.driver.split();
-        machine.event(now, rx, tx)
+        let event = machine.event(now, rx, tx);
+        if let Some(Event::Closed { why, .. }) = event {
+            self.ended = Some(why);
+        }
+        event
     }
 
     /// Sends a text message: waits for room if much is queued, then writes it out.
     ///
     /// Cancel-safe in that a dropped future either has queued the whole message, which then leaves
-    /// with the next call, or nothing. It goes on receiving meanwhile, as far as the receive buffer
+    /// with the next call, or nothing; who must know which calls [`ready`](Self::ready),
+    /// [`queue_text`](Self::queue_text) and [`flush`](Self::flush). It goes on receiving meanwhile, as far as the receive buffer
     /// allows, so that two peers that only send do not wait for each other for ever.
     ///
     /// # Errors
@@ -242,10 +261,7 @@ impl<R: Runtime> WebSocket<R> {
         loop {
             let ws = self.driver.parts();
             match send(ws.machine, ws.tx) {
-                Err(SendError::Full) => {
-                    let mark = self.low_water;
-                    poll_fn(|cx| self.driver.poll_drain(cx, mark)).await?;
-                }
+                Err(SendError::Full) => self.ready().await?,
                 Err(error) => return Err(error.into()),
                 Ok(()) => return Ok(self.driver.flush().await?),
             }
@@ -272,7 +288,24 @@ impl<R: Runtime> WebSocket<R> {
         ws.machine.send_binary(data, ws.tx)
     }
 
+    /// Waits until there is room, if too much is queued: what is queued next is not refused with
+    /// [`SendError::Full`].
+    ///
+    /// Cancel-safe.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the connection broke.
+    pub async fn ready(&mut self) -> Result<(), Error> {
+        if self.driver.queued() >= self.high_water {
+            let mark = self.low_water;
+            poll_fn(|cx| self.driver.poll_drain(cx, mark)).await?;
+        }
+        Ok(())
+    }
+
     /// Writes out what is queued.
+    ///
+    /// Cancel-safe: what was not written leaves with the next call.
     ///
     /// # Errors
     /// [`Error::Io`] if the connection broke.
@@ -281,23 +314,19 @@ impl<R: Runtime> WebSocket<R> {
     }
 
     /// Begins the closing handshake (RFC 6455, 7.1.2) and waits for its end, discarding messages
-    /// that still arrive. Returns how the connection ended.
+    /// that still arrive. Returns how the connection ended, also when it had ended before.
+    ///
+    /// Cancel-safe: after a dropped future another call waits for the same end.
     ///
     /// # Errors
-    /// [`Error::WebSocketMisuse`] for a code or reason that must not be sent; [`Error::Closed`] if the
-    /// connection had ended already.
+    /// [`Error::WebSocketMisuse`] for a code or reason that must not be sent.
     pub async fn close(&mut self, code: CloseCode, reason: &str) -> Result<ws::Closed, Error> {
         let ws = self.driver.parts();
         if ws.machine.is_open() {
             ws.machine.close(code, reason, ws.now, ws.tx)?;
         }
-        let mut how = Err(Error::Closed);
-        while let Some(event) = self.next().await {
-            if let Event::Closed { why, .. } = event {
-                how = Ok(why);
-            }
-        }
-        how
+        while self.next().await.is_some() {}
+        self.ended.ok_or(Error::Closed)
     }
 
     /// The machine underneath, to ask it something.

@@ -82,6 +82,27 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// The first frame of `bytes`, which it leaves, if it is whole.
+    pub fn take(bytes: &mut Vec<u8>) -> Option<Self> {
+        let len = *bytes.get(1)? & 0x7F;
+        let extended = match len {
+            126 => 2,
+            127 => 8,
+            _ => 0,
+        };
+        let head = 2 + extended;
+        let long = bytes.get(2..head)?.iter().fold(0, |len, byte| len << 8 | usize::from(*byte));
+        let masked = bytes[1] & 0x80 != 0;
+        let start = if masked { head + 4 } else { head };
+        let end = start.checked_add(if extended == 0 { usize::from(len) } else { long })?;
+        let payload = bytes.get(start..end)?;
+        let key = masked.then(|| [0, 1, 2, 3].map(|at| bytes[head + at]));
+        let payload = key.map_or(payload.to_vec(), |key| mask(key, payload));
+        let frame = Self { first: bytes[0], head: bytes[..head].to_vec(), key, payload };
+        bytes.drain(..end);
+        Some(frame)
+    }
+
     /// The code and reason of a Close frame.
     ///
     /// # Panics

@@ -7,3 +7,5 @@ pub mod fuzz;
 pub mod net;
 #[cfg(feature = "net")]
 pub mod peers;
+#[cfg(feature = "net")]
+pub mod scripted;

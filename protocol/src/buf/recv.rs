@@ -40,7 +40,8 @@ use alloc::{string::String, vec::Vec};
 ///
 /// Never more than `limit` bytes are held, content and raw bytes together. The allocation grows by
 /// doubling as bytes arrive, never because a peer announced them, to at most a quarter above `limit`,
-/// and is initialised once, not before each read. [`shrink`](Self::shrink) gives it back.
+/// and is initialised once, not before each read. What a machine inflates lies beside it, bounded by
+/// that machine's own limit. [`shrink`](Self::shrink) gives both back.
 #[derive(Debug)]
 pub struct RecvBuf {
     storage: Storage,
@@ -54,6 +55,8 @@ pub struct RecvBuf {
     pub(crate) spans: Vec<HeaderSpan>,
     /// For what cannot be lent in place because decoding made it longer.
     pub(crate) scratch: String,
+    /// The same for bytes: what was inflated.
+    inflated: Storage,
 }
 
 impl RecvBuf {
@@ -72,6 +75,7 @@ impl RecvBuf {
             finished: false,
             spans: Vec::new(),
             scratch: String::new(),
+            inflated: Storage::new(),
         }
     }
 
@@ -149,6 +153,7 @@ impl RecvBuf {
         self.finished = false;
         self.spans.clear();
         self.scratch.clear();
+        self.inflated.consume(self.inflated.len());
     }
 
     /// Gives memory back that is not in use. Call it when the connection has been idle for a while,
@@ -156,6 +161,7 @@ impl RecvBuf {
     pub fn shrink(&mut self) {
         self.close_hole();
         self.storage.shrink();
+        self.inflated.shrink();
         if self.is_empty() {
             self.spans = Vec::new();
             self.scratch = String::new();
@@ -180,6 +186,7 @@ impl RecvBuf {
         self.storage.capacity()
             + self.spans.capacity() * size_of::<HeaderSpan>()
             + self.scratch.capacity()
+            + self.inflated.capacity()
     }
 
     // A machine's side.
@@ -274,6 +281,27 @@ impl RecvBuf {
     /// The content, and where to put what decoding makes longer.
     pub(crate) fn content_and_scratch(&mut self) -> (&[u8], &mut String) {
         (&self.storage.live()[..self.content], &mut self.scratch)
+    }
+
+    /// What was inflated and not consumed.
+    #[inline]
+    pub(crate) fn inflated(&self) -> &[u8] {
+        self.inflated.live()
+    }
+
+    /// The content, and at least `min` bytes to inflate it into; the area never exceeds `cap`.
+    pub(crate) fn content_and_spare(&mut self, min: usize, cap: usize) -> (&[u8], &mut [u8]) {
+        (&self.storage.live()[..self.content], self.inflated.spare(min, cap))
+    }
+
+    /// Says that `n` bytes were inflated.
+    pub(crate) fn commit_inflated(&mut self, n: usize) {
+        self.inflated.commit(n);
+    }
+
+    /// Drops `n` inflated bytes from the front.
+    pub(crate) fn consume_inflated(&mut self, n: usize) {
+        self.inflated.consume(n);
     }
 
     /// Moves the raw bytes down to the content.

@@ -67,8 +67,8 @@ impl SendBuf {
         self.len() == 0
     }
 
-    /// How many bytes were ever [`consume`](Self::consume)d: a machine sees by it whether its peer
-    /// takes what waits.
+    /// How many bytes were ever [`consume`](Self::consume)d or [`clear`](Self::clear)ed: a machine sees
+    /// by it whether its peer takes what waits.
     #[inline]
     #[must_use]
     pub const fn taken(&self) -> u64 {
@@ -167,6 +167,7 @@ impl SendBuf {
 
     /// Forgets everything that waits, for the next connection. Keeps the allocation.
     pub fn clear(&mut self) {
+        self.taken += self.len() as u64;
         self.packed.consume(self.packed.len());
         self.shared.clear();
         self.shared_len = 0;

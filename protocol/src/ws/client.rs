@@ -192,6 +192,31 @@ impl Client {
         }
     }
 
+    /// Begins a message in pieces; see [`Connection::start_message`]. It is not kept for a connection
+    /// to come: one that ends takes what was begun with it.
+    ///
+    /// # Errors
+    /// As [`Connection::start_message`], and [`SendError::NotOpen`].
+    pub fn start_message(&mut self, kind: MessageKind) -> Result<(), SendError> {
+        self.connection_mut().map_or(Err(SendError::NotOpen), |conn| conn.start_message(kind))
+    }
+
+    /// Sends the next piece of the message that was begun; see [`Connection::send_chunk`].
+    ///
+    /// # Errors
+    /// As [`Connection::send_chunk`], and [`SendError::NotOpen`].
+    pub fn send_chunk(&mut self, bytes: &[u8], tx: &mut SendBuf) -> Result<(), SendError> {
+        self.connection_mut().map_or(Err(SendError::NotOpen), |conn| conn.send_chunk(bytes, tx))
+    }
+
+    /// Ends the message that was begun; see [`Connection::end_message`].
+    ///
+    /// # Errors
+    /// As [`Connection::end_message`], and [`SendError::NotOpen`].
+    pub fn end_message(&mut self, last: &[u8], tx: &mut SendBuf) -> Result<(), SendError> {
+        self.connection_mut().map_or(Err(SendError::NotOpen), |conn| conn.end_message(last, tx))
+    }
+
     /// Sends a ping of at most 125 bytes, as [`send_text`](Self::send_text).
     ///
     /// # Errors
@@ -358,6 +383,13 @@ impl Client {
         }
     }
 
+    /// See [`Connection::shrink`].
+    pub fn shrink(&mut self) {
+        if let Some(connection) = self.connection_mut() {
+            connection.shrink();
+        }
+    }
+
     // Inputs and events.
 
     /// See [`Dialer::target`].
@@ -437,6 +469,9 @@ impl Client {
             (Pending::Inner, Phase::Open(connection)) => match connection.event(now, rx, tx)? {
                 Event::Text(text) => ClientEvent::Text(text),
                 Event::Binary(bytes) => ClientEvent::Binary(bytes),
+                Event::MessageStart { kind, length } => ClientEvent::MessageStart { kind, length },
+                Event::Chunk(bytes) => ClientEvent::Chunk(bytes),
+                Event::MessageEnd => ClientEvent::MessageEnd,
                 Event::Ping(payload) => ClientEvent::Ping(payload),
                 Event::Pong(payload) => ClientEvent::Pong(payload),
                 Event::Drained => ClientEvent::Drained,
@@ -597,4 +632,4 @@ impl Client {
     }
 }
 
-crate::machine::dialer!(Client, ClientEvent);
+crate::machine::dialer!(Client, ClientEvent, shrink);

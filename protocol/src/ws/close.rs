@@ -87,15 +87,19 @@ impl fmt::Debug for CloseCode {
     }
 }
 
-/// Splits the payload of a received Close frame into code and reason. The error says at which byte
-/// of the payload it is; invalid UTF-8 is told at its first bad byte.
-pub(super) fn decode(payload: &[u8]) -> Result<(CloseCode, &str), (ProtocolErrorKind, usize)> {
+/// Splits the payload of a received Close frame into code and reason; `any_code` takes codes that must
+/// not be sent. The error says at which byte of the payload it is; invalid UTF-8 is told at its first
+/// bad byte.
+pub(super) fn decode(
+    payload: &[u8],
+    any_code: bool,
+) -> Result<(CloseCode, &str), (ProtocolErrorKind, usize)> {
     let (code, reason) = match payload {
         [] => return Ok((CloseCode::NO_STATUS, "")),
         [_] => return Err((ProtocolErrorKind::TruncatedCloseCode, 0)),
         [high, low, reason @ ..] => (CloseCode(u16::from_be_bytes([*high, *low])), reason),
     };
-    if !code.is_sendable() {
+    if !code.is_sendable() && !any_code {
         return Err((ProtocolErrorKind::InvalidCloseCode, 0));
     }
     match utf8::validate(reason) {

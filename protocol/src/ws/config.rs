@@ -15,9 +15,14 @@ use core::time::Duration;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The largest message that is received, in bytes. A larger one fails the connection with 1009
-    /// as soon as a frame header announces it. 16 MiB by default.
+    /// The largest message that is received, in bytes, after it was inflated. A larger one fails the
+    /// connection with 1009: as soon as a frame header announces it, or while it is inflated. 16 MiB
+    /// by default; `usize::MAX` is no limit, for messages that are [streamed](Self::delivery).
     pub max_message: usize,
+    /// Whether messages are received whole, the default, or in pieces as they arrive.
+    pub delivery: Delivery,
+    /// What a peer may do that the standard forbids. Nothing by default.
+    pub leniency: Leniency,
     /// While this many bytes or more wait to be written nothing more is taken
     /// ([`SendError::Full`](super::SendError::Full)), so that at most one message lies above it. 1 MiB by
     /// default; zero counts as 1.
@@ -25,12 +30,19 @@ pub struct Config {
     /// After [`SendError::Full`](super::SendError::Full), [`Event::Drained`](super::Event::Drained) comes when this many bytes or fewer wait to be
     /// written. 256 KiB by default; never more than just below `send_high_water`.
     pub send_low_water: usize,
-    /// A ping is sent each time this has passed, from the opening handshake on. `None`, the
-    /// default, and zero mean never.
+    /// A ping is sent each time this has passed, from the opening handshake on. Its payload is a
+    /// number in eight bytes, by which its pong is known. `None`, the default, and zero mean never.
     pub ping_interval: Option<Duration>,
     /// How long after a ping some byte must have arrived, be it a pong or anything else, counted
-    /// from when the ping was queued. 20 s by default.
+    /// from when the ping was queued; while bytes ahead of it leave, from when the last of them did.
+    /// 20 s by default.
     pub pong_timeout: Duration,
+    /// How long nothing at all may arrive, pongs and pieces of frames included. The connection is then
+    /// closed with 1001. `None`, the default, for ever.
+    pub idle_timeout: Option<Duration>,
+    /// How long the peer may take nothing of what waits to be written. `None` for ever; 30 s by
+    /// default.
+    pub write_timeout: Option<Duration>,
     /// How long the closing handshake may take, counted from our Close or our answer to the peer's;
     /// on a client it covers the wait for the end of the stream. It begins anew while our Close is
     /// still queued behind messages and some of them have left meanwhile. 5 s by default.
@@ -43,14 +55,46 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             max_message: 16 << 20,
+            delivery: Delivery::Whole,
+            leniency: Leniency::default(),
             send_high_water: 1 << 20,
             send_low_water: 256 << 10,
             ping_interval: None,
             pong_timeout: Duration::from_secs(20),
+            idle_timeout: None,
+            write_timeout: Some(Duration::from_secs(30)),
             close_timeout: Duration::from_secs(5),
             message_kind: MessageKind::Text,
         }
     }
+}
+
+/// How received messages are lent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Delivery {
+    /// Each as a whole: [`Event::Text`](super::Event::Text) and
+    /// [`Event::Binary`](super::Event::Binary).
+    #[default]
+    Whole,
+    /// In pieces as they arrive, inside a frame too, so that a message may be larger than memory:
+    /// [`Event::MessageStart`](super::Event::MessageStart), any number of
+    /// [`Event::Chunk`](super::Event::Chunk), [`Event::MessageEnd`](super::Event::MessageEnd).
+    Streaming,
+}
+
+/// What a peer may do although RFC 6455 wants the connection failed for it. For peers that cannot be
+/// mended; each flag lets one thing pass and nothing else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Leniency {
+    /// A client may send frames without a mask (5.1).
+    pub unmasked_client: bool,
+    /// A server may mask its frames (5.1).
+    pub masked_server: bool,
+    /// A length may take a longer form than it needs (5.2).
+    pub length_not_minimal: bool,
+    /// A Close frame may carry a code that must not be sent (7.4). It is reported as it came, and
+    /// answered with a Close frame without a code.
+    pub any_close_code: bool,
 }
 
 /// Limits and times of a [`Client`](super::Client).
@@ -75,5 +119,12 @@ impl Default for ClientConfig {
             connect_timeout: Some(Duration::from_secs(30)),
             reconnect: None,
         }
+    }
+}
+
+/// Limits and times of the connection, and the defaults for the rest.
+impl From<Config> for ClientConfig {
+    fn from(connection: Config) -> Self {
+        Self { connection, ..Self::default() }
     }
 }

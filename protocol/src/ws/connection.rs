@@ -8,25 +8,30 @@
 //!     +--------------------------------> client: Finishing --> Over(Clean)
 //!     |                                  server: ----------/      ^
 //!     |                                  (Finishing ends with the stream or with close_timeout)
-//!     +--> Over(Eof | PongTimeout | Protocol), from Closing as well
+//!     +--> Over(Eof | Protocol), from Closing as well
+//!     +--> Over(PongTimeout | IdleTimeout | WriteTimeout)
 //! ```
 
+mod deadlines;
 mod receive;
+mod send;
 
-use self::receive::Progress;
 use super::close::{self, CloseCode};
-use super::error::{Closed, Misuse, ProtocolError, ProtocolErrorKind, SendError};
+use super::error::{Closed, Misuse, ProtocolError, ProtocolErrorKind};
 use super::frame::{MAX_CONTROL, OpCode, Rules};
 use super::handshake::Negotiated;
 use super::keepalive::Keepalive;
-use super::message::{Assembler, Message, MessageKind};
+use super::message::{Area, Assembler, MessageKind};
 use super::send::Sender;
 use super::{Config, Event, Timer};
+#[cfg(doc)]
+use super::{Delivery, SendError};
 #[cfg(doc)]
 use crate::Machine;
 use crate::timer::Timers;
 use crate::{Instant, RecvBuf, Seed, SendBuf, Transport, utf8};
-use bytes::Bytes;
+use alloc::boxed::Box;
+use core::time::Duration;
 
 /// Which side of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,8 +44,8 @@ pub enum Role {
 
 /// A WebSocket connection after its opening handshake, as a [`Machine`].
 ///
-/// It holds no heap memory: received bytes stay in the [`RecvBuf`] until they were lent as events,
-/// and frames to send go into the [`SendBuf`] at once.
+/// It holds no heap memory, unless compression was agreed on and used: received bytes stay in the
+/// [`RecvBuf`] until they were lent as events, and frames to send go into the [`SendBuf`] at once.
 ///
 /// ```
 /// use tidewire::ws::{Config, Connection, Event, Negotiated};
@@ -61,6 +66,44 @@ pub enum Role {
 /// assert_eq!(tx.chunk(), b"\x81\x05Hello");
 /// # Ok::<(), tidewire::ws::SendError>(())
 /// ```
+///
+/// # Messages in pieces
+///
+/// With [`Delivery::Streaming`] a message is lent piece by piece as it arrives, and
+/// [`start_message`](Self::start_message), [`send_chunk`](Self::send_chunk) and
+/// [`end_message`](Self::end_message) send one in fragments, so that neither side holds all of it.
+///
+/// ```
+/// use tidewire::ws::{Config, Connection, Delivery, Event, MessageKind, Negotiated};
+/// use tidewire::{Instant, RecvBuf, Seed, SendBuf};
+///
+/// let now = Instant::EPOCH;
+/// let config = Config { delivery: Delivery::Streaming, max_message: usize::MAX, ..Config::default() };
+/// let seed = Seed::new([7; 32]); // from the operating system
+/// let mut client = Connection::client(config, Negotiated::default(), &seed, now);
+/// let mut server = Connection::server(config, Negotiated::default(), now);
+///
+/// let (mut wire, mut sent) = (SendBuf::new(), 0);
+/// client.start_message(MessageKind::Binary)?;
+/// for piece in [&b"one "[..], b"after ", b"another"] {
+///     client.send_chunk(piece, &mut wire)?;
+///     sent += piece.len();
+/// }
+/// client.end_message(b"", &mut wire)?;
+///
+/// let (mut rx, mut tx, mut received) = (RecvBuf::with_limit(256), SendBuf::new(), 0);
+/// assert_eq!(rx.push(wire.chunk()), wire.len());
+/// while let Some(event) = server.poll_event(now, &mut rx, &mut tx) {
+///     match event {
+///         Event::MessageStart { kind, .. } => assert_eq!(kind, MessageKind::Binary),
+///         Event::Chunk(bytes) => received += bytes.len(),
+///         Event::MessageEnd => assert_eq!(received, sent),
+///         _ => {}
+///     }
+/// }
+/// assert_eq!(received, 17);
+/// # Ok::<(), tidewire::ws::SendError>(())
+/// ```
 #[derive(Debug)]
 pub struct Connection {
     config: Config,
@@ -70,17 +113,29 @@ pub struct Connection {
     state: State,
     /// Whether [`Event::Closed`] was announced.
     told: bool,
-    slot: Slot,
+    stage: Stage,
+    lease: Lease,
+    /// Where the payload began that is lent without having been looked at: bytes into the stream.
+    began: u64,
     assembler: Assembler,
     sender: Sender,
     keepalive: Keepalive,
-    timers: Timers<Timer, 3>,
+    timers: Timers<Timer, 5>,
     /// How many bytes came before the raw ones that wait.
     offset: u64,
+    /// How many raw bytes were left the last time. More than that have been received since.
+    left: usize,
+    /// When a byte was last received.
+    heard: Instant,
+    /// Whether something waited to be written the last time, how much had been taken by then, and
+    /// since when nothing more was.
+    waits: bool,
+    taken: u64,
+    stalled_since: Instant,
     /// Whether [`SendError::Full`] was returned and [`Event::Drained`] is owed for it.
     full: bool,
     /// The latest ping for whose pong there was no room.
-    pong: Option<Control>,
+    pong: Option<Box<Control>>,
     /// How many bytes waited, our Close the last of them, when its deadline was set.
     unsent: usize,
 }
@@ -95,22 +150,24 @@ enum State {
     Over(Closed),
 }
 
-/// The event between its decision and its release.
-#[derive(Clone, Copy, Debug)]
-enum Slot {
+/// How far the [`Lease`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// There is none.
     Empty,
-    Announced(Lease),
-    Lent(Lease),
+    Announced,
+    Lent,
 }
 
 /// What there is to lend.
 #[derive(Clone, Copy, Debug)]
 enum Lease {
-    /// The content. Its text, if it is not `validated`, began that many bytes into the stream.
-    Message {
-        message: Message,
-        began: u64,
-    },
+    /// All that the area holds.
+    Message(MessageKind, Area),
+    Start(MessageKind, Option<u64>),
+    /// The first bytes of the area.
+    Chunk(Area, usize),
+    End,
     /// The first raw bytes.
     Ping(usize),
     Pong(usize),
@@ -118,7 +175,7 @@ enum Lease {
     Closed,
 }
 
-/// The payload of a control frame, held inline.
+/// The payload of a control frame.
 #[derive(Clone, Copy, Debug)]
 struct Control {
     bytes: [u8; MAX_CONTROL],
@@ -130,13 +187,17 @@ impl Connection {
     /// must not be used twice.
     #[must_use]
     pub fn client(config: Config, negotiated: Negotiated, seed: &Seed, now: Instant) -> Self {
-        Self::new(config, negotiated, Role::Client, Sender::client(seed), now)
+        let role = Role::Client;
+        let deflater = negotiated.agreed().map(|agreed| agreed.deflater(role));
+        Self::new(config, negotiated, role, Sender::client(seed, deflater), now)
     }
 
     /// The server's side of a connection whose handshake ended `now`.
     #[must_use]
     pub fn server(config: Config, negotiated: Negotiated, now: Instant) -> Self {
-        Self::new(config, negotiated, Role::Server, Sender::server(), now)
+        let role = Role::Server;
+        let deflater = negotiated.agreed().map(|agreed| agreed.deflater(role));
+        Self::new(config, negotiated, role, Sender::server(deflater), now)
     }
 
     fn new(
@@ -150,130 +211,45 @@ impl Connection {
         config.send_high_water = config.send_high_water.max(1);
         config.send_low_water = config.send_low_water.min(config.send_high_water.saturating_sub(1));
         let peer = if role == Role::Client { Role::Server } else { Role::Client };
+        let leniency = config.leniency;
+        let rules = Rules {
+            sender: peer,
+            reserved: negotiated.reserved_bits(),
+            any_mask: match peer {
+                Role::Client => leniency.unmasked_client,
+                Role::Server => leniency.masked_server,
+            },
+            any_length: leniency.length_not_minimal,
+        };
         let keepalive = Keepalive::new(config.ping_interval, config.pong_timeout);
+        let inflater = negotiated.agreed().map(|agreed| agreed.inflater(role));
         let mut timers = Timers::new();
         keepalive.start(now, &mut timers);
+        timers.set_after(Timer::Idle, now, config.idle_timeout);
         Self {
-            config,
             role,
-            rules: Rules { sender: peer, reserved: negotiated.reserved_bits() },
+            rules,
             negotiated,
             state: State::Open,
             told: false,
-            slot: Slot::Empty,
-            assembler: Assembler::new(),
+            stage: Stage::Empty,
+            lease: Lease::Closed,
+            began: 0,
+            assembler: Assembler::new(config.delivery, config.max_message, inflater),
             sender,
             keepalive,
             timers,
             offset: 0,
+            left: 0,
+            heard: now,
+            waits: false,
+            taken: 0,
+            stalled_since: now,
             full: false,
             pong: None,
             unsent: 0,
+            config,
         }
-    }
-
-    // Commands.
-
-    /// Queues a text message, in one frame.
-    ///
-    /// # Errors
-    /// [`SendError::Full`] and [`SendError::Closing`].
-    #[inline]
-    pub fn send_text(&mut self, text: &str, tx: &mut SendBuf) -> Result<(), SendError> {
-        self.check_room(tx)?;
-        self.sender.frame(OpCode::Text, text.as_bytes(), tx);
-        Ok(())
-    }
-
-    /// Queues a binary message, in one frame.
-    ///
-    /// # Errors
-    /// [`SendError::Full`] and [`SendError::Closing`].
-    #[inline]
-    pub fn send_binary(&mut self, bytes: &[u8], tx: &mut SendBuf) -> Result<(), SendError> {
-        self.check_room(tx)?;
-        self.sender.frame(OpCode::Binary, bytes, tx);
-        Ok(())
-    }
-
-    /// Queues a message of the connection's own kind, [`Config::message_kind`].
-    ///
-    /// # Errors
-    /// As [`send_text`](Self::send_text), and [`SendError::NotUtf8`] for a text that is none.
-    pub fn send(&mut self, message: &[u8], tx: &mut SendBuf) -> Result<(), SendError> {
-        match self.config.message_kind {
-            MessageKind::Binary => self.send_binary(message, tx),
-            MessageKind::Text => {
-                let text = utf8::validate(message).map_err(|_| SendError::NotUtf8)?;
-                self.send_text(text, tx)
-            }
-        }
-    }
-
-    /// Queues a message that others may share. A server does not copy it if it is large; a client
-    /// must, because it masks each frame with a key of its own.
-    ///
-    /// # Errors
-    /// [`SendError::Full`], [`SendError::Closing`], and [`SendError::NotUtf8`] for a text that is
-    /// none.
-    pub fn send_shared(
-        &mut self,
-        kind: MessageKind,
-        payload: &Bytes,
-        tx: &mut SendBuf,
-    ) -> Result<(), SendError> {
-        self.check_room(tx)?;
-        let opcode = match kind {
-            MessageKind::Binary => OpCode::Binary,
-            MessageKind::Text => {
-                utf8::validate(payload).map_err(|_| SendError::NotUtf8)?;
-                OpCode::Text
-            }
-        };
-        self.sender.shared(opcode, payload, tx);
-        Ok(())
-    }
-
-    /// Queues a ping of at most 125 bytes, besides those of [`Config::ping_interval`]. The answer
-    /// comes as [`Event::Pong`]; there is no deadline for it.
-    ///
-    /// # Errors
-    /// [`SendError::Full`], [`SendError::Closing`] and [`SendError::ControlTooLong`].
-    pub fn send_ping(&mut self, payload: &[u8], tx: &mut SendBuf) -> Result<(), SendError> {
-        self.send_control(OpCode::Ping, payload, tx)
-    }
-
-    /// Queues a pong of at most 125 bytes that nobody asked for (RFC 6455, 5.5.3). Pings are
-    /// answered without it.
-    ///
-    /// # Errors
-    /// [`SendError::Full`], [`SendError::Closing`] and [`SendError::ControlTooLong`].
-    pub fn send_pong(&mut self, payload: &[u8], tx: &mut SendBuf) -> Result<(), SendError> {
-        self.send_control(OpCode::Pong, payload, tx)
-    }
-
-    /// Begins the closing handshake. Messages from the peer are delivered until its Close arrives;
-    /// then, or at the latest after [`Config::close_timeout`], comes [`Event::Closed`].
-    ///
-    /// [`CloseCode::NO_STATUS`] with an empty reason sends a Close frame without a payload. Closing
-    /// a connection that is closing or over changes nothing.
-    ///
-    /// # Errors
-    /// A code that must not be sent, or a reason of more than 123 bytes. Nothing was done.
-    pub fn close(
-        &mut self,
-        code: CloseCode,
-        reason: &str,
-        now: Instant,
-        tx: &mut SendBuf,
-    ) -> Result<(), Misuse> {
-        let payload = close::Payload::new(code, reason)?;
-        if matches!(self.state, State::Open) {
-            self.sender.frame(OpCode::Close, payload.bytes(), tx);
-            self.state = State::Closing;
-            self.begin_closing(now, tx);
-        }
-        Ok(())
     }
 
     // Queries.
@@ -296,6 +272,20 @@ impl Connection {
         self.negotiated
     }
 
+    /// How long the latest ping of [`Config::ping_interval`] that was answered took to come back:
+    /// from when it was last seen to wait in the [`SendBuf`] to the [`advance`](Self::advance) that was
+    /// given its pong. `None` before the first.
+    #[must_use]
+    pub const fn round_trip(&self) -> Option<Duration> {
+        self.keepalive.round_trip()
+    }
+
+    /// How many bytes of heap the connection holds beside its buffers: what compression needs.
+    #[must_use]
+    pub fn heap_size(&self) -> usize {
+        self.sender.heap_size() + self.assembler.heap_size()
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
@@ -309,14 +299,52 @@ impl Connection {
     }
 
     /// What the connection wants of its transport. [`Transport::Down`] after a peer has stopped
-    /// answering: what still waits could not be written.
+    /// answering or taking: what still waits could not be written.
     #[must_use]
     pub const fn transport(&self) -> Transport {
         match self.state {
             State::Open | State::Closing | State::Finishing(_) => Transport::Open,
-            State::Over(Closed::PongTimeout | Closed::CloseTimeout) => Transport::Down,
+            State::Over(Closed::PongTimeout | Closed::WriteTimeout | Closed::CloseTimeout) => {
+                Transport::Down
+            }
             State::Over(_) => Transport::Close,
         }
+    }
+
+    // Commands that are not messages; those are in `send.rs`.
+
+    /// Begins the closing handshake. Messages from the peer are delivered until its Close arrives;
+    /// then, or at the latest after [`Config::close_timeout`], comes [`Event::Closed`].
+    ///
+    /// [`CloseCode::NO_STATUS`] with an empty reason sends a Close frame without a payload. Closing
+    /// a connection that is closing or over changes nothing. A message that was begun and not ended
+    /// is void.
+    ///
+    /// # Errors
+    /// A code that must not be sent, or a reason of more than 123 bytes. Nothing was done.
+    pub fn close(
+        &mut self,
+        code: CloseCode,
+        reason: &str,
+        now: Instant,
+        tx: &mut SendBuf,
+    ) -> Result<(), Misuse> {
+        let payload = close::Payload::new(code, reason)?;
+        if matches!(self.state, State::Open) {
+            self.sender.control(OpCode::Close, payload.bytes(), tx);
+            self.state = State::Closing;
+            self.begin_closing(now, tx);
+        }
+        Ok(())
+    }
+
+    /// Gives memory back that is only needed while messages are compressed or inflated: all of it,
+    /// but for the window into which the peer's next message may reach back. For a connection that
+    /// has been idle for a while; the next message takes a little longer, and what is sent then is
+    /// compressed as if it were the first.
+    pub fn shrink(&mut self) {
+        self.sender.shrink();
+        self.assembler.shrink();
     }
 
     // Inputs and events.
@@ -335,17 +363,19 @@ impl Connection {
     /// Parses until there is an event; see [`Machine::advance`].
     #[inline]
     pub fn advance(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
-        self.keepalive.look(rx.raw().len(), &mut self.timers);
-        let announced = match self.slot {
-            Slot::Announced(_) => true,
-            Slot::Empty => self.decide(now, rx, tx),
-            Slot::Lent(lease) => {
-                self.slot = Slot::Empty;
-                self.release(lease, rx);
-                self.decide(now, rx, tx)
-            }
-        };
-        self.keepalive.leave(rx.raw().len());
+        if self.stage == Stage::Announced {
+            return true;
+        }
+        if rx.raw().len() > self.left {
+            self.hear(now);
+        }
+        if self.stage == Stage::Lent {
+            self.stage = Stage::Empty;
+            self.release(rx);
+        }
+        self.watch(now, tx);
+        let announced = self.decide(now, rx, tx);
+        self.left = rx.raw().len();
         announced
     }
 
@@ -357,24 +387,19 @@ impl Connection {
         rx: &'a mut RecvBuf,
         tx: &mut SendBuf,
     ) -> Option<Event<'a>> {
-        let Slot::Announced(lease) = self.slot else { return None };
-        self.slot = Slot::Lent(lease);
-        Some(match lease {
-            Lease::Message { message: Message { kind: MessageKind::Binary, .. }, .. } => {
-                Event::Binary(rx.content())
-            }
-            Lease::Message { message: Message { kind: MessageKind::Text, .. }, began } => {
-                let content = rx.content();
-                match utf8::validate(content) {
-                    Ok(text) => Event::Text(text),
-                    Err(_) => {
-                        let at = began + close::bad_byte(content) as u64;
-                        let why = self.fail(ProtocolErrorKind::InvalidUtf8, at, tx);
-                        self.told = true;
-                        Event::Closed { why, reason: "" }
-                    }
-                }
-            }
+        if self.stage != Stage::Announced {
+            return None;
+        }
+        self.stage = Stage::Lent;
+        Some(match self.lease {
+            Lease::Message(MessageKind::Binary, area) => Event::Binary(area.of(rx)),
+            Lease::Message(MessageKind::Text, area) => match utf8::validate(area.of(rx)) {
+                Ok(text) => Event::Text(text),
+                Err(_) => self.fail_late(area, rx, tx),
+            },
+            Lease::Start(kind, length) => Event::MessageStart { kind, length },
+            Lease::Chunk(area, len) => Event::Chunk(&area.of(rx)[..len]),
+            Lease::End => Event::MessageEnd,
             Lease::Ping(len) => Event::Ping(&rx.raw()[..len]),
             Lease::Pong(len) => Event::Pong(&rx.raw()[..len]),
             Lease::Drained => Event::Drained,
@@ -386,142 +411,51 @@ impl Connection {
         })
     }
 
-    /// Acts on every deadline that has come. Call it after what was received before the deadline
-    /// went through [`advance`](Self::advance), or a pong that is there counts as missing.
-    pub fn handle_timeout(&mut self, now: Instant, tx: &mut SendBuf) {
-        loop {
-            let due = self.timers.next();
-            match (self.timers.expire(now), due) {
-                (None, _) | (_, None) => return,
-                (Some(Timer::Ping), Some((due, _))) => {
-                    // However much is ahead of it: the deadline that begins now asks for an answer.
-                    // Of those that have none yet, one is enough.
-                    let waits = self.timers.get(Timer::Pong).is_some();
-                    if !waits || tx.len() < self.config.send_high_water {
-                        self.sender.frame(OpCode::Ping, &[], tx);
-                    }
-                    self.keepalive.pinged(due, now, &mut self.timers);
-                }
-                (Some(Timer::Pong), _) => self.end(Closed::PongTimeout),
-                (Some(Timer::Close), _) => match self.state {
-                    State::Finishing(clean) => self.end(clean),
-                    // It is still on its way, behind messages that leave: no peer can answer yet.
-                    _ if !tx.is_empty() && tx.len() < self.unsent => self.begin_closing(now, tx),
-                    _ => self.end(Closed::CloseTimeout),
-                },
-            }
-        }
-    }
-
     /// Drops the bytes of the event that was lent.
     #[inline]
-    fn release(&mut self, lease: Lease, rx: &mut RecvBuf) {
-        match lease {
-            Lease::Message { .. } => rx.consume(rx.content().len()),
+    fn release(&mut self, rx: &mut RecvBuf) {
+        match self.lease {
+            Lease::Message(_, Area::Content) => rx.consume(rx.content().len()),
+            Lease::Message(_, Area::Inflated) => rx.consume_inflated(rx.inflated().len()),
+            Lease::Chunk(area, len) => area.consume(len, rx),
             Lease::Ping(len) | Lease::Pong(len) => self.skip(len, rx),
-            Lease::Drained | Lease::Closed => {}
+            Lease::Start(..) | Lease::End | Lease::Drained | Lease::Closed => {}
         }
-    }
-
-    /// Works until there is an event or nothing left to work on.
-    fn decide(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
-        if self.full && tx.len() <= self.config.send_low_water {
-            self.full = false;
-            self.slot = Slot::Announced(Lease::Drained);
-            return true;
-        }
-        self.send_held_pong(tx);
-        let progress = match self.state {
-            State::Open | State::Closing => self.receive(now, rx, tx),
-            State::Finishing(_) => {
-                self.skip(rx.raw().len(), rx);
-                Ok(Progress::Starved)
-            }
-            State::Over(_) => Ok(Progress::Starved),
-        };
-        match progress {
-            Ok(Progress::Announced) => return true,
-            Ok(Progress::Starved) => {}
-            Err((kind, at)) => {
-                self.fail(kind, self.offset + at as u64, tx);
-            }
-        }
-        if rx.is_finished() {
-            match self.state {
-                State::Open | State::Closing => self.end(Closed::Eof),
-                State::Finishing(clean) => self.end(clean),
-                State::Over(_) => {}
-            }
-        }
-        if matches!(self.state, State::Over(_)) && !self.told {
-            self.told = true;
-            self.slot = Slot::Announced(Lease::Closed);
-            return true;
-        }
-        false
-    }
-
-    fn announce(&mut self, lease: Lease) -> Progress {
-        self.slot = Slot::Announced(lease);
-        Progress::Announced
-    }
-
-    /// Queues a frame that was accepted before there was a connection, whatever waits already.
-    pub(super) fn enqueue(&mut self, opcode: OpCode, payload: &[u8], tx: &mut SendBuf) {
-        self.sender.frame(opcode, payload, tx);
-    }
-
-    /// [`SendError::Full`] was returned for this connection before it was there.
-    pub(super) fn owe_drained(&mut self) {
-        self.full = true;
-    }
-
-    pub(super) fn send_control(
-        &mut self,
-        opcode: OpCode,
-        payload: &[u8],
-        tx: &mut SendBuf,
-    ) -> Result<(), SendError> {
-        if payload.len() > MAX_CONTROL {
-            return Err(SendError::ControlTooLong);
-        }
-        self.check_room(tx)?;
-        self.sender.frame(opcode, payload, tx);
-        Ok(())
     }
 
     #[inline]
-    fn check_room(&mut self, tx: &SendBuf) -> Result<(), SendError> {
-        if !matches!(self.state, State::Open) {
-            return Err(SendError::Closing);
-        }
-        if tx.len() >= self.config.send_high_water {
-            self.full = true;
-            return Err(SendError::Full);
-        }
-        Ok(())
+    fn announce(&mut self, lease: Lease) {
+        self.stage = Stage::Announced;
+        self.lease = lease;
     }
 
-    /// A Close frame was queued: nothing may follow it, and the rest has a deadline.
-    fn begin_closing(&mut self, now: Instant, tx: &SendBuf) {
-        self.unsent = tx.len();
-        self.full = false;
-        self.pong = None;
-        self.keepalive.stop(&mut self.timers);
-        self.timers.set(Timer::Close, now + self.config.close_timeout);
+    /// The text that was to be lent is none.
+    #[cold]
+    fn fail_late<'a>(&mut self, area: Area, rx: &RecvBuf, tx: &mut SendBuf) -> Event<'a> {
+        let at = match area {
+            Area::Content => close::bad_byte(rx.content()) as u64,
+            Area::Inflated => 0,
+        };
+        let why = self.fail(ProtocolErrorKind::InvalidUtf8, self.began + at, tx);
+        self.told = true;
+        Event::Closed { why, reason: "" }
     }
 
     /// Fails the connection (7.1.7): the peer is told why and not listened to any more.
     #[cold]
     fn fail(&mut self, kind: ProtocolErrorKind, offset: u64, tx: &mut SendBuf) -> Closed {
         let error = ProtocolError { kind, offset };
-        if matches!(self.state, State::Open) {
-            let code = error.close_code().get().to_be_bytes();
-            self.sender.frame(OpCode::Close, &code, tx);
-        }
+        self.last_words(error.close_code(), tx);
         let why = Closed::Protocol(error);
         self.end(why);
         why
+    }
+
+    /// Queues a Close frame that no answer is waited for, unless there was one before.
+    fn last_words(&mut self, code: CloseCode, tx: &mut SendBuf) {
+        if matches!(self.state, State::Open) {
+            self.sender.control(OpCode::Close, &code.get().to_be_bytes(), tx);
+        }
     }
 
     /// The connection is over. An event that is announced or lent comes before the one for this.
@@ -531,12 +465,6 @@ impl Connection {
         self.full = false;
         self.pong = None;
     }
-
-    #[inline]
-    fn skip(&mut self, n: usize, rx: &mut RecvBuf) {
-        rx.skip(n);
-        self.offset += n as u64;
-    }
 }
 
-crate::machine::machine!(Connection, Event);
+crate::machine::machine!(Connection, Event, shrink);

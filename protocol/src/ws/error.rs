@@ -12,7 +12,8 @@ pub struct ProtocolError {
     /// What it was.
     pub kind: ProtocolErrorKind,
     /// Where it was: the offset in bytes, from the end of the opening handshake, of the frame at
-    /// fault; for invalid UTF-8 that of the first bad byte.
+    /// fault; for invalid UTF-8 that of the first bad byte, and for what shows when a message is
+    /// inflated that of the piece of payload which was inflated last.
     pub offset: u64,
 }
 
@@ -21,7 +22,9 @@ impl ProtocolError {
     #[must_use]
     pub const fn close_code(self) -> CloseCode {
         match self.kind {
-            ProtocolErrorKind::InvalidUtf8 => CloseCode::INVALID_PAYLOAD,
+            ProtocolErrorKind::InvalidUtf8 | ProtocolErrorKind::InvalidDeflate => {
+                CloseCode::INVALID_PAYLOAD
+            }
             ProtocolErrorKind::MessageTooBig => CloseCode::MESSAGE_TOO_BIG,
             _ => CloseCode::PROTOCOL_ERROR,
         }
@@ -72,9 +75,13 @@ pub enum ProtocolErrorKind {
     #[error("text that is not UTF-8 (RFC 6455, 8.1)")]
     InvalidUtf8,
     /// The message exceeds [`Config::max_message`](super::Config::max_message) or what the
-    /// [`RecvBuf`](crate::RecvBuf) may hold. Its frame header was enough to tell.
+    /// [`RecvBuf`](crate::RecvBuf) may hold. Its frame header was enough to tell, unless it was
+    /// compressed.
     #[error("a message above the limit (RFC 6455, 10.4)")]
     MessageTooBig,
+    /// A compressed message cannot be inflated. Only with the feature `deflate`.
+    #[error("a compressed message that cannot be inflated (RFC 7692, 7.2.2)")]
+    InvalidDeflate,
 }
 
 /// Why a message was not taken. Nothing was queued; the caller still has the message.
@@ -91,9 +98,19 @@ pub enum SendError {
     /// The payload of a control frame exceeds 125 bytes (RFC 6455, 5.5).
     #[error("a control frame carries at most 125 bytes")]
     ControlTooLong,
-    /// A payload given as text is not UTF-8.
+    /// A payload given as text is not UTF-8, or a message ends within a character.
     #[error("the text is not UTF-8")]
     NotUtf8,
+    /// A message that was begun with [`start_message`](super::Connection::start_message) has not been
+    /// ended: no other can be sent in its midst (RFC 6455, 5.4).
+    #[error("another message is being sent in pieces")]
+    Unfinished,
+    /// A piece of a message that was not begun, or whose connection has ended since.
+    #[error("no message was begun")]
+    NotStarted,
+    /// There is no open connection yet, and a message in pieces is not kept for one.
+    #[error("not connected yet")]
+    NotOpen,
 }
 
 /// What the caller did that can never work.
@@ -126,6 +143,14 @@ pub enum Closed {
     /// Not one byte arrived in [`Config::pong_timeout`](super::Config::pong_timeout) after a ping.
     #[error("nothing was heard in time after a ping")]
     PongTimeout,
+    /// Nothing at all arrived in [`Config::idle_timeout`](super::Config::idle_timeout). The peer is told
+    /// so with 1001.
+    #[error("nothing was heard for too long")]
+    IdleTimeout,
+    /// The peer took nothing of what waited to be written in
+    /// [`Config::write_timeout`](super::Config::write_timeout).
+    #[error("nothing of what waited to be written was taken in time")]
+    WriteTimeout,
     /// The peer did not answer our Close in [`Config::close_timeout`](super::Config::close_timeout).
     #[error("our Close was not answered in time")]
     CloseTimeout,

@@ -4,8 +4,8 @@
 use super::handshake::HandshakeConfig;
 use super::handshake::Refusal;
 #[cfg(doc)]
-use super::{Client, ClientConfig, Config, Connection, SendError};
-use super::{CloseCode, Closed};
+use super::{Client, ClientConfig, Config, Connection, Delivery, SendError};
+use super::{CloseCode, Closed, MessageKind};
 use crate::http::{OwnedResponseHead, ResponseHead};
 use crate::{DialError, Instant, timer};
 
@@ -16,6 +16,18 @@ pub enum Event<'a> {
     Text(&'a str),
     /// A binary message, whole.
     Binary(&'a [u8]),
+    /// A message begins; only with [`Delivery::Streaming`].
+    MessageStart {
+        /// Text or binary.
+        kind: MessageKind,
+        /// How many bytes it has, if that is known: it is one frame, and not compressed.
+        length: Option<u64>,
+    },
+    /// The next bytes of the message that has begun: at least one, of a text whole characters only.
+    /// Control frames may come between two of them.
+    Chunk(&'a [u8]),
+    /// The message that has begun is complete.
+    MessageEnd,
     /// A ping of at most 125 bytes. It needs no answer: the pong is queued already, or will be when
     /// fewer than [`Config::send_high_water`] bytes wait; of several that wait for that, the latest
     /// is answered (RFC 6455, 5.5.3).
@@ -41,12 +53,16 @@ pub enum Timer {
     Close,
     /// A sign of life is due after a ping.
     Pong,
+    /// Any sign of life is due.
+    Idle,
+    /// Something of what waits to be written must have been taken.
+    Write,
     /// A ping is to be sent.
     Ping,
 }
 
 impl timer::Timer for Timer {
-    const ALL: &'static [Self] = &[Self::Close, Self::Pong, Self::Ping];
+    const ALL: &'static [Self] = &[Self::Close, Self::Pong, Self::Idle, Self::Write, Self::Ping];
 
     fn index(self) -> usize {
         self as usize
@@ -66,6 +82,18 @@ pub enum ClientEvent<'a> {
     Text(&'a str),
     /// A binary message, whole.
     Binary(&'a [u8]),
+    /// A message begins; only with [`Delivery::Streaming`].
+    MessageStart {
+        /// Text or binary.
+        kind: MessageKind,
+        /// How many bytes it has, if that is known: it is one frame, and not compressed.
+        length: Option<u64>,
+    },
+    /// The next bytes of the message that has begun: at least one, of a text whole characters only.
+    /// Control frames may come between two of them.
+    Chunk(&'a [u8]),
+    /// The message that has begun is complete.
+    MessageEnd,
     /// As [`Event::Ping`]: answered already.
     Ping(&'a [u8]),
     /// A pong.

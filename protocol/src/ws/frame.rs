@@ -70,6 +70,10 @@ pub(super) struct Rules {
     pub(super) sender: Role,
     /// The reserved bits that an extension defines for the first frame of a message.
     pub(super) reserved: u8,
+    /// Whether a mask may be missing, or there, where it must not.
+    pub(super) any_mask: bool,
+    /// Whether a length may take a longer form than it needs.
+    pub(super) any_length: bool,
 }
 
 /// Decodes the header at the front of `raw` and returns it with its length; `None` if more bytes
@@ -92,9 +96,10 @@ pub(super) fn decode(raw: &[u8], rules: Rules) -> Result<Option<(Header, usize)>
             return Err(Kind::ControlTooLong);
         }
     }
-    match (rules.sender, second & MASK != 0) {
-        (Role::Client, false) => return Err(Kind::UnmaskedByClient),
-        (Role::Server, true) => return Err(Kind::MaskedByServer),
+    let masked = second & MASK != 0;
+    match (rules.sender, masked) {
+        (Role::Client, false) if !rules.any_mask => return Err(Kind::UnmaskedByClient),
+        (Role::Server, true) if !rules.any_mask => return Err(Kind::MaskedByServer),
         _ => {}
     }
     let (payload, rest) = match short {
@@ -109,16 +114,17 @@ pub(super) fn decode(raw: &[u8], rules: Rules) -> Result<Option<(Header, usize)>
         _ => (u64::from(short), rest),
     };
     match (short, payload) {
-        (126, ..126) | (127, ..0x1_0000) => return Err(Kind::LengthNotMinimal),
+        (126, ..126) | (127, ..0x1_0000) if !rules.any_length => {
+            return Err(Kind::LengthNotMinimal);
+        }
         (127, 0x8000_0000_0000_0000..) => return Err(Kind::LengthOutOfRange),
         _ => {}
     }
-    let (mask, rest) = match rules.sender {
-        Role::Server => (None, rest),
-        Role::Client => {
-            let Some((key, rest)) = rest.split_first_chunk() else { return Ok(None) };
-            (Some(*key), rest)
-        }
+    let (mask, rest) = if masked {
+        let Some((key, rest)) = rest.split_first_chunk() else { return Ok(None) };
+        (Some(*key), rest)
+    } else {
+        (None, rest)
     };
     let rsv1 = first & RSV1 != 0;
     Ok(Some((Header { fin, opcode, rsv1, mask, payload }, raw.len() - rest.len())))
@@ -160,8 +166,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const FROM_SERVER: Rules = Rules { sender: Role::Server, reserved: 0 };
-    const FROM_CLIENT: Rules = Rules { sender: Role::Client, reserved: 0 };
+    const FROM_SERVER: Rules =
+        Rules { sender: Role::Server, reserved: 0, any_mask: false, any_length: false };
+    const FROM_CLIENT: Rules = Rules { sender: Role::Client, ..FROM_SERVER };
 
     #[test]
     fn the_first_two_bytes_are_enough_to_refuse() {
@@ -177,7 +184,7 @@ mod tests {
 
     #[test]
     fn an_extension_may_define_a_reserved_bit_of_the_first_frame_only() {
-        let rules = Rules { sender: Role::Server, reserved: RSV1 };
+        let rules = Rules { reserved: RSV1, ..FROM_SERVER };
         assert!(decode(&[0xC1, 0], rules).unwrap().unwrap().0.rsv1);
         assert_eq!(decode(&[0xC0, 0], rules), Err(Kind::ReservedBit));
         assert_eq!(decode(&[0xC9, 0], rules), Err(Kind::ReservedBit));
@@ -210,7 +217,7 @@ mod tests {
             let opcode = if binary { OpCode::Binary } else { OpCode::Text };
             let header = Header { fin, opcode, rsv1, mask: key, payload };
             let sender = if key.is_some() { Role::Client } else { Role::Server };
-            let rules = Rules { sender, reserved: RSV1 };
+            let rules = Rules { sender, reserved: RSV1, ..FROM_SERVER };
             let mut out = [0; MAX_HEADER];
             let len = header.encode(&mut out);
             prop_assert_eq!(decode(&out[..len], rules), Ok(Some((header, len))));

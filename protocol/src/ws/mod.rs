@@ -25,7 +25,7 @@ mod send;
 
 pub use client::Client;
 pub use close::CloseCode;
-pub use config::{ClientConfig, Config};
+pub use config::{ClientConfig, Config, Delivery, Leniency};
 pub use connection::{Connection, Role};
 #[cfg(feature = "deflate")]
 pub use deflate::{DeflateConfig, DeflateParams};

@@ -1,31 +1,142 @@
 //! Frames on their way out.
 
+use super::MessageKind;
+use super::deflate::Deflater;
+use super::error::SendError;
 use super::frame::{Header, MAX_HEADER, OpCode};
 use super::mask;
 use crate::seed::Entropy;
+use crate::utf8::Utf8;
 use crate::{Seed, SendBuf};
+use alloc::boxed::Box;
 use bytes::Bytes;
+
+/// Encodes messages and control frames.
+#[derive(Debug)]
+pub(super) struct Sender {
+    framer: Framer,
+    deflater: Option<Box<Deflater>>,
+    fragmented: Option<Fragmented>,
+}
 
 /// Encodes frames, and masks them if this side is the client: with a fresh key for each frame, drawn
 /// from a generator that nobody can predict (RFC 6455, 5.3).
 #[derive(Debug)]
-pub(super) struct Sender {
+struct Framer {
     keys: Option<Entropy>,
 }
 
+/// A message that leaves in fragments (5.4).
+#[derive(Clone, Copy, Debug)]
+struct Fragmented {
+    /// What its next frame is.
+    opcode: OpCode,
+    /// What of it was sent, if it is text.
+    utf8: Option<Utf8>,
+}
+
 impl Sender {
-    pub(super) fn client(seed: &Seed) -> Self {
-        Self { keys: Some(Entropy::new(seed)) }
+    pub(super) fn client(seed: &Seed, deflater: Option<Deflater>) -> Self {
+        Self::new(Some(Entropy::new(seed)), deflater)
     }
 
-    pub(super) const fn server() -> Self {
-        Self { keys: None }
+    pub(super) fn server(deflater: Option<Deflater>) -> Self {
+        Self::new(None, deflater)
     }
 
-    /// Appends a frame, in one pass over its payload.
+    fn new(keys: Option<Entropy>, deflater: Option<Deflater>) -> Self {
+        Self { framer: Framer { keys }, deflater: deflater.map(Box::new), fragmented: None }
+    }
+
+    /// Whether a message in fragments has begun and not ended.
     #[inline]
-    pub(super) fn frame(&mut self, opcode: OpCode, payload: &[u8], tx: &mut SendBuf) {
-        let header = self.header(opcode, payload.len());
+    pub(super) const fn is_fragmenting(&self) -> bool {
+        self.fragmented.is_some()
+    }
+
+    /// Appends a control frame.
+    #[inline]
+    pub(super) fn control(&mut self, opcode: OpCode, payload: &[u8], tx: &mut SendBuf) {
+        self.framer.frame(opcode, true, false, payload, tx);
+    }
+
+    /// Appends a message in one frame, in one pass over its payload unless it is compressed.
+    #[inline]
+    pub(super) fn message(&mut self, opcode: OpCode, payload: &[u8], tx: &mut SendBuf) {
+        match &mut self.deflater {
+            Some(deflater) if deflater.is_worth(payload.len()) => {
+                self.framer.frame(opcode, true, true, deflater.deflate(payload, true), tx);
+            }
+            _ => self.framer.frame(opcode, true, false, payload, tx),
+        }
+    }
+
+    /// Appends a message without copying its payload, if that is large, and goes as it is.
+    pub(super) fn shared(&mut self, opcode: OpCode, payload: &Bytes, tx: &mut SendBuf) {
+        let deflates = self.deflater.as_ref().is_some_and(|it| it.is_worth(payload.len()));
+        if deflates || self.framer.keys.is_some() {
+            return self.message(opcode, payload, tx);
+        }
+        let header = self.framer.header(opcode, true, false, payload.len());
+        let len = encode(&header, tx.spare(MAX_HEADER));
+        tx.commit(len);
+        tx.append_shared(payload);
+    }
+
+    /// Begins a message in fragments; there must be none.
+    pub(super) fn start(&mut self, kind: MessageKind) {
+        self.fragmented = Some(match kind {
+            MessageKind::Text => Fragmented { opcode: OpCode::Text, utf8: Some(Utf8::new()) },
+            MessageKind::Binary => Fragmented { opcode: OpCode::Binary, utf8: None },
+        });
+    }
+
+    /// Appends the next fragment, or the last. An error changes nothing.
+    pub(super) fn fragment(
+        &mut self,
+        payload: &[u8],
+        fin: bool,
+        tx: &mut SendBuf,
+    ) -> Result<(), SendError> {
+        let Some(mut fragmented) = self.fragmented else { return Err(SendError::NotStarted) };
+        if let Some(utf8) = &mut fragmented.utf8 {
+            utf8.push(payload).map_err(|_| SendError::NotUtf8)?;
+            if fin && !utf8.is_complete() {
+                return Err(SendError::NotUtf8);
+            }
+        }
+        if payload.is_empty() && !fin {
+            return Ok(());
+        }
+        let opcode = core::mem::replace(&mut fragmented.opcode, OpCode::Continuation);
+        let begins = opcode != OpCode::Continuation;
+        match &mut self.deflater {
+            Some(deflater) => {
+                let payload = deflater.deflate(payload, fin);
+                self.framer.frame(opcode, fin, begins, payload, tx);
+            }
+            None => self.framer.frame(opcode, fin, false, payload, tx),
+        }
+        self.fragmented = Some(fragmented).filter(|_| !fin);
+        Ok(())
+    }
+
+    /// Gives memory back that is only needed while messages are compressed.
+    pub(super) fn shrink(&mut self) {
+        if let (Some(deflater), None) = (&mut self.deflater, &self.fragmented) {
+            deflater.shrink();
+        }
+    }
+
+    pub(super) fn heap_size(&self) -> usize {
+        self.deflater.as_ref().map_or(0, |deflater| size_of::<Deflater>() + deflater.heap_size())
+    }
+}
+
+impl Framer {
+    #[inline]
+    fn frame(&mut self, opcode: OpCode, fin: bool, rsv1: bool, payload: &[u8], tx: &mut SendBuf) {
+        let header = self.header(opcode, fin, rsv1, payload.len());
         let spare = tx.spare(MAX_HEADER + payload.len());
         let start = encode(&header, spare);
         let end = start + payload.len();
@@ -36,21 +147,10 @@ impl Sender {
         tx.commit(end);
     }
 
-    /// Appends a frame without copying its payload, if it is large and needs no mask.
-    pub(super) fn shared(&mut self, opcode: OpCode, payload: &Bytes, tx: &mut SendBuf) {
-        if self.keys.is_some() {
-            return self.frame(opcode, payload, tx);
-        }
-        let header = self.header(opcode, payload.len());
-        let len = encode(&header, tx.spare(MAX_HEADER));
-        tx.commit(len);
-        tx.append_shared(payload);
-    }
-
     #[inline]
-    fn header(&mut self, opcode: OpCode, payload: usize) -> Header {
+    fn header(&mut self, opcode: OpCode, fin: bool, rsv1: bool, payload: usize) -> Header {
         let mask = self.keys.as_mut().map(Entropy::mask_key);
-        Header { fin: true, opcode, rsv1: false, mask, payload: payload as u64 }
+        Header { fin, opcode, rsv1, mask, payload: payload as u64 }
     }
 }
 

@@ -5,57 +5,112 @@ use crate::ws::close;
 use crate::ws::error::{Closed, Initiator, ProtocolErrorKind};
 use crate::ws::frame::{self, Header, MAX_CONTROL, OpCode};
 use crate::ws::mask;
-use crate::ws::message::{self, Fill};
+use crate::ws::message::{self, Area, Fill, MessageKind};
 use crate::{Instant, RecvBuf, SendBuf};
+use alloc::boxed::Box;
 
-/// How far [`Connection::receive`] came.
-pub(super) enum Progress {
-    /// There is an event.
-    Announced,
-    /// More bytes are needed.
-    Starved,
-}
+/// What is wrong, and at which of the raw bytes.
+type Fault = (ProtocolErrorKind, usize);
 
 impl Connection {
-    /// Takes frames. An error is at so many bytes into the raw ones.
-    pub(super) fn receive(
-        &mut self,
-        now: Instant,
-        rx: &mut RecvBuf,
-        tx: &mut SendBuf,
-    ) -> Result<Progress, (ProtocolErrorKind, usize)> {
-        loop {
-            if !self.assembler.is_filling() {
-                match frame::decode(rx.raw(), self.rules).map_err(|kind| (kind, 0))? {
-                    None if rx.is_full() => return Err((ProtocolErrorKind::MessageTooBig, 0)),
-                    None => return Ok(Progress::Starved),
-                    Some((header, len)) if header.opcode.is_control() => {
-                        return self.receive_control(&header, len, now, rx, tx);
-                    }
-                    Some((header, len)) => {
-                        let max_message = self.config.max_message;
-                        self.assembler.check(&header, max_message, rx).map_err(|kind| (kind, 0))?;
-                        self.skip(len, rx);
-                        let began = self.offset;
-                        if let Some(message) = message::take_whole(&header, rx) {
-                            self.offset += header.payload;
-                            return Ok(self.announce(Lease::Message { message, began }));
-                        }
-                        self.assembler.begin(&header);
-                    }
-                }
+    /// Works until there is an event or nothing left to work on.
+    #[inline]
+    pub(super) fn decide(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
+        if self.full && tx.len() <= self.config.send_low_water {
+            self.full = false;
+            self.announce(Lease::Drained);
+            return true;
+        }
+        if self.pong.is_some() {
+            self.send_held_pong(tx);
+        }
+        let received = match self.state {
+            State::Open | State::Closing => self.receive(now, rx, tx),
+            State::Finishing(_) => {
+                self.skip(rx.raw().len(), rx);
+                Ok(false)
             }
-            let (before, began) = (rx.raw().len(), self.offset);
-            let fill = self.assembler.fill(rx)?;
-            self.offset += (before - rx.raw().len()) as u64;
-            match fill {
-                Fill::Partial => return Ok(Progress::Starved),
-                Fill::Fragment => {}
-                Fill::Message(message) => {
-                    return Ok(self.announce(Lease::Message { message, began }));
-                }
+            State::Over(_) => Ok(false),
+        };
+        match received {
+            Ok(true) => return true,
+            Ok(false) => {}
+            Err((kind, at)) => {
+                self.fail(kind, self.offset + at as u64, tx);
             }
         }
+        match self.state {
+            State::Open if !rx.is_finished() => false,
+            _ => self.decide_end(rx),
+        }
+    }
+
+    /// Whether there is an event for the end of the connection.
+    fn decide_end(&mut self, rx: &RecvBuf) -> bool {
+        if rx.is_finished() {
+            match self.state {
+                State::Open | State::Closing => self.end(Closed::Eof),
+                State::Finishing(clean) => self.end(clean),
+                State::Over(_) => {}
+            }
+        }
+        let over = matches!(self.state, State::Over(_)) && !self.told;
+        if over {
+            self.told = true;
+            self.announce(Lease::Closed);
+        }
+        over
+    }
+
+    /// Takes frames until there is an event (`true`) or more bytes are needed.
+    #[inline]
+    fn receive(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> Result<bool, Fault> {
+        loop {
+            if self.assembler.is_filling() {
+                match self.fill(rx)? {
+                    Fill::Partial => return Ok(false),
+                    Fill::Fragment => continue,
+                    Fill::Message(kind, area) => self.announce(Lease::Message(kind, area)),
+                    Fill::Chunk(area, len) => self.announce(Lease::Chunk(area, len)),
+                    Fill::End => self.announce(Lease::End),
+                }
+                return Ok(true);
+            }
+            let (header, len) = match frame::decode(rx.raw(), self.rules) {
+                Ok(Some(decoded)) => decoded,
+                Ok(None) if rx.is_full() => return Err((ProtocolErrorKind::MessageTooBig, 0)),
+                Ok(None) => return Ok(false),
+                Err(kind) => return Err((kind, 0)),
+            };
+            if header.opcode.is_control() {
+                return self.receive_control(&header, len, now, rx, tx);
+            }
+            self.assembler.check(&header, rx).map_err(|kind| (kind, 0))?;
+            self.skip(len, rx);
+            if !self.assembler.is_streaming() && message::take_whole(&header, rx) {
+                self.began = self.offset;
+                self.offset += header.payload;
+                let kind = MessageKind::of(header.opcode);
+                self.announce(Lease::Message(kind, Area::Content));
+                return Ok(true);
+            }
+            let begins = self.assembler.begin(&header, rx);
+            if begins && self.assembler.is_streaming() {
+                let known = header.fin && !header.rsv1;
+                let length = known.then_some(header.payload);
+                self.announce(Lease::Start(MessageKind::of(header.opcode), length));
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Takes what there is of a frame's payload.
+    fn fill(&mut self, rx: &mut RecvBuf) -> Result<Fill, Fault> {
+        let before = rx.raw().len();
+        self.began = self.offset;
+        let fill = self.assembler.fill(rx)?;
+        self.offset += (before - rx.raw().len()) as u64;
+        Ok(fill)
     }
 
     /// Takes a control frame, once all of it is there.
@@ -66,57 +121,76 @@ impl Connection {
         now: Instant,
         rx: &mut RecvBuf,
         tx: &mut SendBuf,
-    ) -> Result<Progress, (ProtocolErrorKind, usize)> {
+    ) -> Result<bool, Fault> {
         // At most 125: `decode` has seen to that.
         let len = header.payload as usize;
         if rx.raw().len() < header_len + len {
             if rx.is_full() {
                 return Err((ProtocolErrorKind::MessageTooBig, 0));
             }
-            return Ok(Progress::Starved);
+            return Ok(false);
         }
         if let Some(key) = header.mask {
             mask::in_place(&mut rx.raw_mut()[header_len..header_len + len], key, 0);
         }
         let payload = &rx.raw()[header_len..header_len + len];
-        Ok(match header.opcode {
+        match header.opcode {
             OpCode::Ping => {
                 self.answer_ping(payload, tx);
                 self.skip(header_len, rx);
-                self.announce(Lease::Ping(len))
+                self.announce(Lease::Ping(len));
+                Ok(true)
             }
             OpCode::Pong => {
+                self.keepalive.ponged(payload, now);
                 self.skip(header_len, rx);
-                self.announce(Lease::Pong(len))
+                self.announce(Lease::Pong(len));
+                Ok(true)
             }
             _ => {
-                let (code, _) = close::decode(payload).map_err(|(kind, at)| match kind {
-                    ProtocolErrorKind::InvalidUtf8 => (kind, header_len + at),
-                    _ => (kind, 0),
-                })?;
-                let initiator = match self.state {
-                    State::Open => {
-                        self.sender.frame(OpCode::Close, payload, tx);
-                        self.begin_closing(now, tx);
-                        Initiator::Remote
-                    }
-                    _ => Initiator::Local,
-                };
-                // What was received of a message is void. The reason becomes the content.
-                rx.consume(rx.content().len());
-                let code_len = len.min(2);
-                self.skip(header_len + code_len, rx);
-                rx.keep(len - code_len);
-                self.offset += (len - code_len) as u64;
-                // The server ends the stream, the client waits for that (7.1.1).
-                let clean = Closed::Clean { code, initiator };
-                match self.role {
-                    Role::Client => self.state = State::Finishing(clean),
-                    Role::Server => self.end(clean),
-                }
-                Progress::Starved
+                self.receive_close(header_len, len, now, rx, tx)?;
+                Ok(false)
             }
-        })
+        }
+    }
+
+    /// Takes a Close frame (5.5.1): answers it if it is the first.
+    fn receive_close(
+        &mut self,
+        header_len: usize,
+        len: usize,
+        now: Instant,
+        rx: &mut RecvBuf,
+        tx: &mut SendBuf,
+    ) -> Result<(), Fault> {
+        let payload = &rx.raw()[header_len..header_len + len];
+        let any_code = self.config.leniency.any_close_code;
+        let (code, _) = close::decode(payload, any_code).map_err(|(kind, at)| match kind {
+            ProtocolErrorKind::InvalidUtf8 => (kind, header_len + at),
+            _ => (kind, 0),
+        })?;
+        let initiator = match self.state {
+            State::Open => {
+                let answer = if code.is_sendable() { payload } else { &[] };
+                self.sender.control(OpCode::Close, answer, tx);
+                self.begin_closing(now, tx);
+                Initiator::Remote
+            }
+            _ => Initiator::Local,
+        };
+        // What was received of a message is void. The reason becomes the content.
+        self.assembler.abandon(rx);
+        let code_len = len.min(2);
+        self.skip(header_len + code_len, rx);
+        rx.keep(len - code_len);
+        self.offset += (len - code_len) as u64;
+        // The server ends the stream, the client waits for that (7.1.1).
+        let clean = Closed::Clean { code, initiator };
+        match self.role {
+            Role::Client => self.state = State::Finishing(clean),
+            Role::Server => self.end(clean),
+        }
+        Ok(())
     }
 
     /// Queues the pong, or holds it back while too much waits to be written.
@@ -124,19 +198,25 @@ impl Connection {
         if !matches!(self.state, State::Open) {
             // Nothing follows our Close.
         } else if tx.len() < self.config.send_high_water {
-            self.sender.frame(OpCode::Pong, payload, tx);
+            self.sender.control(OpCode::Pong, payload, tx);
         } else {
             let mut bytes = [0; MAX_CONTROL];
             bytes[..payload.len()].copy_from_slice(payload);
-            self.pong = Some(Control { bytes, len: payload.len() });
+            self.pong = Some(Box::new(Control { bytes, len: payload.len() }));
         }
     }
 
-    pub(super) fn send_held_pong(&mut self, tx: &mut SendBuf) {
+    fn send_held_pong(&mut self, tx: &mut SendBuf) {
         if tx.len() < self.config.send_high_water {
-            if let Some(Control { bytes, len }) = self.pong.take() {
-                self.sender.frame(OpCode::Pong, &bytes[..len], tx);
+            if let Some(pong) = self.pong.take() {
+                self.sender.control(OpCode::Pong, &pong.bytes[..pong.len], tx);
             }
         }
+    }
+
+    #[inline]
+    pub(super) fn skip(&mut self, n: usize, rx: &mut RecvBuf) {
+        rx.skip(n);
+        self.offset += n as u64;
     }
 }

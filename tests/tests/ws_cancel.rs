@@ -1,0 +1,427 @@
+//! The futures of `WebSocket` and `Client`, dropped at each point at which they wait: nothing is
+//! lost, nothing comes twice, and nobody sleeps who will not be woken.
+//!
+//! Each scenario runs once to count the points, once for each of them, and then with futures that are
+//! dropped anywhere.
+#![cfg(feature = "net")]
+
+use futures_core::Stream;
+use futures_sink::Sink;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+use tidewire_runtime::ws::handshake::Request;
+use tidewire_runtime::ws::{ClientConfig, ClientEvent, CloseCode, Config, Event, SendError};
+use tidewire_runtime::{Client, Message, WebSocket};
+use tidewire_tests::frames::{
+    BINARY_BEGINS, CLOSE, CONTINUES, ENDS, Frame, PING, PONG, TEXT, close, frame,
+};
+use tidewire_tests::scripted::{Peer, Random, Scripted};
+
+/// Seeds for the sizes of reads and writes, and runs with futures that are dropped anywhere.
+const SEEDS: u64 = 8;
+const RANDOM_RUNS: u64 = 20;
+
+/// Polls futures and drops some.
+struct Executor {
+    woken: Arc<Woken>,
+    drops: Drops,
+    /// How often a future had to wait.
+    waits: usize,
+}
+
+#[derive(Clone)]
+enum Drops {
+    None,
+    /// The future that waits for the so-manieth time.
+    At(usize),
+    Any(Random),
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Executor {
+    fn new(drops: Drops) -> Self {
+        Self { woken: Arc::default(), drops, waits: 0 }
+    }
+
+    /// The value of `future`, or nothing if it was dropped.
+    fn run<F: Future>(&mut self, future: F) -> Option<F::Output> {
+        let waker = Waker::from(self.woken.clone());
+        let mut future = pin!(future);
+        loop {
+            if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                return Some(value);
+            }
+            self.waits += 1;
+            let dropped = match &mut self.drops {
+                Drops::None => false,
+                Drops::At(wait) => self.waits == *wait,
+                Drops::Any(random) => random.below(2) == 0,
+            };
+            if dropped {
+                return None;
+            }
+            assert!(self.woken.0.swap(false, Ordering::Relaxed), "it waits, and nothing wakes it");
+        }
+    }
+
+    /// The value of the futures that `make` makes: another one for each that was dropped.
+    fn insist<T>(&mut self, mut make: impl AsyncFnMut() -> T) -> T {
+        loop {
+            if let Some(value) = self.run(make()) {
+                return value;
+            }
+        }
+    }
+}
+
+/// Runs `scenario` with futures dropped nowhere, at each point, and anywhere.
+fn everywhere(scenario: impl Fn(&mut Executor, u64)) {
+    let mut points = 0;
+    for seed in 0..SEEDS {
+        let mut whole = Executor::new(Drops::None);
+        scenario(&mut whole, seed);
+        for wait in 1..=whole.waits {
+            scenario(&mut Executor::new(Drops::At(wait)), seed);
+        }
+        for run in 0..RANDOM_RUNS {
+            scenario(&mut Executor::new(Drops::Any(Random::new(run))), seed);
+        }
+        points += whole.waits;
+    }
+    assert!(points > 100, "a scenario that waits {points} times tells nothing");
+}
+
+fn silent(_frame: &Frame) -> Vec<u8> {
+    Vec::new()
+}
+
+/// Messages come back as they went.
+fn echo(got: &Frame) -> Vec<u8> {
+    if got.first & 8 == 0 { frame(got.first, &got.payload) } else { Vec::new() }
+}
+
+/// Connects, with a future that is not dropped: it would take its connection with it.
+fn connect(executor: &mut Executor, runtime: &Scripted, config: Config) -> WebSocket<Scripted> {
+    let request = Request::new("ws://h/").unwrap();
+    let drops = std::mem::replace(&mut executor.drops, Drops::None);
+    let connected = executor.run(WebSocket::connect(runtime.clone(), &request, config));
+    executor.drops = drops;
+    executor.waits = 0;
+    connected.unwrap().unwrap().0
+}
+
+fn say(event: &Event<'_>) -> String {
+    match event {
+        Event::Text(text) => format!("text {text}"),
+        Event::Binary(bytes) => format!("binary {}", String::from_utf8_lossy(bytes)),
+        Event::Ping(payload) => format!("ping {}", String::from_utf8_lossy(payload)),
+        Event::Pong(payload) => format!("pong {}", String::from_utf8_lossy(payload)),
+        Event::MessageStart { kind, .. } => format!("start {kind:?}"),
+        Event::Chunk(bytes) => format!("chunk {}", String::from_utf8_lossy(bytes)),
+        Event::MessageEnd => "end".into(),
+        Event::Drained => "drained".into(),
+        Event::Closed { why, reason } => format!("closed {} {reason}", why.code()),
+    }
+}
+
+/// Of a size that depends on the number.
+fn message(number: usize) -> String {
+    format!("{number} {}", "x".repeat([3, 200, 40, 0, 6000][number % 5]))
+}
+
+/// What a server sends in this test, and the events that it makes.
+fn conversation() -> (Vec<u8>, Vec<String>) {
+    let (mut bytes, mut events) = (Vec::new(), Vec::new());
+    for number in 0..10 {
+        let text = message(number);
+        let (start, rest) = text.split_at(text.len() / 3);
+        let (middle, end) = rest.split_at(rest.len() / 2);
+        bytes.extend(frame(TEXT, &text));
+        bytes.extend(frame(BINARY_BEGINS, start));
+        bytes.extend(frame(PING, format!("ping {number}")));
+        bytes.extend(frame(CONTINUES, middle));
+        bytes.extend(frame(PONG, "unasked"));
+        bytes.extend(frame(ENDS, end));
+        events.push(format!("text {text}"));
+        events.push(format!("ping ping {number}"));
+        events.push("pong unasked".into());
+        events.push(format!("binary {text}"));
+    }
+    bytes.extend(frame(CLOSE, close(1000, "enough")));
+    events.push("closed 1000 enough".into());
+    (bytes, events)
+}
+
+/// The peer got an answer to each ping and to its Close, once and in order.
+fn check_answers(received: &[Frame]) {
+    let (last, pongs) = received.split_last().unwrap();
+    assert_eq!(last.close().0, 1000);
+    assert_eq!(pongs.len(), 10);
+    for (number, pong) in pongs.iter().enumerate() {
+        assert_eq!((pong.first, &pong.payload), (PONG, &format!("ping {number}").into_bytes()));
+    }
+}
+
+#[test]
+fn next_loses_no_event_and_no_answer() {
+    let (script, events) = conversation();
+    everywhere(|executor, seed| {
+        let runtime = Scripted::new(seed, [Peer::new(script.clone(), silent)]);
+        let mut socket = connect(executor, &runtime, Config::default());
+        let mut told = Vec::new();
+        while let Some(event) =
+            executor.insist(async || socket.next().await.map(|event| say(&event)))
+        {
+            told.push(event);
+        }
+        assert_eq!(told, events);
+        check_answers(&runtime.received(0));
+    });
+}
+
+#[test]
+fn the_stream_of_messages_loses_none() {
+    let (script, events) = conversation();
+    everywhere(|executor, seed| {
+        let runtime = Scripted::new(seed, [Peer::new(script.clone(), silent)]);
+        let mut socket = connect(executor, &runtime, Config::default());
+        let mut told = Vec::new();
+        while let Some(message) =
+            executor.insist(async || poll_fn(|cx| Pin::new(&mut socket).poll_next(cx)).await)
+        {
+            told.push(match message.unwrap() {
+                Message::Text(text) => format!("text {text}"),
+                Message::Binary(data) => format!("binary {}", String::from_utf8_lossy(&data)),
+            });
+        }
+        let messages: Vec<_> =
+            events.iter().filter(|it| it.starts_with("text") || it.starts_with("binary")).collect();
+        assert_eq!(told.iter().collect::<Vec<_>>(), messages);
+        check_answers(&runtime.received(0));
+    });
+}
+
+#[test]
+fn run_calls_back_once_for_each_event() {
+    let (script, events) = conversation();
+    everywhere(|executor, seed| {
+        let runtime = Scripted::new(seed, [Peer::new(script.clone(), silent)]);
+        let config = Config { send_high_water: 5000, send_low_water: 100, ..Config::default() };
+        let mut socket = connect(executor, &runtime, config);
+        let (mut told, mut answers) = (Vec::new(), Vec::new());
+        let how = executor.insist(async || {
+            socket
+                .run(|event, reply| {
+                    if let Event::Text(text) = event {
+                        reply.send_text(text)?;
+                        answers.push(text.to_owned());
+                    }
+                    if !matches!(event, Event::Drained) {
+                        told.push(say(&event));
+                    }
+                    Ok(())
+                })
+                .await
+        });
+        assert_eq!(how.unwrap().code(), CloseCode::NORMAL);
+        assert_eq!(told, events);
+        let received = runtime.received(0);
+        let texts: Vec<_> = received.iter().filter(|frame| frame.first == TEXT).collect();
+        assert_eq!(texts.len(), answers.len());
+        assert!(texts.iter().zip(&answers).all(|(got, sent)| got.payload == sent.as_bytes()));
+    });
+}
+
+/// What arrived are whole texts.
+fn texts(received: &[Frame]) -> Vec<usize> {
+    let texts = received.iter().filter(|frame| frame.first != CLOSE);
+    let number = |frame: &Frame| {
+        assert_eq!(frame.first, TEXT);
+        let text = std::str::from_utf8(&frame.payload).unwrap();
+        let number = text.split(' ').next().unwrap().parse().unwrap();
+        assert!(text == message(number), "message {number}");
+        number
+    };
+    texts.map(number).collect()
+}
+
+const SENT: usize = 30;
+/// Room for one or two messages.
+fn tight() -> Config {
+    Config { send_high_water: 4000, send_low_water: 1000, ..Config::default() }
+}
+
+#[test]
+fn send_queues_the_whole_message_or_nothing() {
+    everywhere(|executor, seed| {
+        let runtime = Scripted::new(seed, [Peer::new(Vec::new(), silent)]);
+        let mut socket = connect(executor, &runtime, tight());
+        let mut done = Vec::new();
+        for number in 0..SENT {
+            if let Some(result) = executor.run(socket.send_text(&message(number))) {
+                result.unwrap();
+                done.push(number);
+            }
+        }
+        let how = executor.insist(async || socket.close(CloseCode::NORMAL, "").await);
+        assert!(how.unwrap().is_clean());
+        let arrived = texts(&runtime.received(0));
+        assert!(arrived.is_sorted_by(|a, b| a < b), "out of order, or twice: {arrived:?}");
+        assert!(done.iter().all(|number| arrived.contains(number)), "{done:?}, {arrived:?}");
+    });
+}
+
+#[test]
+fn ready_and_queue_and_flush_send_each_message_once() {
+    everywhere(|executor, seed| {
+        let runtime = Scripted::new(seed, [Peer::new(Vec::new(), silent)]);
+        let mut socket = connect(executor, &runtime, tight());
+        let mut full = 0;
+        for number in 0..SENT {
+            if socket.queue_text(&message(number)) == Err(SendError::Full) {
+                full += 1;
+                executor.insist(async || socket.ready().await).unwrap();
+                socket.queue_text(&message(number)).unwrap();
+            }
+        }
+        assert!(full > 0);
+        executor.insist(async || socket.flush().await).unwrap();
+        assert_eq!(texts(&runtime.received(0)), (0..SENT).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn the_sink_of_messages_sends_each_once() {
+    everywhere(|executor, seed| {
+        let runtime = Scripted::new(seed, [Peer::new(Vec::new(), silent)]);
+        let mut socket = connect(executor, &runtime, tight());
+        let socket = &mut socket;
+        for number in 0..SENT {
+            executor
+                .insist(async || poll_fn(|cx| Pin::new(&mut *socket).poll_ready(cx)).await)
+                .unwrap();
+            Pin::new(&mut *socket).start_send(Message::Text(message(number))).unwrap();
+        }
+        executor
+            .insist(async || poll_fn(|cx| Pin::new(&mut *socket).poll_close(cx)).await)
+            .unwrap();
+        let received = runtime.received(0);
+        assert_eq!(texts(&received), (0..SENT).collect::<Vec<_>>());
+        assert_eq!(received.last().unwrap().close().0, 1000);
+    });
+}
+
+#[test]
+fn sends_and_receives_in_turn_keep_an_echo_whole() {
+    everywhere(|executor, seed| {
+        let runtime = Scripted::new(seed, [Peer::new(Vec::new(), echo)]);
+        let mut socket = connect(executor, &runtime, tight());
+        let (mut sent, mut heard) = (0, 0);
+        while heard < SENT {
+            if sent < SENT && socket.queue_text(&message(sent)).is_ok() {
+                sent += 1;
+                // Half written, perhaps: what follows goes on with it.
+                let _ = executor.run(socket.flush());
+            }
+            if let Some(event) = executor.run(socket.next()) {
+                match event.unwrap() {
+                    Event::Text(text) => {
+                        assert!(text == message(heard), "message {heard}");
+                        heard += 1;
+                    }
+                    Event::Drained => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        assert_eq!(sent, SENT);
+    });
+}
+
+#[test]
+fn close_says_how_it_ended_however_often_it_was_dropped() {
+    let script = frame(TEXT, message(4));
+    everywhere(|executor, seed| {
+        // More than one connection, since a closing handshake waits at a few points only.
+        for seed in seed * 16..seed * 16 + 16 {
+            let runtime = Scripted::new(seed, [Peer::new(script.clone(), silent)]);
+            let mut socket = connect(executor, &runtime, Config::default());
+            let how = executor.insist(async || socket.close(CloseCode::NORMAL, "bye").await);
+            assert!(how.unwrap().is_clean());
+            let [close] = &runtime.received(0)[..] else { panic!() };
+            assert_eq!(close.close(), (1000, "bye".into()));
+        }
+    });
+}
+
+#[test]
+fn a_client_that_reconnects_loses_neither_event_nor_message() {
+    const CONNECTIONS: usize = 3;
+    everywhere(|executor, seed| {
+        let peer = |number: usize| {
+            let script = [frame(PING, "?"), frame(TEXT, message(number))].concat();
+            Peer::new(script, echo)
+        };
+        let runtime = Scripted::new(seed, (0..CONNECTIONS).map(peer));
+        let request = Request::new("ws://h/").unwrap();
+        let mut client = Client::new(runtime.clone(), request, ClientConfig::default()).unwrap();
+        let mut told = Vec::new();
+        while let Some(event) = executor.insist(async || {
+            let event = client.next().await?;
+            Some(match event {
+                ClientEvent::Connected => "connected".into(),
+                ClientEvent::Open(_) => "open".into(),
+                ClientEvent::Text(text) => format!("text {text}"),
+                ClientEvent::Ping(_) => "ping".into(),
+                ClientEvent::Closed { why, .. } => format!("closed {}", why.code()),
+                other => panic!("{other:?}"),
+            })
+        }) {
+            let attempt = told.iter().filter(|it: &&String| it.starts_with("closed")).count();
+            match event.as_str() {
+                "open" => client.send_text(&message(attempt + 5)).unwrap(),
+                "ping" | "connected" => {}
+                text if *text == format!("text {}", message(attempt + 5)) => {
+                    client.close(CloseCode::NORMAL, "").unwrap();
+                }
+                closed if closed.starts_with("closed") && attempt + 1 < CONNECTIONS => {
+                    assert!(client.reconnect(Duration::ZERO));
+                }
+                _ => {}
+            }
+            told.push(event);
+        }
+        let expected: Vec<String> = (0..CONNECTIONS)
+            .flat_map(|attempt| {
+                [
+                    "connected".into(),
+                    "open".into(),
+                    "ping".into(),
+                    format!("text {}", message(attempt)),
+                    format!("text {}", message(attempt + 5)),
+                    "closed 1000".into(),
+                ]
+            })
+            .collect();
+        assert_eq!(told, expected);
+        for attempt in 0..CONNECTIONS {
+            let received = runtime.received(attempt);
+            let firsts: Vec<u8> = received.iter().map(|frame| frame.first).collect();
+            assert!(firsts == [TEXT, PONG, CLOSE] || firsts == [PONG, TEXT, CLOSE], "{firsts:x?}");
+            let text = received.iter().find(|frame| frame.first == TEXT).unwrap();
+            assert_eq!(text.payload, message(attempt + 5).into_bytes());
+        }
+    });
+}
