@@ -83,6 +83,11 @@ impl<R: Runtime> Client<R> {
                 ClientEvent::Open(response) => handler.on_open(&mut con, response),
                 ClientEvent::Text(text) => handler.on_message(&mut con, Received::Text(text)),
                 ClientEvent::Binary(data) => handler.on_message(&mut con, Received::Binary(data)),
+                ClientEvent::MessageStart { kind, length } => {
+                    handler.on_message_start(&mut con, kind, length);
+                }
+                ClientEvent::Chunk(bytes) => handler.on_chunk(&mut con, bytes),
+                ClientEvent::MessageEnd => handler.on_message_end(&mut con),
                 ClientEvent::Ping(payload) => handler.on_ping(&mut con, payload),
                 ClientEvent::Pong(payload) => handler.on_pong(&mut con, payload),
                 ClientEvent::Drained => handler.on_buffer_drained(&mut con),
@@ -233,6 +238,26 @@ pub trait Handler {
     /// A message has arrived.
     fn on_message(&mut self, con: &mut Control<'_>, message: Received<'_>) {
         let _ = (con, message);
+    }
+
+    /// A message begins that comes in pieces: [`ClientEvent::MessageStart`].
+    fn on_message_start(
+        &mut self,
+        con: &mut Control<'_>,
+        kind: ws::MessageKind,
+        length: Option<u64>,
+    ) {
+        let _ = (con, kind, length);
+    }
+
+    /// The next piece of it: [`ClientEvent::Chunk`].
+    fn on_chunk(&mut self, con: &mut Control<'_>, bytes: &[u8]) {
+        let _ = (con, bytes);
+    }
+
+    /// It is complete: [`ClientEvent::MessageEnd`].
+    fn on_message_end(&mut self, con: &mut Control<'_>) {
+        let _ = con;
     }
 
     /// The peer has sent a ping. The pong is already on its way.
