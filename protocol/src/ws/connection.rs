@@ -366,16 +366,24 @@ impl Connection {
         if self.stage == Stage::Announced {
             return true;
         }
-        if rx.raw().len() > self.left {
+        if rx.raw_len() > self.left {
             self.hear(now);
         }
         if self.stage == Stage::Lent {
             self.stage = Stage::Empty;
-            self.release(rx);
+            match self.lease {
+                Lease::Message(_, Area::Content) => rx.consume_content(),
+                _ => self.release(rx),
+            }
         }
-        self.watch(now, tx);
-        let announced = self.decide(now, rx, tx);
-        self.left = rx.raw().len();
+        if !tx.is_empty() || self.waits || self.keepalive.is_waiting() {
+            self.watch(now, tx);
+        }
+        let announced = match self.decide_plain(rx) {
+            Some(announced) => announced,
+            None => self.decide(now, rx, tx),
+        };
+        self.left = rx.raw_len();
         announced
     }
 
@@ -412,10 +420,10 @@ impl Connection {
     }
 
     /// Drops the bytes of the event that was lent.
-    #[inline]
+    #[inline(never)]
     fn release(&mut self, rx: &mut RecvBuf) {
         match self.lease {
-            Lease::Message(_, Area::Content) => rx.consume(rx.content().len()),
+            Lease::Message(_, Area::Content) => rx.consume_content(),
             Lease::Message(_, Area::Inflated) => rx.consume_inflated(rx.inflated().len()),
             Lease::Chunk(area, len) => area.consume(len, rx),
             Lease::Ping(len) | Lease::Pong(len) => self.skip(len, rx),
