@@ -10,7 +10,9 @@ mod opening;
 mod sending;
 mod subjects;
 mod table;
+mod vectors;
 
+use crate::case::escaped;
 use case::{Case, End, Verdict};
 use compare::{Outcome, compare, conforms};
 use fastrand::Rng;
@@ -25,7 +27,7 @@ use tidewire::ws::{Delivery, Leniency};
 const ENOUGH: usize = 40;
 
 /// Runs at most so many cases for at most so many seconds; says whether all is well.
-pub fn run(seed: u64, cases: u64, seconds: u64) -> bool {
+pub fn run(seed: u64, cases: u64, seconds: u64, vectors: Option<&str>) -> bool {
     println!("WebSocket: seed {seed}, {cases} cases at most, {seconds} s at most");
     let mut report = Report::default();
     for reason in table::REASONS {
@@ -33,6 +35,9 @@ pub fn run(seed: u64, cases: u64, seconds: u64) -> bool {
     }
     if let Err(why) = Opening::check_examples() {
         report.fails("EXAMPLE", &why);
+    }
+    for case in vectors.map(vectors::read).unwrap_or_default() {
+        report.judge(&case, &mut Rng::with_seed(0));
     }
     let deadline = Instant::now() + Duration::from_secs(seconds);
     for number in 0..cases {
@@ -53,6 +58,18 @@ pub fn run(seed: u64, cases: u64, seconds: u64) -> bool {
         }
     }
     report.finish()
+}
+
+/// Prints the tables of reasons in Markdown.
+pub fn reasons() {
+    println!("| difference | with | kind | where | why | for example |\n|---|---|---|---|---|---|");
+    for Reason { name, peers, kinds, rfc, why, example, .. } in table::REASONS {
+        let kinds: Vec<_> = kinds.iter().map(|kind| format!("{kind:?}")).collect();
+        let (peers, kinds) = (peers.join(", "), kinds.join(", "));
+        let example = escaped(&example[..example.len().min(20)]);
+        println!("| {name} | {peers} | {kinds} | {rfc} | {why} | `{example}` |");
+    }
+    opening::reasons();
 }
 
 #[derive(Default)]
