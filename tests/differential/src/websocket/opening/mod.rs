@@ -200,7 +200,7 @@ fn their_client(offered: &[&str], key: &str, bytes: &[u8]) -> Verdict {
     pipe.input.extend(bytes);
     let handshake = TheirClient::start(pipe, request.body(()).expect("a good request"), None);
     let (_, response) = handshake
-        .and_then(|it| Ok(it.handshake()))
+        .map(|it| it.handshake())
         .map_err(|error| error.to_string())?
         .map_err(|error| error.to_string())?;
     let chosen = response.headers().get("Sec-WebSocket-Protocol");

@@ -100,7 +100,7 @@ pub static REASONS: &[Reason] = &[
         accepted: false,
         applies: |head| {
             let is_upgrade = |member: &&str| member.eq_ignore_ascii_case("Upgrade");
-            !is_answer(head) && !head.list("Connection").iter().any(|m| is_upgrade(&m))
+            !is_answer(head) && !head.list("Connection").iter().any(is_upgrade)
         },
     },
     Reason {
