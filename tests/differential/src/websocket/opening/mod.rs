@@ -198,11 +198,9 @@ fn their_client(offered: &[&str], key: &str, bytes: &[u8]) -> Verdict {
     }
     let mut pipe = Pipe { ended: true, ..Pipe::default() };
     pipe.input.extend(bytes);
-    let handshake = TheirClient::start(pipe, request.body(()).expect("a good request"), None);
-    let (_, response) = handshake
-        .map(|it| it.handshake())
-        .map_err(|error| error.to_string())?
-        .map_err(|error| error.to_string())?;
+    let request = request.body(()).expect("a good request");
+    let handshake = TheirClient::start(pipe, request, None).map_err(|error| error.to_string())?;
+    let (_, response) = handshake.handshake().map_err(|error| error.to_string())?;
     let chosen = response.headers().get("Sec-WebSocket-Protocol");
     Ok(chosen.map_or("", |name| name.to_str().expect("it was compared")).into())
 }
