@@ -131,33 +131,40 @@ pub(super) fn decode(raw: &[u8], rules: Rules) -> Result<Option<(Header, usize)>
 }
 
 impl Header {
-    /// Encodes the header, its length in the shortest form, and returns how many bytes it took.
+    /// Encodes the header, its length in the shortest form, and returns how many bytes it took. What
+    /// is behind them in `out` is unspecified: the payload comes there.
     #[inline]
     pub(super) fn encode(&self, out: &mut [u8; MAX_HEADER]) -> usize {
-        out[0] =
-            self.opcode as u8 | if self.fin { FIN } else { 0 } | if self.rsv1 { RSV1 } else { 0 };
-        let masked = if self.mask.is_some() { MASK } else { 0 };
-        let mut len = match self.payload {
-            ..126 => {
-                out[1] = masked | self.payload as u8;
-                2
-            }
-            126..0x1_0000 => {
-                out[1] = masked | 126;
-                out[2..4].copy_from_slice(&(self.payload as u16).to_be_bytes());
-                4
-            }
-            _ => {
-                out[1] = masked | 127;
-                out[2..10].copy_from_slice(&self.payload.to_be_bytes());
-                10
-            }
+        let fin = if self.fin { FIN } else { 0 };
+        let rsv1 = if self.rsv1 { RSV1 } else { 0 };
+        let (masked, key) = match self.mask {
+            Some(key) => (MASK, u32::from_le_bytes(key)),
+            None => (0, 0),
         };
-        if let Some(key) = self.mask {
-            out[len..len + 4].copy_from_slice(&key);
-            len += 4;
+        let key_len = if self.mask.is_some() { 4 } else { 0 };
+        // The bytes in their order from the lowest, stored at once.
+        let first = u64::from(self.opcode as u8 | fin | rsv1);
+        let key = u64::from(key);
+        match self.payload {
+            len @ ..126 => {
+                let second = u64::from(masked) | len;
+                out[..8].copy_from_slice(&(first | second << 8 | key << 16).to_le_bytes());
+                2 + key_len
+            }
+            len @ 126..0x1_0000 => {
+                let (second, len) = (u64::from(masked | 126), u64::from((len as u16).swap_bytes()));
+                let header = first | second << 8 | len << 16 | key << 32;
+                out[..8].copy_from_slice(&header.to_le_bytes());
+                4 + key_len
+            }
+            len => {
+                out[0] = first as u8;
+                out[1] = masked | 127;
+                out[2..10].copy_from_slice(&len.to_be_bytes());
+                out[10..].copy_from_slice(&(key as u32).to_le_bytes());
+                10 + key_len
+            }
         }
-        len
     }
 }
 

@@ -28,7 +28,7 @@ const SENTINEL: u8 = 0;
 
 /// The backend's one allocation, from its source: its state (with tables for two codes), a window of
 /// 32 KiB whatever was agreed on, and what aligns them.
-const BACKEND: usize = 14_720 + (1 << 15) + 64 + 64;
+const BACKEND: usize = 14_656 + (1 << 15) + 64 + 64;
 
 /// Inflates the messages of one direction, one after another.
 ///
@@ -114,11 +114,11 @@ impl Inflater {
                 _ => return Err(Invalid),
             }
             self.between = true;
-            if !self.takeover {
-                self.window.bytes.clear();
-                if let Some(backend) = &mut self.backend {
-                    backend.reset(false);
-                }
+        }
+        if !self.takeover {
+            self.window.bytes.clear();
+            if let Some(backend) = &mut self.backend {
+                backend.reset(false);
             }
         }
         self.full = false;
