@@ -10,7 +10,9 @@ mod opening;
 mod sending;
 mod subjects;
 mod table;
+mod vectors;
 
+use crate::case::escaped;
 use case::{Case, End, Verdict};
 use compare::{Outcome, compare, conforms};
 use fastrand::Rng;
@@ -25,7 +27,7 @@ use tidewire::ws::{Delivery, Leniency};
 const ENOUGH: usize = 40;
 
 /// Runs at most so many cases for at most so many seconds; says whether all is well.
-pub fn run(seed: u64, cases: u64, seconds: u64) -> bool {
+pub fn run(seed: u64, cases: u64, seconds: u64, vectors: Option<&str>) -> bool {
     println!("WebSocket: seed {seed}, {cases} cases at most, {seconds} s at most");
     let mut report = Report::default();
     for reason in table::REASONS {
@@ -33,6 +35,9 @@ pub fn run(seed: u64, cases: u64, seconds: u64) -> bool {
     }
     if let Err(why) = Opening::check_examples() {
         report.fails("EXAMPLE", &why);
+    }
+    for case in vectors.map(vectors::read).unwrap_or_default() {
+        report.judge(&case, &mut Rng::with_seed(0));
     }
     let deadline = Instant::now() + Duration::from_secs(seconds);
     for number in 0..cases {
@@ -53,6 +58,18 @@ pub fn run(seed: u64, cases: u64, seconds: u64) -> bool {
         }
     }
     report.finish()
+}
+
+/// Prints the tables of reasons in Markdown.
+pub fn reasons() {
+    println!("| difference | with | kind | where | why | for example |\n|---|---|---|---|---|---|");
+    for Reason { name, peers, kinds, rfc, why, example, .. } in table::REASONS {
+        let kinds: Vec<_> = kinds.iter().map(|kind| format!("{kind:?}")).collect();
+        let (peers, kinds) = (peers.join(", "), kinds.join(", "));
+        let example = escaped(&example[..example.len().min(20)]);
+        println!("| {name} | {peers} | {kinds} | {rfc} | {why} | `{example}` |");
+    }
+    opening::reasons();
 }
 
 #[derive(Default)]
@@ -126,29 +143,29 @@ impl Report {
     ) {
         let streaming = delivery == Delivery::Streaming;
         let mut ours = subjects::tidewire::judge(case, cuts, delivery);
-        if let Err(what) = conforms(case, model, &ours, streaming) {
-            if self.seen.insert(format!("{delivery:?} {what} {:?}", ours.fault)) {
-                // The cuts go with the case.
-                let cuts = |case: &Case| -> Vec<usize> {
-                    let len = case.bytes().len();
-                    cuts.iter().copied().filter(|&at| at <= len).collect()
-                };
-                let small = minimise(case, |case| {
-                    let model = model::receive(case, &case.bytes());
-                    let ours = subjects::tidewire::judge(case, &cuts(case), delivery);
-                    conforms(case, &model, &ours, streaming) == Err(what)
-                });
-                let model = model::receive(&small, &small.bytes());
-                let ours = subjects::tidewire::judge(&small, &cuts(&small), delivery);
-                self.fails(
-                    "NOT AS RFC 6455 SAYS",
-                    &format!(
-                        "({what}): {delivery:?} {small}\n  cut at {:?}\n  tidewire {ours}\n  model    \
+        if let Err(what) = conforms(case, model, &ours, streaming)
+            && self.seen.insert(format!("{delivery:?} {what} {:?}", ours.fault))
+        {
+            // The cuts go with the case.
+            let cuts = |case: &Case| -> Vec<usize> {
+                let len = case.bytes().len();
+                cuts.iter().copied().filter(|&at| at <= len).collect()
+            };
+            let small = minimise(case, |case| {
+                let model = model::receive(case, &case.bytes());
+                let ours = subjects::tidewire::judge(case, &cuts(case), delivery);
+                conforms(case, &model, &ours, streaming) == Err(what)
+            });
+            let model = model::receive(&small, &small.bytes());
+            let ours = subjects::tidewire::judge(&small, &cuts(&small), delivery);
+            self.fails(
+                "NOT AS RFC 6455 SAYS",
+                &format!(
+                    "({what}): {delivery:?} {small}\n  cut at {:?}\n  tidewire {ours}\n  model    \
                          {model:?}",
-                        cuts(&small)
-                    ),
-                );
-            }
+                    cuts(&small)
+                ),
+            );
         }
         // How much of a message was told before something was wrong depends on when it came.
         ours.partial = None;

@@ -15,10 +15,12 @@ pub struct Reason {
     pub kinds: &'static [Kind],
     pub rfc: &'static str,
     pub why: &'static str,
-    /// What a client that shows it with every peer receives, one message being at most 300 bytes.
+    /// What a client that shows it with every peer receives.
     pub example: &'static [u8],
     /// Whether that client has begun to close.
     pub closing: bool,
+    /// How many bytes it takes for one message.
+    pub max: usize,
     /// Whether a difference of these kinds with one of these peers belongs to the class.
     pub applies: fn(&Facts<'_>) -> bool,
 }
@@ -49,7 +51,7 @@ impl Reason {
             role: Role::Client,
             frames: vec![self.example.into()],
             close_at,
-            max: 300,
+            max: self.max,
             leniency: Default::default(),
         }
     }
@@ -81,6 +83,7 @@ pub static REASONS: &[Reason] = &[
         why: "In all cases the minimal number of bytes MUST be used.",
         example: b"\x82\x7e\0\x01a",
         closing: false,
+        max: 300,
         applies: |f| f.is_one_of(LengthNotMinimal),
     },
     Reason {
@@ -91,6 +94,7 @@ pub static REASONS: &[Reason] = &[
         why: "Which of two faults is told is open; we tell the one that no limit of ours can mend.",
         example: b"\x82\x7f\x80\0\0\0\0\0\0\0",
         closing: false,
+        max: 300,
         applies: |f| {
             let late =
                 f.we_say(InvalidUtf8) || f.we_say(InvalidCloseCode) || f.we_say(TruncatedCloseCode);
@@ -105,6 +109,7 @@ pub static REASONS: &[Reason] = &[
         why: "Which of two faults is told is open; the code comes first.",
         example: b"\x88\x03\0\0\xff",
         closing: false,
+        max: 300,
         applies: |f| f.is_one_of(InvalidCloseCode) && f.is_one_of(InvalidUtf8),
     },
     Reason {
@@ -115,7 +120,22 @@ pub static REASONS: &[Reason] = &[
         why: "A limit is for what is not worth looking at: the header is enough to refuse it.",
         example: &ABOVE_THE_LIMIT,
         closing: false,
+        max: 300,
         applies: |f| f.we_say(MessageTooBig) && f.they_say("invalid utf-8"),
+    },
+    Reason {
+        name: "a limit for messages that a control frame exceeds",
+        peers: &["tungstenite", "tokio-websockets"],
+        kinds: &[Kind::WeAccept],
+        rfc: "RFC 6455, 5.4 and 10.4",
+        why: "A control frame is no part of a message, and its size is bounded by itself.",
+        example: b"\x89\x0baaaaaaaaaaa",
+        closing: false,
+        max: 10,
+        applies: |f| {
+            let too_long = f.they_say("Space limit exceeded") || f.they_say("exceeds the limit");
+            too_long && f.case.max < 125
+        },
     },
     Reason {
         name: "close code 1014",
@@ -125,6 +145,7 @@ pub static REASONS: &[Reason] = &[
         why: "The registry that 11.7 founds has it: bad gateway.",
         example: b"\x88\x02\x03\xf6",
         closing: false,
+        max: 300,
         applies: |f| compare::code(f.ours) == Some(1014) && f.they_say("Protocol violation"),
     },
     Reason {
@@ -135,6 +156,7 @@ pub static REASONS: &[Reason] = &[
         why: "Such a code MUST NOT be set in a Close frame, whoever sends it first.",
         example: b"\x88\x02\0\0",
         closing: true,
+        max: 300,
         applies: |f| {
             f.we_say(InvalidCloseCode)
                 && f.case.close_at.is_some()
@@ -149,6 +171,7 @@ pub static REASONS: &[Reason] = &[
         why: "The whole message MUST be UTF-8.",
         example: b"\x01\x01\xc3\x80\0",
         closing: false,
+        max: 300,
         applies: |f| {
             let is_none = |event: &Event| matches!(event, Event::Text(text) if std::str::from_utf8(text).is_err());
             f.we_say(InvalidUtf8) && f.theirs.events.iter().any(is_none)

@@ -148,7 +148,7 @@ const VALUES: &[(&str, &[&str])] = &[
     ),
     (
         "Sec-WebSocket-Protocol",
-        &["chat", "superchat", "Chat", "soap", "chat, superchat", "", "chat,"],
+        &["chat", "superchat", "Chat", "soap", "chat, superchat", "", "chat,", "cha t", "\"chat\""],
     ),
     ("Sec-WebSocket-Extensions", &["permessage-deflate", "x-unknown; a=1", "a, b"]),
     ("Host", &["example.com:80", "[::1]:80"]),

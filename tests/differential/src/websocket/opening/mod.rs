@@ -23,6 +23,18 @@ const NOW: Instant = Instant::EPOCH;
 /// What was agreed on, the answer to the key or the subprotocol; or why nothing was.
 pub type Verdict = Result<String, String>;
 
+/// Prints the table of reasons in Markdown, below another.
+pub fn reasons() {
+    for reason in table::REASONS {
+        let head = (reason.example)();
+        let kind = if reason.accepted { "WeAccept" } else { "WeRefuse" };
+        let fields: Vec<_> =
+            head.fields.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        let table::Reason { name, rfc, why, .. } = reason;
+        println!("| {name} | tungstenite | {kind} | {rfc} | {why} | `{}` |", fields.join(" / "));
+    }
+}
+
 #[derive(Default)]
 pub struct Opening {
     cases: usize,
@@ -60,7 +72,7 @@ impl Opening {
         match (&ours, &theirs) {
             (Err(_), Err(_)) => Ok(()),
             (Ok(a), Ok(b)) if a == b => Ok(()),
-            _ => match table::explain(head, &ours, &theirs) {
+            _ => match table::explain(head, &ours) {
                 None => differs("tungstenite", &theirs),
                 Some(reason) => {
                     *self.explained.entry(reason.name).or_default() += 1;
@@ -76,7 +88,7 @@ impl Opening {
             let head = (reason.example)();
             let (ours, theirs, _) = judge(&head, &Seed::new([0; 32]));
             let same = ours.is_ok() == theirs.is_ok() && (ours.is_err() || ours == theirs);
-            let found = table::explain(&head, &ours, &theirs).filter(|_| !same);
+            let found = table::explain(&head, &ours).filter(|_| !same);
             if found.is_none_or(|found| found.name != reason.name) {
                 let found = found.map_or("nothing", |found| found.name);
                 return Err(format!("of {:?} shows {found}: {ours:?} {theirs:?}", reason.name));
@@ -186,11 +198,9 @@ fn their_client(offered: &[&str], key: &str, bytes: &[u8]) -> Verdict {
     }
     let mut pipe = Pipe { ended: true, ..Pipe::default() };
     pipe.input.extend(bytes);
-    let handshake = TheirClient::start(pipe, request.body(()).expect("a good request"), None);
-    let (_, response) = handshake
-        .and_then(|it| Ok(it.handshake()))
-        .map_err(|error| error.to_string())?
-        .map_err(|error| error.to_string())?;
+    let request = request.body(()).expect("a good request");
+    let handshake = TheirClient::start(pipe, request, None).map_err(|error| error.to_string())?;
+    let (_, response) = handshake.handshake().map_err(|error| error.to_string())?;
     let chosen = response.headers().get("Sec-WebSocket-Protocol");
     Ok(chosen.map_or("", |name| name.to_str().expect("it was compared")).into())
 }

@@ -20,6 +20,8 @@ pub fn server(head: &Head) -> Verdict {
     must(is_16_bytes(key), "Key")?;
     // 6. "with a value of 13"; 11.3.5: once in a request.
     must(head.values("Sec-WebSocket-Version") == ["13"], "Version")?;
+    // 8. "a list of values", which are tokens (11.3.4); none is spoken here.
+    must(head.list("Sec-WebSocket-Protocol").into_iter().all(is_token), "Protocol")?;
     Ok(derive_accept_key(key.as_bytes()))
 }
 
@@ -53,6 +55,12 @@ pub fn client(head: &Head, offered: &[&str], answer: &str) -> Verdict {
 
 fn has(head: &Head, name: &str, member: &str) -> bool {
     head.list(name).iter().any(|other| other.eq_ignore_ascii_case(member))
+}
+
+/// RFC 9110, 5.6.2.
+fn is_token(word: &str) -> bool {
+    let is_tchar = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    !word.is_empty() && word.chars().all(is_tchar)
 }
 
 /// Whether this is 16 bytes in base64: 21 digits, one with four zero bits at its end, and the padding

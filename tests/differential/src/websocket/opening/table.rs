@@ -9,13 +9,14 @@ pub struct Reason {
     pub rfc: &'static str,
     pub why: &'static str,
     pub example: fn() -> Head,
-    /// Whether this head differs for this reason; we have accepted it or not.
-    applies: fn(&Head, accepted: bool) -> bool,
+    /// Whether we have accepted it, and tungstenite not, or the other way round.
+    pub accepted: bool,
+    applies: fn(&Head) -> bool,
 }
 
 /// The reason for a difference, if it has one.
-pub fn explain(head: &Head, ours: &Verdict, _theirs: &Verdict) -> Option<&'static Reason> {
-    REASONS.iter().find(|reason| (reason.applies)(head, ours.is_ok()))
+pub fn explain(head: &Head, ours: &Verdict) -> Option<&'static Reason> {
+    REASONS.iter().find(|reason| reason.accepted == ours.is_ok() && (reason.applies)(head))
 }
 
 fn with(mut head: Head, name: &'static str, value: &'static str) -> Head {
@@ -46,9 +47,8 @@ pub static REASONS: &[Reason] = &[
         rfc: "RFC 6455, 4.2.1, item 3, and RFC 9110, 7.8",
         why: "The field is a list that contains the value.",
         example: || with(request(), "Upgrade", "websocket, h2c"),
-        applies: |head, accepted| {
-            accepted && !is_answer(head) && is_more_than(head, "Upgrade", "websocket")
-        },
+        accepted: true,
+        applies: |head| !is_answer(head) && is_more_than(head, "Upgrade", "websocket"),
     },
     Reason {
         name: "Upgrade in another Connection field than the first",
@@ -58,10 +58,11 @@ pub static REASONS: &[Reason] = &[
             let head = with(request(), "Connection", "keep-alive");
             twice(head, "Connection", "Upgrade")
         },
-        applies: |head, accepted| {
+        accepted: true,
+        applies: |head| {
             let first = head.values("Connection").first().copied().unwrap_or_default();
             let has = |part: &str| part.eq_ignore_ascii_case("Upgrade");
-            accepted && !is_answer(head) && !first.split([' ', ',']).any(has)
+            !is_answer(head) && !first.split([' ', ',']).any(has)
         },
     },
     Reason {
@@ -69,18 +70,17 @@ pub static REASONS: &[Reason] = &[
         rfc: "RFC 6455, 4.1, item 3",
         why: "The field contains a token that matches; there may be others.",
         example: || with(answer(), "Connection", "keep-alive, Upgrade"),
-        applies: |head, accepted| {
-            accepted && is_answer(head) && is_more_than(head, "Connection", "Upgrade")
-        },
+        accepted: true,
+        applies: |head| is_answer(head) && is_more_than(head, "Connection", "Upgrade"),
     },
     Reason {
         name: "an answer without a subprotocol where some were offered",
         rfc: "RFC 6455, 4.1, item 6, and 4.2.2, item 5",
         why: "A server that speaks none of them leaves the field out; the client may then close.",
         example: || Head { offered: Some(&["chat"]), ..answer() },
-        applies: |head, accepted| {
-            accepted
-                && head.offered.is_some_and(|offered| !offered.is_empty())
+        accepted: true,
+        applies: |head| {
+            head.offered.is_some_and(|offered| !offered.is_empty())
                 && head.values("Sec-WebSocket-Protocol").is_empty()
         },
     },
@@ -89,16 +89,18 @@ pub static REASONS: &[Reason] = &[
         rfc: "RFC 6455, 4.2.1, item 2, and RFC 9112, 3.2",
         why: "A server MUST refuse it.",
         example: || twice(request(), "Host", "example.com"),
-        applies: |head, accepted| !accepted && !is_answer(head) && head.values("Host").len() != 1,
+        accepted: false,
+        applies: |head| !is_answer(head) && head.values("Host").len() != 1,
     },
     Reason {
         name: "Connection options that only a space sets off",
         rfc: "RFC 9110, 5.6.1 and 7.6.1",
         why: "Members of a list are set off by commas; this is none.",
         example: || with(request(), "Connection", "keep-alive Upgrade"),
-        applies: |head, accepted| {
+        accepted: false,
+        applies: |head| {
             let is_upgrade = |member: &&str| member.eq_ignore_ascii_case("Upgrade");
-            !accepted && !is_answer(head) && !head.list("Connection").iter().any(|m| is_upgrade(&m))
+            !is_answer(head) && !head.list("Connection").iter().any(is_upgrade)
         },
     },
     Reason {
@@ -106,11 +108,21 @@ pub static REASONS: &[Reason] = &[
         rfc: "RFC 6455, 11.3.1 and 11.3.5",
         why: "They MUST NOT appear more than once in a request; which would count?",
         example: || twice(request(), "Sec-WebSocket-Version", "13"),
-        applies: |head, accepted| {
+        accepted: false,
+        applies: |head| {
             let twice = |name| head.values(name).len() > 1;
-            !accepted
-                && !is_answer(head)
-                && (twice("Sec-WebSocket-Key") || twice("Sec-WebSocket-Version"))
+            !is_answer(head) && (twice("Sec-WebSocket-Key") || twice("Sec-WebSocket-Version"))
+        },
+    },
+    Reason {
+        name: "offered subprotocols that are no tokens",
+        rfc: "RFC 6455, 4.1, item 10, and 4.2.1",
+        why: "The elements MUST be tokens; a request that is not as described MUST be refused.",
+        example: || with(request(), "Sec-WebSocket-Protocol", "cha t"),
+        accepted: false,
+        applies: |head| {
+            let is_bad = |name: &&str| name.contains([' ', '"']);
+            !is_answer(head) && head.list("Sec-WebSocket-Protocol").iter().any(is_bad)
         },
     },
     Reason {
@@ -118,19 +130,19 @@ pub static REASONS: &[Reason] = &[
         rfc: "RFC 6455, 4.1, item 5",
         why: "The client MUST fail the connection.",
         example: || with(answer(), "Sec-WebSocket-Extensions", "permessage-deflate"),
-        applies: |head, accepted| {
-            !accepted && is_answer(head) && !head.values("Sec-WebSocket-Extensions").is_empty()
-        },
+        accepted: false,
+        applies: |head| is_answer(head) && !head.values("Sec-WebSocket-Extensions").is_empty(),
     },
     Reason {
         name: "a field of the answer twice",
         rfc: "RFC 6455, 4.1, items 2, 4 and 6, 11.3.3 and 11.3.4",
         why: "One protocol, one proof and one subprotocol is chosen.",
         example: || twice(answer(), "Sec-WebSocket-Accept", ACCEPT),
-        applies: |head, accepted| {
+        accepted: false,
+        applies: |head| {
             let twice = |name: &&str| head.values(name).len() > 1;
             let single = ["Upgrade", "Sec-WebSocket-Accept", "Sec-WebSocket-Protocol"];
-            !accepted && is_answer(head) && single.iter().any(twice)
+            is_answer(head) && single.iter().any(twice)
         },
     },
 ];

@@ -32,12 +32,12 @@ pub fn judge(case: &Case, cuts: &[usize]) -> Verdict {
     flush(&mut stream);
     verdict.sent = sent(case.role, &stream.get_ref().output).expect("it sends frames");
     // It tells the peer by itself, unless it has sent a Close.
-    if let End::Failed { code, .. } = &mut verdict.end {
-        if !closing {
-            let told = verdict.sent.last().filter(|message| message.opcode == 8);
-            let told = told.and_then(|close| close.payload.first_chunk());
-            *code = told.map_or(0, |code| u16::from_be_bytes(*code));
-        }
+    if let End::Failed { code, .. } = &mut verdict.end
+        && !closing
+    {
+        let told = verdict.sent.last().filter(|message| message.opcode == 8);
+        let told = told.and_then(|close| close.payload.first_chunk());
+        *code = told.map_or(0, |code| u16::from_be_bytes(*code));
     }
     verdict
 }
