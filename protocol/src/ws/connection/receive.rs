@@ -16,7 +16,6 @@ impl Connection {
     /// Decides as [`decide`](Self::decide) would, if there is nothing to do but to take the next
     /// message, and that is plain or has not begun to come.
     #[inline]
-    #[inline]
     pub(super) fn decide_plain(&mut self, rx: &mut RecvBuf) -> Option<bool> {
         let open = matches!(self.state, State::Open) && !rx.is_finished();
         if !open || self.full || self.pong.is_some() || !self.assembler.is_waiting() {
