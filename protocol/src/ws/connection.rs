@@ -260,6 +260,12 @@ impl Connection {
         matches!(self.state, State::Open)
     }
 
+    /// How the connection ended, once it has; [`Event::Closed`] may not have been lent yet.
+    #[must_use]
+    pub const fn closed(&self) -> Option<Closed> {
+        if let State::Over(why) = self.state { Some(why) } else { None }
+    }
+
     /// Which side this is.
     #[must_use]
     pub const fn role(&self) -> Role {
@@ -364,6 +370,8 @@ impl Connection {
     #[inline]
     pub fn advance(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
         if self.stage == Stage::Announced {
+            // Whoever only waits for output to leave takes no event, and wants to be told all the same.
+            self.watch(now, tx);
             return true;
         }
         if rx.raw().len() > self.left {
