@@ -419,6 +419,18 @@ impl Connection {
         })
     }
 
+    /// The bytes of the message or piece of a message that was lent last, once more; empty if that was
+    /// another event, or [`advance`](Self::advance) has released it. For callers that look at an event
+    /// in one place and hand its bytes out in another.
+    #[must_use]
+    pub fn lent<'a>(&self, rx: &'a RecvBuf) -> &'a [u8] {
+        match self.lease {
+            Lease::Message(_, area) if self.stage == Stage::Lent => area.of(rx),
+            Lease::Chunk(area, len) if self.stage == Stage::Lent => &area.of(rx)[..len],
+            _ => &[],
+        }
+    }
+
     /// Drops the bytes of the event that was lent.
     #[inline]
     fn release(&mut self, rx: &mut RecvBuf) {
