@@ -30,6 +30,9 @@ fn say(event: Event<'_>) -> String {
         Event::Binary(bytes) => format!("binary {bytes:?}"),
         Event::Ping(payload) => format!("ping {}", String::from_utf8_lossy(payload)),
         Event::Pong(payload) => format!("pong {}", String::from_utf8_lossy(payload)),
+        Event::MessageStart { kind, .. } => format!("start {kind:?}"),
+        Event::Chunk(bytes) => format!("chunk {}", String::from_utf8_lossy(bytes)),
+        Event::MessageEnd => "end".into(),
         Event::Drained => "drained".into(),
         Event::Closed { why, reason } => format!("closed {} {reason}", why.code()),
     }

@@ -38,6 +38,9 @@ pub fn read(folder: &str) -> Vec<Vector> {
     let entries = Path::new(folder).read_dir().unwrap_or_else(|e| panic!("{folder}: {e}"));
     let mut files: Vec<_> = entries.map(|entry| entry.expect("a readable folder").path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
+    files.retain(|file| {
+        !file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ws_"))
+    });
     files.sort();
     let mut vectors = Vec::new();
     for file in files {

@@ -190,6 +190,9 @@ impl Pair {
                 assert!(payload.iter().all(|&byte| byte == b'p'));
             }
             Event::Drained => assert!(core::mem::take(&mut end.full), "nobody waits for room"),
+            Event::MessageStart { .. } | Event::Chunk(_) | Event::MessageEnd => {
+                panic!("a piece of a message that was to come whole")
+            }
             Event::Closed { why, reason } => {
                 assert!(!matches!(why, Closed::Protocol(_)), "{why}");
                 if let Closed::Clean { code, .. } = why {

@@ -57,7 +57,7 @@ impl Negotiated {
     }
 
     /// How messages are compressed, if they may be.
-    pub(crate) const fn agreed(self) -> Option<Agreed> {
+    pub(in crate::ws) const fn agreed(self) -> Option<Agreed> {
         self.deflate
     }
 
