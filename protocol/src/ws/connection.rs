@@ -369,13 +369,14 @@ impl Connection {
     /// Parses until there is an event; see [`Machine::advance`].
     #[inline]
     pub fn advance(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
-        if self.stage == Stage::Announced {
-            // Whoever only waits for output to leave takes no event, and wants to be told all the same.
-            self.watch(now, tx);
-            return true;
-        }
         if rx.raw().len() > self.left {
             self.hear(now);
+        }
+        if self.stage == Stage::Announced {
+            // Whoever only waits for output to leave takes no event, and deadlines hold all the same.
+            self.left = rx.raw().len();
+            self.watch(now, tx);
+            return true;
         }
         if self.stage == Stage::Lent {
             self.stage = Stage::Empty;
