@@ -260,6 +260,12 @@ impl Connection {
         matches!(self.state, State::Open)
     }
 
+    /// How the connection ended, once it has; [`Event::Closed`] may not have been lent yet.
+    #[must_use]
+    pub const fn closed(&self) -> Option<Closed> {
+        if let State::Over(why) = self.state { Some(why) } else { None }
+    }
+
     /// Which side this is.
     #[must_use]
     pub const fn role(&self) -> Role {
@@ -363,11 +369,14 @@ impl Connection {
     /// Parses until there is an event; see [`Machine::advance`].
     #[inline]
     pub fn advance(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
-        if self.stage == Stage::Announced {
-            return true;
-        }
         if rx.raw_len() > self.left {
             self.hear(now);
+        }
+        if self.stage == Stage::Announced {
+            // Whoever only waits for output to leave takes no event, and deadlines hold all the same.
+            self.left = rx.raw_len();
+            self.watch(now, tx);
+            return true;
         }
         if self.stage == Stage::Lent {
             self.stage = Stage::Empty;
@@ -417,6 +426,18 @@ impl Connection {
                 Event::Closed { why, reason: core::str::from_utf8(reason).unwrap_or_default() }
             }
         })
+    }
+
+    /// The bytes of the message or piece of a message that was lent last, once more; empty if that was
+    /// another event, or [`advance`](Self::advance) has released it. For callers that look at an event
+    /// in one place and hand its bytes out in another.
+    #[must_use]
+    pub fn lent<'a>(&self, rx: &'a RecvBuf) -> &'a [u8] {
+        match self.lease {
+            Lease::Message(_, area) if self.stage == Stage::Lent => area.of(rx),
+            Lease::Chunk(area, len) if self.stage == Stage::Lent => &area.of(rx)[..len],
+            _ => &[],
+        }
     }
 
     /// Drops the bytes of the event that was lent.
