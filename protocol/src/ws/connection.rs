@@ -369,23 +369,40 @@ impl Connection {
     /// Parses until there is an event; see [`Machine::advance`].
     #[inline]
     pub fn advance(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
-        if rx.raw().len() > self.left {
-            self.hear(now);
-        }
         if self.stage == Stage::Announced {
-            // Whoever only waits for output to leave takes no event, and deadlines hold all the same.
-            self.left = rx.raw().len();
-            self.watch(now, tx);
+            self.wait(now, rx, tx);
             return true;
+        }
+        if rx.raw_len() > self.left {
+            self.hear(now);
         }
         if self.stage == Stage::Lent {
             self.stage = Stage::Empty;
-            self.release(rx);
+            match self.lease {
+                Lease::Message(_, Area::Content) => rx.consume_content(),
+                _ => self.release(rx),
+            }
+        }
+        if !tx.is_empty() || self.waits || self.keepalive.is_waiting() {
+            self.watch(now, tx);
+        }
+        let announced = match self.decide_plain(rx) {
+            Some(announced) => announced,
+            None => self.decide(now, rx, tx),
+        };
+        self.left = rx.raw_len();
+        announced
+    }
+
+    /// An event waits to be taken. Whoever only waits for output to leave takes none, and deadlines
+    /// hold all the same.
+    #[cold]
+    fn wait(&mut self, now: Instant, rx: &RecvBuf, tx: &SendBuf) {
+        if rx.raw_len() > self.left {
+            self.left = rx.raw_len();
+            self.hear(now);
         }
         self.watch(now, tx);
-        let announced = self.decide(now, rx, tx);
-        self.left = rx.raw().len();
-        announced
     }
 
     /// Lends the announced event; see [`Machine::event`].
@@ -433,10 +450,10 @@ impl Connection {
     }
 
     /// Drops the bytes of the event that was lent.
-    #[inline]
+    #[inline(never)]
     fn release(&mut self, rx: &mut RecvBuf) {
         match self.lease {
-            Lease::Message(_, Area::Content) => rx.consume(rx.content().len()),
+            Lease::Message(_, Area::Content) => rx.consume_content(),
             Lease::Message(_, Area::Inflated) => rx.consume_inflated(rx.inflated().len()),
             Lease::Chunk(area, len) => area.consume(len, rx),
             Lease::Ping(len) | Lease::Pong(len) => self.skip(len, rx),
