@@ -372,14 +372,12 @@ impl Connection {
     /// Parses until there is an event; see [`Machine::advance`].
     #[inline]
     pub fn advance(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
+        if self.stage == Stage::Announced {
+            self.wait(now, rx, tx);
+            return true;
+        }
         if rx.raw_len() > self.left {
             self.hear(now);
-        }
-        if self.stage == Stage::Announced {
-            // Whoever only waits for output to leave takes no event, and deadlines hold all the same.
-            self.left = rx.raw_len();
-            self.watch(now, tx);
-            return true;
         }
         if self.stage == Stage::Lent {
             self.stage = Stage::Empty;
@@ -397,6 +395,17 @@ impl Connection {
         };
         self.left = rx.raw_len();
         announced
+    }
+
+    /// An event waits to be taken. Whoever only waits for output to leave takes none, and deadlines
+    /// hold all the same.
+    #[cold]
+    fn wait(&mut self, now: Instant, rx: &RecvBuf, tx: &SendBuf) {
+        if rx.raw_len() > self.left {
+            self.left = rx.raw_len();
+            self.hear(now);
+        }
+        self.watch(now, tx);
     }
 
     /// Lends the announced event; see [`Machine::event`].
