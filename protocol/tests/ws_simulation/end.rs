@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::collections::VecDeque;
 use std::fmt;
 use tidewire::ws::{
-    CloseCode, Closed, Config, Connection, Delivery, Event, MessageKind, SendError,
+    CloseCode, Closed, Config, Connection, Event, MessageKind, SendError,
 };
 use tidewire::{Instant, RecvBuf, SendBuf, Transport};
 
