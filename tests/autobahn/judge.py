@@ -1,7 +1,7 @@
-"""judge.py REPORTS LEAST: counts the verdicts of an Autobahn run.
+"""judge.py REPORTS CASES: counts the verdicts of an Autobahn run.
 
 A case is as bad as the worse of its behaviour and its closing. Everything but OK and INFORMATIONAL
-fails, and so does a run of fewer than LEAST cases.
+fails, and so does a run of another number of cases.
 """
 
 import collections
@@ -25,7 +25,7 @@ def case_number(case):
 
 
 def main():
-    reports, least = pathlib.Path(sys.argv[1]), int(sys.argv[2])
+    reports, wanted = pathlib.Path(sys.argv[1]), int(sys.argv[2])
     try:
         agents = json.loads((reports / "index.json").read_text())
     except (OSError, ValueError) as error:
@@ -41,8 +41,8 @@ def main():
             if verdict != "OK":
                 print(f"  {verdict}: {' '.join(sorted(by_verdict[verdict], key=case_number))}")
         bad = sum(len(found) for verdict, found in by_verdict.items() if verdict not in FINE)
-        if bad or len(cases) < least:
-            print(f"FAIL  {bad} cases are bad; {len(cases)} of at least {least} ran")
+        if bad or len(cases) != wanted:
+            print(f"FAIL  {bad} cases are bad; {len(cases)} of {wanted} ran")
             failed = True
     sys.exit(failed)
 
