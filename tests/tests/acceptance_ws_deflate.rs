@@ -9,7 +9,7 @@ use tidewire_runtime::ws::{
 };
 use tidewire_runtime::{Error, Exchange, SendRuntime, WebSocket};
 use tidewire_tests::frames::{CLOSE, field, masked, opening};
-use tidewire_tests::net::{RawPeer, on_thread, serve};
+use tidewire_tests::net::{PATIENCE, RawPeer, on_thread, serve};
 use tidewire_tests::on_every_runtime;
 
 const MESSAGES: usize = 40;
@@ -214,7 +214,7 @@ async fn the_server_chooses_its_clients<R: SendRuntime>(runtime: R) {
         Ok(_) => panic!("it was let in"),
     };
     assert_eq!(status(ask("/", "http://elsewhere.example").await).0, 403);
-    assert_eq!(told.try_recv(), Ok(Rejection::Origin));
+    assert_eq!(told.recv_timeout(PATIENCE), Ok(Rejection::Origin));
     let origin = format!("http://{address}");
     assert_eq!(status(ask("/closed", &origin).await), (503, "later".into()));
     on_thread(move || {
