@@ -1,16 +1,26 @@
 //! A WebSocket server that sends every message back, as text or binary as it came.
+//!
+//! `--deflate` lets clients compress, `--streaming` sends pieces of messages back as they come, so that
+//! a message may be larger than memory.
 
 use std::{error::Error, process::ExitCode};
 use tidewire_examples::{Flags, Program};
-use tidewire_runtime::ws::{Config, Event, handshake::ServerOptions};
+use tidewire_runtime::ws::{Config, DeflateConfig, Delivery, Event, handshake::ServerOptions};
 use tidewire_runtime::{Exchange, HandlerError, SendRuntime, Server};
 
-async fn on_request<R: SendRuntime>(exchange: Exchange<R>) -> Result<(), HandlerError> {
-    let mut socket = exchange.websocket(&ServerOptions::default(), Config::default()).await?;
+async fn on_request<R: SendRuntime>(
+    exchange: Exchange<R>,
+    options: ServerOptions<'_>,
+    config: Config,
+) -> Result<(), HandlerError> {
+    let mut socket = exchange.websocket(&options, config).await?;
     socket
         .run(|event, reply| match event {
             Event::Text(text) => reply.send_text(text),
             Event::Binary(data) => reply.send_binary(data),
+            Event::MessageStart { kind, .. } => reply.start_message(kind),
+            Event::Chunk(piece) => reply.send_chunk(piece),
+            Event::MessageEnd => reply.end_message(b""),
             _ => Ok(()),
         })
         .await?;
@@ -22,10 +32,15 @@ struct EchoServer;
 impl Program for EchoServer {
     async fn run<R: SendRuntime>(self, runtime: R, mut flags: Flags) -> Result<(), Box<dyn Error>> {
         let address = flags.listen("127.0.0.1:0")?;
+        let (mut options, mut config) = (ServerOptions::new(), Config::default());
+        options.deflate = flags.has("--deflate").then(DeflateConfig::default);
+        if flags.has("--streaming") {
+            (config.delivery, config.max_message) = (Delivery::Streaming, usize::MAX);
+        }
         flags.end()?;
         let server = Server::bind(runtime, address).await?;
         println!("listening on ws://{}", server.local_addr()?);
-        Ok(server.serve(on_request).await?)
+        Ok(server.serve(move |exchange| on_request(exchange, options, config)).await?)
     }
 }
 
