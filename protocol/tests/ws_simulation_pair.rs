@@ -10,7 +10,7 @@ use core::time::Duration;
 use end::End;
 use link::{Chance, Wire};
 use std::cmp::Reverse;
-use tidewire::ws::{CloseCode, Closed, Config, Connection, Initiator, Negotiated};
+use tidewire::ws::{CloseCode, Closed, Config, Connection, Delivery, Initiator, Negotiated};
 use tidewire::{Instant, Seed};
 
 /// What happens to the link, once.
@@ -54,13 +54,41 @@ fn config(pause: u64, patient: bool, chance: &mut Chance) -> Config {
     let high = chance.magnitude(20_000) as usize;
     Config {
         max_message: end::MAX_MESSAGE,
+        delivery: chance.pick(&[Delivery::Whole, Delivery::Streaming]),
         send_high_water: high,
         send_low_water: chance.below(high as u64) as usize,
         ping_interval: (!chance.one_in(4)).then_some(interval),
         pong_timeout: least + chance.millis(100_000),
         close_timeout: least + chance.millis(100_000),
+        idle_timeout: (!patient && chance.one_in(3)).then(|| chance.millis(1_000_000)),
+        write_timeout: (!chance.one_in(3)).then(|| least + chance.millis(100_000)),
         ..Config::default()
     }
+}
+
+/// What the opening handshake agreed on, as the client and the server have it.
+#[cfg(feature = "deflate")]
+fn agreement(chance: &mut Chance) -> [Negotiated; 2] {
+    use tidewire::ws::{DeflateConfig, DeflateParams};
+    if chance.one_in(2) {
+        return [Negotiated::default(); 2];
+    }
+    let params = DeflateParams {
+        server_no_context_takeover: chance.one_in(3),
+        client_no_context_takeover: chance.one_in(3),
+        server_max_window_bits: 8 + chance.below(8) as u8,
+        client_max_window_bits: 8 + chance.below(8) as u8,
+    };
+    [(); 2].map(|()| {
+        let (level, threshold) = (1 + chance.below(9) as u8, chance.below(200) as usize);
+        let config = DeflateConfig { level, threshold, ..DeflateConfig::default() };
+        Negotiated::default().with_deflate(params, &config)
+    })
+}
+
+#[cfg(not(feature = "deflate"))]
+fn agreement(_: &mut Chance) -> [Negotiated; 2] {
+    [Negotiated::default(); 2]
 }
 
 impl World {
@@ -81,10 +109,10 @@ impl World {
         let patient = !chance.one_in(4);
         let [first, second] = [(); 2].map(|()| config(pause, patient, &mut chance));
         let key = Seed::new([seed as u8; 32]);
-        let agreed = Negotiated::default();
+        let agreed = agreement(&mut chance);
         let ends = [
-            End::new(Connection::client(first, agreed, &key, now), first),
-            End::new(Connection::server(second, agreed, now), second),
+            End::new(Connection::client(first, agreed[0], &key, now), first),
+            End::new(Connection::server(second, agreed[1], now), second),
         ];
         let life = Duration::from_millis(pause) * 40;
         let fault_at = now + Duration::from_millis(chance.below(life.as_millis() as u64));
@@ -139,36 +167,34 @@ impl World {
 
     /// Everything that can be done now.
     fn exchange(&mut self) {
-        let now = self.now;
-        let (mut progress, mut rounds) = (true, 0);
-        while progress {
-            (progress, rounds) = (false, rounds + 1);
-            assert!(rounds < 10_000, "no end at {now:?}: {:#?}", self.ends);
-            for who in [0, 1] {
-                let (end, from) = (&mut self.ends[who], &mut self.wires[1 - who]);
-                if end.gone {
-                    from.discard();
-                } else {
-                    let arrived = from.deliver(&mut end.rx, now);
-                    if arrived {
-                        end.heard = now;
-                    }
-                    progress |= arrived;
-                }
-                progress |= self.take(who);
-                let (end, to) = (&mut self.ends[who], &mut self.wires[who]);
-                progress |= end.leave(now, to, &mut self.chance);
-            }
+        let mut rounds = 0;
+        while (0..2).fold(false, |progress, who| self.exchange_at(who) || progress)
+            // Deadlines come behind what was received up to them.
+            || (0..2).fold(false, |progress, who| self.expire_at(who) || progress)
+        {
+            rounds += 1;
+            assert!(rounds < 10_000, "no end at {:?}: {:#?}", self.now, self.ends);
         }
-        // Deadlines come behind what was received up to them.
-        for end in &mut self.ends {
-            end.handle_timeout(now);
+    }
+
+    /// What arrives is received, what waits leaves. Returns whether that was anything.
+    fn exchange_at(&mut self, who: usize) -> bool {
+        let (end, from) = (&mut self.ends[who], &mut self.wires[1 - who]);
+        let mut arrived = false;
+        if end.closed.is_some() {
+            from.discard();
+        } else if from.deliver(&mut end.rx, self.now) {
+            arrived = true;
+            end.heard = self.now;
         }
-        for who in [0, 1] {
-            self.take(who);
-            let (end, to) = (&mut self.ends[who], &mut self.wires[who]);
-            end.leave(now, to, &mut self.chance);
-        }
+        let taken = self.take(who);
+        self.ends[who].leave(self.now, &mut self.wires[who], &mut self.chance) || arrived || taken
+    }
+
+    fn expire_at(&mut self, who: usize) -> bool {
+        self.ends[who].handle_timeout(self.now);
+        let taken = self.take(who);
+        self.ends[who].leave(self.now, &mut self.wires[who], &mut self.chance) || taken
     }
 
     /// Takes what there is. Returns whether that was anything.
@@ -223,6 +249,9 @@ impl World {
     /// answer has to wait for room or the closing handshake has begun.
     fn check_latency(&self) {
         let both_ways = self.wires[0].latency + self.wires[1].latency;
+        for end in &self.ends {
+            assert!(end.measured.is_none_or(|lasted| lasted == both_ways), "another round trip");
+        }
         for (end, other) in [(0, 1), (1, 0)] {
             let [end, other] = [end, other].map(|who| &self.ends[who]);
             if let Some((_, sent)) =
@@ -295,11 +324,7 @@ fn connections_live_for_millions_of_virtual_seconds() {
     let mut time = Duration::ZERO;
     let mut ends = std::collections::BTreeMap::new();
     for seed in 0..SEEDS {
-        let begun = std::time::Instant::now();
         let (lasted, fault, closed, _) = life(seed);
-        if begun.elapsed() > Duration::from_millis(200) {
-            println!("seed {seed} {fault:?} {lasted:?} {:?}", begun.elapsed());
-        }
         time += lasted;
         for why in closed {
             let name = format!("{why:?}");
@@ -314,7 +339,8 @@ fn connections_live_for_millions_of_virtual_seconds() {
     assert!(time.as_secs() >= 2_000_000);
     // Each way to end was seen, and none that blames a peer that did nothing wrong.
     let seen = |why: &str| ends.keys().any(|(_, name)| name == why);
-    assert!(["Clean", "Eof", "PongTimeout", "CloseTimeout"].into_iter().all(seen));
+    let ways = ["Clean", "Eof", "PongTimeout", "IdleTimeout", "WriteTimeout", "CloseTimeout"];
+    assert!(ways.into_iter().all(seen));
     assert!(!seen("Protocol"));
 }
 

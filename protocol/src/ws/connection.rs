@@ -117,6 +117,8 @@ pub struct Connection {
     lease: Lease,
     /// Where the payload began that is lent without having been looked at: bytes into the stream.
     began: u64,
+    /// Where the data frame began whose payload is taken.
+    frame: u64,
     assembler: Assembler,
     sender: Sender,
     keepalive: Keepalive,
@@ -235,6 +237,7 @@ impl Connection {
             stage: Stage::Empty,
             lease: Lease::Closed,
             began: 0,
+            frame: 0,
             assembler: Assembler::new(config.delivery, config.max_message, inflater),
             sender,
             keepalive,
@@ -471,10 +474,10 @@ impl Connection {
     #[cold]
     fn fail_late<'a>(&mut self, area: Area, rx: &RecvBuf, tx: &mut SendBuf) -> Event<'a> {
         let at = match area {
-            Area::Content => close::bad_byte(rx.content()) as u64,
-            Area::Inflated => 0,
+            Area::Content => self.began + close::bad_byte(rx.content()) as u64,
+            Area::Inflated => self.frame,
         };
-        let why = self.fail(ProtocolErrorKind::InvalidUtf8, self.began + at, tx);
+        let why = self.fail(ProtocolErrorKind::InvalidUtf8, at, tx);
         self.told = true;
         Event::Closed { why, reason: "" }
     }

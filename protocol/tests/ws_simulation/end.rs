@@ -4,7 +4,9 @@ use super::link::{Chance, Wire};
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::fmt;
-use tidewire::ws::{CloseCode, Closed, Config, Connection, Event, MessageKind, SendError};
+use tidewire::ws::{
+    CloseCode, Closed, Config, Connection, Delivery, Event, MessageKind, SendError,
+};
 use tidewire::{Instant, RecvBuf, SendBuf, Transport};
 
 pub(crate) const MAX_MESSAGE: usize = 4000;
@@ -14,8 +16,13 @@ const BUFFER: usize = MAX_MESSAGE + 139;
 /// answered ping, our own ping, a Close.
 const ABOVE: usize = MAX_MESSAGE + 14 + 3 * 131;
 
+/// What compression may hold in both directions, with the largest windows.
+const DEFLATE: usize = 512 << 10;
+
 /// How the pings begin that are sent by command.
 const OURS: &[u8] = b"our ping ";
+
+type Message = (MessageKind, Vec<u8>);
 
 pub(crate) struct End {
     pub(crate) conn: Connection,
@@ -23,14 +30,21 @@ pub(crate) struct End {
     pub(crate) rx: RecvBuf,
     pub(crate) tx: SendBuf,
     /// The messages that the other end has sent and this one has not got.
-    due: VecDeque<(MessageKind, Vec<u8>)>,
+    due: VecDeque<Message>,
+    /// The message that arrives in pieces.
+    partial: Option<Message>,
+    /// The message that is being sent in pieces.
+    unfinished: Option<Message>,
     /// Pings without an answer and when they were sent. What one of keepalive carries is known when
     /// it arrives.
     pub(crate) pings: VecDeque<(Option<Vec<u8>>, Instant)>,
     /// When a byte arrived the last time.
     pub(crate) heard: Instant,
-    /// When the link took a byte the last time, or nothing waited.
+    /// Whether the link left something, and when it took a byte the last time or nothing waited.
+    waits: bool,
     left: Instant,
+    /// When it took a byte the last time.
+    left_some: Instant,
     /// When there was no room to send at once the last time.
     pub(crate) crowded: Option<Instant>,
     full: bool,
@@ -40,6 +54,8 @@ pub(crate) struct End {
     pub(crate) closed: Option<(Closed, String)>,
     /// The transport is closed on this side.
     pub(crate) gone: bool,
+    /// The latest round trip of keepalive, if nothing was in its way.
+    pub(crate) measured: Option<Duration>,
     serial: u64,
     pub(crate) log: Vec<String>,
 }
@@ -59,15 +75,20 @@ impl End {
             rx: RecvBuf::with_limit(BUFFER),
             tx: SendBuf::new(),
             due: VecDeque::new(),
+            partial: None,
+            unfinished: None,
             pings: VecDeque::new(),
             heard: Instant::EPOCH,
+            waits: false,
             left: Instant::EPOCH,
+            left_some: Instant::EPOCH,
             crowded: None,
             full: false,
             closing: None,
             sent_close: None,
             closed: None,
             gone: false,
+            measured: None,
             serial: 0,
             log: Vec::new(),
         }
@@ -93,8 +114,18 @@ impl End {
             Event::Binary(bytes) => {
                 assert_eq!(self.due.pop_front(), Some((MessageKind::Binary, bytes.to_vec())));
             }
-            Event::MessageStart { .. } | Event::Chunk(_) | Event::MessageEnd => {
-                panic!("a piece of a message that was to come whole")
+            Event::MessageStart { kind, .. } => {
+                assert_eq!(self.partial, None, "a message begins in another");
+                self.partial = Some((kind, Vec::new()));
+            }
+            Event::Chunk(bytes) => {
+                let (kind, so_far) = self.partial.as_mut().expect("a message that has begun");
+                assert!(!bytes.is_empty());
+                assert!(*kind == MessageKind::Binary || core::str::from_utf8(bytes).is_ok());
+                so_far.extend_from_slice(bytes);
+            }
+            Event::MessageEnd => {
+                assert!(self.partial.is_some() && self.due.pop_front() == self.partial.take());
             }
             Event::Ping(payload) if payload.starts_with(OURS) => {}
             Event::Ping(payload) => {
@@ -106,6 +137,14 @@ impl End {
                 // Of several pings that wait only the latest is answered.
                 let ping = |(carries, _): &_| *carries == Some(payload.to_vec());
                 let at = self.pings.iter().position(ping).expect("a ping that was sent");
+                let (_, sent) = self.pings[at];
+                let latest = self.pings.range(at + 1..).all(|(carries, _)| is_ours(carries));
+                let measures = !payload.starts_with(OURS) && latest && self.closing.is_none();
+                if measures && self.crowded < Some(sent) {
+                    let lasted = now.saturating_since(sent);
+                    assert_eq!(self.conn.round_trip(), Some(lasted));
+                    self.measured = Some(lasted).filter(|_| other.crowded < Some(sent));
+                }
                 self.pings.drain(..=at);
             }
             Event::Drained => {
@@ -149,12 +188,16 @@ impl End {
         if self.conn.transport() == Transport::Down {
             self.tx.clear();
         }
-        let waited = self.left < now && !self.tx.is_empty() && self.crowded >= Some(self.left);
+        let waited = self.waits;
         let carried = to.carry(&mut self.tx, now, chance);
-        if carried || self.tx.is_empty() {
+        self.waits = !self.tx.is_empty();
+        if carried || !waited {
             self.left = now;
         }
-        if waited || !self.tx.is_empty() {
+        if carried {
+            self.left_some = now;
+        }
+        if waited || self.waits {
             self.crowded = Some(now);
         }
         if self.conn.transport() != Transport::Open && self.tx.is_empty() && !self.gone {
@@ -167,12 +210,18 @@ impl End {
     // Commands.
 
     pub(crate) fn command(&mut self, other: &mut Self, now: Instant, chance: &mut Chance) {
-        match chance.below(12) {
-            0..=5 => {
+        match chance.below(16) {
+            0..=4 => {
                 for _ in 0..chance.magnitude(8) {
                     self.send(other, chance);
                 }
             }
+            5 | 12 | 13 => {
+                for _ in 0..chance.magnitude(8) {
+                    self.send_piece(other, chance);
+                }
+            }
+            14 => self.conn.shrink(),
             6 | 7 => self.ping(now, chance),
             8 => {
                 let (open, waits) = (self.conn.is_open(), self.tx.len());
@@ -206,6 +255,39 @@ impl End {
         }
     }
 
+    /// Begins a message, or sends the next piece of one, or its last.
+    fn send_piece(&mut self, other: &mut Self, chance: &mut Chance) {
+        let (open, waits) = (self.conn.is_open(), self.tx.len());
+        let Some((kind, so_far)) = &self.unfinished else {
+            let kind = chance.pick(&[MessageKind::Text, MessageKind::Binary]);
+            let started = self.conn.start_message(kind);
+            assert_eq!(started, if open { Ok(()) } else { Err(SendError::Closing) });
+            self.unfinished = started.is_ok().then(|| (kind, Vec::new()));
+            return;
+        };
+        let (kind, from) = (*kind, so_far.len());
+        let ends = chance.one_in(4) || from > MAX_MESSAGE / 2;
+        let letters = "a\u{e4}\u{20ac}\u{1d11e}".as_bytes();
+        let to = from + chance.magnitude(1000) as usize;
+        // A text may be cut anywhere, and does not end within a character.
+        let to = if ends { to.next_multiple_of(letters.len()) } else { to };
+        let piece: Vec<u8> = (from..to).map(|at| letters[at % letters.len()]).collect();
+        let whole = [&so_far[..], &piece].concat();
+        let sent = if ends {
+            self.conn.end_message(&piece, &mut self.tx)
+        } else {
+            self.conn.send_chunk(&piece, &mut self.tx)
+        };
+        if self.took(open, waits, sent) {
+            if ends {
+                self.unfinished = None;
+                other.due.push_back((kind, whole));
+            } else {
+                self.unfinished = Some((kind, whole));
+            }
+        }
+    }
+
     fn ping(&mut self, now: Instant, chance: &mut Chance) {
         self.serial += 1;
         let mut payload = [OURS, self.serial.to_string().as_bytes()].concat();
@@ -221,12 +303,14 @@ impl End {
     fn took(&mut self, open: bool, waits: usize, sent: Result<(), SendError>) -> bool {
         let room = waits < self.config.send_high_water;
         match sent {
-            Ok(()) => assert!(open && room && self.tx.len() > waits),
+            // A compressed piece may be an empty one.
+            Ok(()) => assert!(open && room && self.tx.len() >= waits),
             Err(SendError::Full) => {
                 assert!(open && !room);
                 self.full = true;
             }
             Err(SendError::Closing) => assert!(!open),
+            Err(SendError::Unfinished) => assert!(open && self.unfinished.is_some()),
             Err(error) => panic!("{error}"),
         }
         assert!(sent.is_ok() || self.tx.len() == waits, "a message that was refused is queued");
@@ -245,7 +329,9 @@ impl End {
 
     /// After everything that can be done `now` is done.
     pub(crate) fn check(&self, now: Instant) {
-        assert!(self.rx.heap_size() <= BUFFER + BUFFER / 4, "more memory than the limit");
+        let areas = if self.is_deflated() { 2 } else { 1 };
+        assert!(self.rx.heap_size() <= areas * (BUFFER + BUFFER / 4), "more memory than the limit");
+        assert!(self.conn.heap_size() <= if self.is_deflated() { DEFLATE } else { 0 });
         assert!(self.tx.len() <= self.config.send_high_water + ABOVE);
         if self.closed.is_some() {
             assert_eq!(self.conn.poll_timeout(), None, "a deadline behind the end");
@@ -253,19 +339,26 @@ impl End {
             return;
         }
         assert!(!self.rx.is_finished(), "the stream has ended and the connection has not");
-        let Config { ping_interval, pong_timeout, close_timeout, .. } = self.config;
-        match (self.closing, ping_interval) {
-            (Some(since), _) => {
-                // Our Close may have waited behind messages that left.
-                let last = since.max(self.left) + close_timeout * 2;
-                assert!(now <= last, "no end of closing");
-            }
-            (None, Some(interval)) => {
-                let deadline = self.heard + interval + pong_timeout;
-                assert!(now < deadline, "silence is not noticed");
-            }
-            (None, None) => {}
+        let Config { ping_interval, pong_timeout, idle_timeout, write_timeout, .. } = self.config;
+        if let Some(since) = self.closing {
+            // Our Close may have waited behind messages that left.
+            let last = since.max(self.left) + self.config.close_timeout * 2;
+            assert!(now <= last, "no end of closing");
+        } else if let Some(interval) = ping_interval {
+            // Nor does a ping count while it waits behind what leaves.
+            let deadline = self.heard.max(self.left_some) + interval + pong_timeout;
+            assert!(now < deadline, "silence is not noticed");
         }
+        if let (None, Some(timeout)) = (self.closing, idle_timeout) {
+            assert!(now < self.heard + timeout, "an idle connection stays");
+        }
+        if let (None, Some(timeout)) = (self.closing, write_timeout) {
+            assert!(now < self.left + timeout, "a peer that takes nothing is not noticed");
+        }
+    }
+
+    fn is_deflated(&self) -> bool {
+        is_deflated(&self.conn)
     }
 
     /// The connection is over, and whatever is done has no effect.
@@ -287,10 +380,25 @@ impl End {
     }
 }
 
+#[cfg(feature = "deflate")]
+fn is_deflated(conn: &Connection) -> bool {
+    conn.negotiated().deflate().is_some()
+}
+
+#[cfg(not(feature = "deflate"))]
+fn is_deflated(_: &Connection) -> bool {
+    false
+}
+
+fn is_ours(carries: &Option<Vec<u8>>) -> bool {
+    carries.as_ref().is_some_and(|payload| payload.starts_with(OURS))
+}
+
 fn summary(event: &Event<'_>) -> String {
     match event {
         Event::Text(text) => format!("text of {}", text.len()),
         Event::Binary(bytes) => format!("binary of {}", bytes.len()),
+        Event::Chunk(bytes) => format!("chunk of {}", bytes.len()),
         event => format!("{event:?}"),
     }
 }
