@@ -22,7 +22,7 @@ impl Flags {
     }
 
     /// Whether `--name` is there.
-    pub fn has(&mut self, name: &'static str) -> bool {
+    pub fn switch(&mut self, name: &'static str) -> bool {
         self.0.contains(name)
     }
 

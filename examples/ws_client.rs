@@ -47,7 +47,7 @@ impl Program for WsClient {
             .field("OtherKey", "values")?;
         let mut config = ClientConfig::default();
         let ping = flags.value("--ping-seconds", "55").parse()?;
-        config.handshake.deflate = flags.has("--deflate").then(DeflateConfig::default);
+        config.handshake.deflate = flags.switch("--deflate").then(DeflateConfig::default);
         flags.end()?;
         config.connection.ping_interval = Some(Duration::from_secs(ping));
         Client::new(runtime, request, config)?.run(&mut Callbacks).await;

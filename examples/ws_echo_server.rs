@@ -1,7 +1,7 @@
-//! A WebSocket server that sends every message back, as text or binary as it came.
-//!
-//! `--deflate` lets clients compress, `--streaming` sends pieces of messages back as they come, so that
-//! a message may be larger than memory.
+//! A WebSocket server that sends every message back, as text or binary as it came. With `--deflate`
+//! it compresses with clients that offer it (permessage-deflate, RFC 7692), all messages but those of
+//! fewer bytes than `--threshold`. With `--streaming` it sends the pieces of a message back as they come,
+//! so that a message may be larger than memory.
 
 use std::{error::Error, process::ExitCode};
 use tidewire_examples::{Flags, Program};
@@ -33,8 +33,10 @@ impl Program for EchoServer {
     async fn run<R: SendRuntime>(self, runtime: R, mut flags: Flags) -> Result<(), Box<dyn Error>> {
         let address = flags.listen("127.0.0.1:0")?;
         let (mut options, mut config) = (ServerOptions::new(), Config::default());
-        options.deflate = flags.has("--deflate").then(DeflateConfig::default);
-        if flags.has("--streaming") {
+        let threshold = flags.value("--threshold", "64").parse()?;
+        let deflate = DeflateConfig { threshold, ..DeflateConfig::default() };
+        options.deflate = flags.switch("--deflate").then_some(deflate);
+        if flags.switch("--streaming") {
             (config.delivery, config.max_message) = (Delivery::Streaming, usize::MAX);
         }
         flags.end()?;

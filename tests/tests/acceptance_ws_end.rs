@@ -69,7 +69,7 @@ async fn both_sides_know_who_closed_and_why<R: SendRuntime>(runtime: R) {
     for (code, reason) in [(CloseCode::NORMAL, "done"), (CloseCode::NO_STATUS, "")] {
         let mut socket = connect(&runtime, address, Config::default()).await;
         assert_eq!(socket.close(code, reason).await.unwrap(), clean(code, local));
-        let (how, why) = told.recv().map(|(how, why)| (how, why)).unwrap();
+        let (how, why) = told.recv().unwrap();
         assert_eq!((how, why.as_str()), (clean(code, remote), reason));
         assert!(matches!(
             socket.send_text("late").await,
