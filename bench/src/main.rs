@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! bench http                                   # every case
+//! bench ws                                     # the same for WebSocket
 //! bench http --only 73 --rounds 500            # the cases whose name has this in it
 //! bench http --only 73 --who tidewire --times 10000   # for valgrind --tool=callgrind
 //! ```
@@ -10,8 +11,9 @@
 
 mod http;
 mod measure;
+mod ws;
 
-use measure::{Contestant, race};
+use measure::{Case, Contestant, race};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
 
@@ -26,11 +28,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let times: Option<u64> = args.opt_value_from_str("--times")?;
     let rounds = args.opt_value_from_str("--rounds")?.unwrap_or(200);
     let rest = args.finish();
-    let cases = match group.as_deref() {
-        Some("http") if rest.is_empty() => http::CASES,
+    let cases: Vec<Case> = match group.as_deref() {
+        Some("http") if rest.is_empty() => http::cases(),
+        Some("ws") if rest.is_empty() => ws::cases(),
         _ => {
             return Err(
-                "usage: bench http [--only CASE] [--rounds N] [--who NAME --times N]".into()
+                "usage: bench http|ws [--only CASE] [--rounds N] [--who NAME --times N]".into()
             );
         }
     };
@@ -45,7 +48,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             None => print(name, &mut contestants, rounds),
         }
     }
+    if group.as_deref() == Some("ws") && only.is_empty() && times.is_none() {
+        ws::idle(held);
+    }
     Ok(())
+}
+
+/// How many bytes of heap there are in use.
+fn held() -> usize {
+    let stats = ALLOCATOR.stats();
+    stats.bytes_allocated - stats.bytes_deallocated
 }
 
 /// Prints the times of one case and their ratio to that of the first contestant.

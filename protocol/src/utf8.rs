@@ -5,9 +5,12 @@
 /// The error carries the offset of the first byte that cannot be part of valid UTF-8.
 #[inline]
 pub(crate) fn validate(bytes: &[u8]) -> Result<&str, usize> {
+    // Below a block it would do the same, by way of finding out what the processor can do.
     #[cfg(feature = "simd")]
-    if let Ok(text) = simdutf8::basic::from_utf8(bytes) {
-        return Ok(text);
+    if bytes.len() >= 64 {
+        if let Ok(text) = simdutf8::basic::from_utf8(bytes) {
+            return Ok(text);
+        }
     }
     core::str::from_utf8(bytes).map_err(|error| first_bad_byte(bytes, error.valid_up_to()))
 }

@@ -1,6 +1,7 @@
 //! A client and servers over links that split, delay and cut, in virtual time.
 
 #[path = "ws_simulation/link.rs"]
+#[allow(dead_code, reason = "the simulation of two ends uses the rest")]
 mod link;
 
 use core::time::Duration;

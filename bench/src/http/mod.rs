@@ -6,12 +6,15 @@ mod heads;
 mod request;
 mod response;
 
-use crate::measure::Contestant;
+use crate::measure::{Case, Contestant};
 
-/// A case: its name, and how to make its contestants, ourselves first.
-pub(crate) type Case = (&'static str, fn() -> Vec<Contestant<'static>>);
+pub(crate) fn cases() -> Vec<Case> {
+    CASES.iter().map(|&(name, contestants)| (name.into(), Box::new(contestants) as _)).collect()
+}
 
-pub(crate) const CASES: &[Case] = &[
+type Contestants = fn() -> Vec<Contestant<'static>>;
+
+const CASES: &[(&str, Contestants)] = &[
     ("request 73 B", || request::contestants(heads::small_request())),
     ("request 312 B, ws", || request::contestants(heads::upgrade_request())),
     ("request 726 B, browser", || request::contestants(heads::browser_request())),

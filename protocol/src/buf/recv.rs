@@ -85,19 +85,32 @@ impl RecvBuf {
     /// (see [`is_full`](Self::is_full)). What the slice holds before is unspecified.
     #[inline]
     pub fn spare(&mut self, min: usize) -> &mut [u8] {
-        let room = self.limit.saturating_sub(self.storage.len() - self.hole);
+        let room = self.room();
+        if self.hole > 0 || self.storage.behind() < min {
+            self.make_room(min.min(room));
+        }
+        let spare = self.storage.spare(0, 0);
+        let len = spare.len().min(room);
+        &mut spare[..len]
+    }
+
+    /// How many bytes the limit leaves.
+    #[inline]
+    fn room(&self) -> usize {
+        self.limit.saturating_sub(self.storage.len() - self.hole)
+    }
+
+    /// Makes sure of `min` bytes to read into; the limit must leave them.
+    #[inline(never)]
+    fn make_room(&mut self, min: usize) {
         // A hole as long as what is behind it has paid for the move, and one that stays would make
         // the allocation grow for nothing.
-        if self.hole > 0
-            && (self.hole >= self.raw().len() || self.storage.len() + min.min(room) > self.limit)
-        {
+        if self.hole > 0 && (self.hole >= self.raw_len() || self.storage.len() + min > self.limit) {
             self.close_hole();
         }
         // Without the quarter, a full buffer would be moved as a whole for each byte that leaves it.
         let cap = self.limit.saturating_add(self.limit / 4);
-        let spare = self.storage.spare(min.min(room), cap);
-        let len = spare.len().min(room);
-        &mut spare[..len]
+        self.storage.spare(min, cap);
     }
 
     /// Says that `n` bytes were read into [`spare`](Self::spare).
@@ -106,7 +119,7 @@ impl RecvBuf {
     /// If `n` exceeds the length of the slice that `spare` returned.
     #[inline]
     pub fn commit(&mut self, n: usize) {
-        let room = self.limit.saturating_sub(self.storage.len() - self.hole);
+        let room = self.room();
         assert!(n <= room, "committed {n} bytes where the limit leaves {room}");
         self.storage.commit(n);
     }
@@ -198,6 +211,12 @@ impl RecvBuf {
         &self.storage.live()[self.content + self.hole..]
     }
 
+    /// How many raw bytes there are.
+    #[inline]
+    pub(crate) fn raw_len(&self) -> usize {
+        self.storage.len() - self.content - self.hole
+    }
+
     /// The raw bytes, to decode them in place.
     #[inline]
     pub fn raw_mut(&mut self) -> &mut [u8] {
@@ -245,6 +264,24 @@ impl RecvBuf {
     #[inline]
     pub fn content_mut(&mut self) -> &mut [u8] {
         &mut self.storage.live_mut()[..self.content]
+    }
+
+    /// Drops all of the content.
+    #[inline]
+    pub(crate) fn consume_content(&mut self) {
+        self.storage.consume(self.content + self.hole);
+        self.content = 0;
+        self.hole = 0;
+    }
+
+    /// Skips `framing` raw bytes and turns the next `n` into content, where there is none yet, and
+    /// returns it to decode it in place.
+    #[inline]
+    pub(crate) fn frame(&mut self, framing: usize, n: usize) -> &mut [u8] {
+        debug_assert!(self.content == 0, "nothing closes up behind content");
+        self.storage.consume(framing);
+        self.content = n;
+        &mut self.storage.live_mut()[..n]
     }
 
     /// Drops `n` bytes from the front of the content.

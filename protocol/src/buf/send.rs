@@ -110,6 +110,7 @@ impl SendBuf {
     }
 
     /// The first contiguous run of waiting bytes; empty only when the buffer is.
+    #[inline]
     #[must_use]
     pub fn chunk(&self) -> &[u8] {
         match self.shared.front() {
@@ -143,9 +144,20 @@ impl SendBuf {
     ///
     /// # Panics
     /// If fewer are waiting.
-    pub fn consume(&mut self, mut n: usize) {
+    #[inline]
+    pub fn consume(&mut self, n: usize) {
         assert!(n <= self.len(), "consumed {n} of {} bytes", self.len());
         self.taken += n as u64;
+        if self.shared.is_empty() {
+            self.tail -= n;
+            self.packed.consume(n);
+        } else {
+            self.consume_mixed(n);
+        }
+    }
+
+    /// The same where shared payloads are between the runs.
+    fn consume_mixed(&mut self, mut n: usize) {
         while n > 0 {
             let Some(front) = self.shared.front_mut() else {
                 self.tail -= n;

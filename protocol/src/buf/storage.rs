@@ -71,15 +71,21 @@ impl Storage {
     /// Makes the first `n` bytes of [`Storage::spare`] live.
     #[inline]
     pub(super) fn commit(&mut self, n: usize) {
-        assert!(n <= self.bytes.len() - self.end, "committed more than was spare");
+        assert!(n <= self.behind(), "committed more than was spare");
         self.end += n;
+    }
+
+    /// How many bytes are behind the live ones.
+    #[inline]
+    pub(super) fn behind(&self) -> usize {
+        self.bytes.len() - self.end
     }
 
     /// Everything behind the live bytes, at least `min` bytes long. The allocation never exceeds
     /// `cap`, which must hold the live bytes and `min`.
     #[inline]
     pub(super) fn spare(&mut self, min: usize, cap: usize) -> &mut [u8] {
-        if self.bytes.len() - self.end < min {
+        if self.behind() < min {
             self.make_room(min, cap);
         }
         &mut self.bytes[self.end..]

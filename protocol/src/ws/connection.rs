@@ -260,6 +260,12 @@ impl Connection {
         matches!(self.state, State::Open)
     }
 
+    /// How the connection ended, once it has; [`Event::Closed`] may not have been lent yet.
+    #[must_use]
+    pub const fn closed(&self) -> Option<Closed> {
+        if let State::Over(why) = self.state { Some(why) } else { None }
+    }
+
     /// Which side this is.
     #[must_use]
     pub const fn role(&self) -> Role {
@@ -363,19 +369,30 @@ impl Connection {
     /// Parses until there is an event; see [`Machine::advance`].
     #[inline]
     pub fn advance(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
-        if self.stage == Stage::Announced {
-            return true;
-        }
-        if rx.raw().len() > self.left {
+        if rx.raw_len() > self.left {
             self.hear(now);
+        }
+        if self.stage == Stage::Announced {
+            // Whoever only waits for output to leave takes no event, and deadlines hold all the same.
+            self.left = rx.raw_len();
+            self.watch(now, tx);
+            return true;
         }
         if self.stage == Stage::Lent {
             self.stage = Stage::Empty;
-            self.release(rx);
+            match self.lease {
+                Lease::Message(_, Area::Content) => rx.consume_content(),
+                _ => self.release(rx),
+            }
         }
-        self.watch(now, tx);
-        let announced = self.decide(now, rx, tx);
-        self.left = rx.raw().len();
+        if !tx.is_empty() || self.waits || self.keepalive.is_waiting() {
+            self.watch(now, tx);
+        }
+        let announced = match self.decide_plain(rx) {
+            Some(announced) => announced,
+            None => self.decide(now, rx, tx),
+        };
+        self.left = rx.raw_len();
         announced
     }
 
@@ -411,11 +428,23 @@ impl Connection {
         })
     }
 
+    /// The bytes of the message or piece of a message that was lent last, once more; empty if that was
+    /// another event, or [`advance`](Self::advance) has released it. For callers that look at an event
+    /// in one place and hand its bytes out in another.
+    #[must_use]
+    pub fn lent<'a>(&self, rx: &'a RecvBuf) -> &'a [u8] {
+        match self.lease {
+            Lease::Message(_, area) if self.stage == Stage::Lent => area.of(rx),
+            Lease::Chunk(area, len) if self.stage == Stage::Lent => &area.of(rx)[..len],
+            _ => &[],
+        }
+    }
+
     /// Drops the bytes of the event that was lent.
-    #[inline]
+    #[inline(never)]
     fn release(&mut self, rx: &mut RecvBuf) {
         match self.lease {
-            Lease::Message(_, Area::Content) => rx.consume(rx.content().len()),
+            Lease::Message(_, Area::Content) => rx.consume_content(),
             Lease::Message(_, Area::Inflated) => rx.consume_inflated(rx.inflated().len()),
             Lease::Chunk(area, len) => area.consume(len, rx),
             Lease::Ping(len) | Lease::Pong(len) => self.skip(len, rx),

@@ -7,9 +7,9 @@
 //!  +-+---+--------+-+-----------+------------------+----------+---------
 //! ```
 
-use super::Role;
 use super::error::ProtocolErrorKind as Kind;
 use super::mask::Key;
+use super::{MessageKind, Role};
 
 /// The longest header, in bytes.
 pub(super) const MAX_HEADER: usize = 14;
@@ -130,40 +130,90 @@ pub(super) fn decode(raw: &[u8], rules: Rules) -> Result<Option<(Header, usize)>
     Ok(Some((Header { fin, opcode, rsv1, mask, payload }, raw.len() - rest.len())))
 }
 
+/// A header of the most frequent kind: a message that is one frame of less than 64 KiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Plain {
+    pub(super) kind: MessageKind,
+    pub(super) mask: Option<Key>,
+    pub(super) header: usize,
+    pub(super) payload: usize,
+}
+
+/// Decodes what `raw` begins with if it is [`Plain`] and all of its payload, which is not empty, is
+/// there. Anything else, right or wrong, is for [`decode`].
+#[inline]
+pub(super) fn decode_plain(raw: &[u8], rules: Rules) -> Option<Plain> {
+    let ([first, second], rest) = raw.split_first_chunk()?;
+    let kind = match first {
+        0x81 => MessageKind::Text,
+        0x82 => MessageKind::Binary,
+        _ => return None,
+    };
+    let (payload, rest) = match second & !MASK {
+        0 | 127 => return None,
+        126 => {
+            let (length, rest) = rest.split_first_chunk()?;
+            (u16::from_be_bytes(*length), rest)
+        }
+        short => (u16::from(short), rest),
+    };
+    if second & !MASK == 126 && payload < 126 {
+        return None;
+    }
+    let (mask, rest) = match (rules.sender, second & MASK != 0) {
+        (Role::Client, true) => {
+            let (key, rest) = rest.split_first_chunk()?;
+            (Some(*key), rest)
+        }
+        (Role::Server, false) => (None, rest),
+        _ => return None,
+    };
+    let payload = usize::from(payload);
+    (payload <= rest.len()).then_some(Plain { kind, mask, header: raw.len() - rest.len(), payload })
+}
+
 impl Header {
-    /// Encodes the header, its length in the shortest form, and returns how many bytes it took.
+    /// Encodes the header, its length in the shortest form, and returns how many bytes it took. What
+    /// is behind them in `out` is unspecified: the payload comes there.
     #[inline]
     pub(super) fn encode(&self, out: &mut [u8; MAX_HEADER]) -> usize {
-        out[0] =
-            self.opcode as u8 | if self.fin { FIN } else { 0 } | if self.rsv1 { RSV1 } else { 0 };
-        let masked = if self.mask.is_some() { MASK } else { 0 };
-        let mut len = match self.payload {
-            ..126 => {
-                out[1] = masked | self.payload as u8;
-                2
-            }
-            126..0x1_0000 => {
-                out[1] = masked | 126;
-                out[2..4].copy_from_slice(&(self.payload as u16).to_be_bytes());
-                4
-            }
-            _ => {
-                out[1] = masked | 127;
-                out[2..10].copy_from_slice(&self.payload.to_be_bytes());
-                10
-            }
+        let fin = if self.fin { FIN } else { 0 };
+        let rsv1 = if self.rsv1 { RSV1 } else { 0 };
+        let (masked, key) = match self.mask {
+            Some(key) => (MASK, u32::from_le_bytes(key)),
+            None => (0, 0),
         };
-        if let Some(key) = self.mask {
-            out[len..len + 4].copy_from_slice(&key);
-            len += 4;
+        let key_len = if self.mask.is_some() { 4 } else { 0 };
+        // The bytes in their order from the lowest, stored at once.
+        let first = u64::from(self.opcode as u8 | fin | rsv1);
+        let key = u64::from(key);
+        match self.payload {
+            len @ ..126 => {
+                let second = u64::from(masked) | len;
+                out[..8].copy_from_slice(&(first | second << 8 | key << 16).to_le_bytes());
+                2 + key_len
+            }
+            len @ 126..0x1_0000 => {
+                let (second, len) = (u64::from(masked | 126), u64::from((len as u16).swap_bytes()));
+                let header = first | second << 8 | len << 16 | key << 32;
+                out[..8].copy_from_slice(&header.to_le_bytes());
+                4 + key_len
+            }
+            len => {
+                out[0] = first as u8;
+                out[1] = masked | 127;
+                out[2..10].copy_from_slice(&len.to_be_bytes());
+                out[10..].copy_from_slice(&(key as u32).to_le_bytes());
+                10 + key_len
+            }
         }
-        len
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec;
     use proptest::prelude::*;
 
     const FROM_SERVER: Rules =
@@ -223,6 +273,36 @@ mod tests {
             prop_assert_eq!(decode(&out[..len], rules), Ok(Some((header, len))));
             for short in 0..len {
                 prop_assert_eq!(decode(&out[..short], rules), Ok(None));
+            }
+        }
+
+        /// Whatever is taken as plain is what the standard's way of reading says that it is.
+        #[test]
+        fn plain_is_no_other_opinion(
+            first in prop_oneof![Just(0x81), Just(0x82), any::<u8>()],
+            second: u8,
+            rest in proptest::collection::vec(any::<u8>(), 0..400),
+            client: bool,
+        ) {
+            let mut raw = vec![first, second];
+            raw.extend(rest);
+            let rules = if client { FROM_CLIENT } else { FROM_SERVER };
+            let decoded = decode(&raw, rules);
+            match (decode_plain(&raw, rules), decoded) {
+                (Some(plain), Ok(Some((header, len)))) => {
+                    prop_assert!(header.fin && !header.rsv1);
+                    prop_assert_eq!((plain.header, plain.mask), (len, header.mask));
+                    prop_assert_eq!(plain.payload as u64, header.payload);
+                    prop_assert_eq!(plain.kind, MessageKind::of(header.opcode));
+                    prop_assert!(header.opcode != OpCode::Continuation);
+                }
+                (Some(plain), other) => prop_assert!(false, "{plain:?} is {other:?}"),
+                (None, Ok(Some((header, len)))) => prop_assert!(
+                    !header.fin || header.rsv1 || header.payload == 0
+                        || !matches!(header.opcode, OpCode::Text | OpCode::Binary)
+                        || header.payload >= 1 << 16 || (raw.len() - len) < header.payload as usize
+                ),
+                (None, _) => {}
             }
         }
     }

@@ -1,66 +1,92 @@
 //! Masking (RFC 6455, 5.3): exclusive-or with the key's four bytes, in turn.
 
+use wide::u32x4;
+
 /// A masking key, in the order of the wire.
 pub(super) type Key = [u8; 4];
 
-/// How many bytes one turn of the loop takes: two of the vectors that every x86-64 and every 64-bit
-/// ARM has, so that the compiler uses them.
-const WIDE: usize = 32;
+/// How many bytes one turn of the loop takes: a vector that every x86-64 and every 64-bit ARM has.
+const BLOCK: usize = 16;
 
 /// Copies `src` masked to `dst` of the same length, in one pass.
 #[inline]
 pub(super) fn copy(dst: &mut [u8], src: &[u8], key: Key) {
-    let key = word(key, 0);
-    let mut dst = dst.chunks_exact_mut(WIDE);
-    let mut src = src.chunks_exact(WIDE);
-    for (dst, src) in (&mut dst).zip(&mut src) {
-        for (dst, src) in dst.chunks_exact_mut(8).zip(src.chunks_exact(8)) {
-            dst.copy_from_slice(&masked(src, key));
+    let dst = &mut dst[..src.len()];
+    // What is left of the last block or word is no loop of its own: as many bytes as make a whole
+    // one are done at the end, some of them twice.
+    let (start, end) = (turned(key, 0), turned(key, src.len()));
+    if let (Some(dst_end), Some(src_end)) = (dst.last_chunk_mut(), src.last_chunk()) {
+        *dst_end = block(src_end, end);
+        for (dst, src) in dst.chunks_exact_mut(BLOCK).zip(src.chunks_exact(BLOCK)) {
+            dst.copy_from_slice(&block(array(src), start));
         }
-    }
-    let mut dst = dst.into_remainder().chunks_exact_mut(8);
-    let mut src = src.remainder().chunks_exact(8);
-    for (dst, src) in (&mut dst).zip(&mut src) {
-        dst.copy_from_slice(&masked(src, key));
-    }
-    let key = key.to_le_bytes();
-    for ((dst, src), key) in dst.into_remainder().iter_mut().zip(src.remainder()).zip(key) {
-        *dst = src ^ key;
+    } else if let (Some(dst_end), Some(src_end)) = (dst.last_chunk_mut(), src.last_chunk()) {
+        *dst_end = word(src_end, end);
+        if let (Some(dst), Some(src)) = (dst.first_chunk_mut(), src.first_chunk()) {
+            *dst = word(src, start);
+        }
+    } else {
+        for ((dst, src), key) in dst.iter_mut().zip(src).zip(key.iter().cycle()) {
+            *dst = src ^ key;
+        }
     }
 }
 
 /// Masks or unmasks `bytes` in place. `phase` is how many bytes of the frame came before them.
 #[inline]
 pub(super) fn in_place(bytes: &mut [u8], key: Key, phase: u64) {
-    let key = word(key, phase);
-    let mut wide = bytes.chunks_exact_mut(WIDE);
-    for bytes in &mut wide {
-        for bytes in bytes.chunks_exact_mut(8) {
-            bytes.copy_from_slice(&masked(bytes, key));
+    let phase = (phase % 4) as usize;
+    let (start, end) = (turned(key, phase), turned(key, phase + bytes.len() % 4));
+    // As above; what is done twice is read before it is written.
+    if let Some(last) = bytes.last_chunk() {
+        let last = block(last, end);
+        for bytes in bytes.chunks_exact_mut(BLOCK) {
+            let masked = block(array(bytes), start);
+            bytes.copy_from_slice(&masked);
         }
-    }
-    let mut words = wide.into_remainder().chunks_exact_mut(8);
-    for bytes in &mut words {
-        bytes.copy_from_slice(&masked(bytes, key));
-    }
-    for (byte, key) in words.into_remainder().iter_mut().zip(key.to_le_bytes()) {
-        *byte ^= key;
+        if let Some(bytes) = bytes.last_chunk_mut() {
+            *bytes = last;
+        }
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let (first, last) = (word(first, start), word(last, end));
+        if let Some(bytes) = bytes.first_chunk_mut() {
+            *bytes = first;
+        }
+        if let Some(bytes) = bytes.last_chunk_mut() {
+            *bytes = last;
+        }
+    } else {
+        for (byte, key) in bytes.iter_mut().zip(key.iter().cycle().skip(phase)) {
+            *byte ^= key;
+        }
     }
 }
 
-/// The key twice, as a little-endian number, beginning with the byte for `phase`.
+/// The key as a number in the order of the bytes, beginning with the one for the byte at `phase`.
 #[inline]
-fn word(key: Key, phase: u64) -> u64 {
-    let key = u32::from_le_bytes(key).rotate_right((phase % 4) as u32 * 8);
-    u64::from(key) << 32 | u64::from(key)
+fn turned(key: Key, phase: usize) -> u32 {
+    u32::from_le_bytes(key).rotate_right((phase % 4) as u32 * 8)
 }
 
 /// Eight bytes, masked.
 #[inline]
-fn masked(bytes: &[u8], key: u64) -> [u8; 8] {
-    let mut word = [0; 8];
-    word.copy_from_slice(bytes);
-    (u64::from_le_bytes(word) ^ key).to_le_bytes()
+fn word(bytes: &[u8; 8], key: u32) -> [u8; 8] {
+    let key = u64::from(key);
+    (u64::from_le_bytes(*bytes) ^ (key << 32 | key)).to_le_bytes()
+}
+
+/// Sixteen bytes, masked.
+#[inline]
+fn block(bytes: &[u8; BLOCK], key: u32) -> [u8; BLOCK] {
+    bytemuck::cast(bytemuck::cast::<_, u32x4>(*bytes) ^ u32x4::splat(key.to_le()))
+}
+
+#[inline]
+fn array(bytes: &[u8]) -> &[u8; BLOCK] {
+    match bytes.first_chunk() {
+        Some(bytes) => bytes,
+        None => unreachable!("a block is this long"),
+    }
 }
 
 #[cfg(test)]

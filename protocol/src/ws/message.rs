@@ -141,6 +141,12 @@ impl Assembler {
         self.frame.is_some()
     }
 
+    /// Whether the next frame begins a message that is to be lent whole.
+    #[inline]
+    pub(super) fn is_waiting(&self) -> bool {
+        self.message.is_none() && !self.is_streaming()
+    }
+
     #[inline]
     pub(super) fn is_streaming(&self) -> bool {
         self.delivery == Delivery::Streaming

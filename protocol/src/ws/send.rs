@@ -139,12 +139,12 @@ impl Framer {
         let header = self.header(opcode, fin, rsv1, payload.len());
         let spare = tx.spare(MAX_HEADER + payload.len());
         let start = encode(&header, spare);
-        let end = start + payload.len();
+        let room = &mut spare[start..start + payload.len()];
         match header.mask {
-            Some(key) => mask::copy(&mut spare[start..end], payload, key),
-            None => spare[start..end].copy_from_slice(payload),
+            Some(key) => mask::copy(room, payload, key),
+            None => room.copy_from_slice(payload),
         }
-        tx.commit(end);
+        tx.commit(start + payload.len());
     }
 
     #[inline]

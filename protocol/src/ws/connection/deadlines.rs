@@ -68,7 +68,7 @@ impl Connection {
     }
 
     /// Looks at what waits to be written, and since when none of it was taken.
-    #[inline]
+    #[inline(never)]
     pub(super) fn watch(&mut self, now: Instant, tx: &SendBuf) {
         let waits = !tx.is_empty();
         if waits || self.waits {

@@ -13,8 +13,33 @@ use alloc::boxed::Box;
 type Fault = (ProtocolErrorKind, usize);
 
 impl Connection {
-    /// Works until there is an event or nothing left to work on.
+    /// Decides as [`decide`](Self::decide) would, if there is nothing to do but to take the next
+    /// message, and that is plain or has not begun to come.
     #[inline]
+    pub(super) fn decide_plain(&mut self, rx: &mut RecvBuf) -> Option<bool> {
+        let open = matches!(self.state, State::Open) && !rx.is_finished();
+        if !open || self.full || self.pong.is_some() || !self.assembler.is_waiting() {
+            return None;
+        }
+        if rx.raw_len() == 0 {
+            return Some(false);
+        }
+        let plain = frame::decode_plain(rx.raw(), self.rules)?;
+        if plain.payload > self.config.max_message.min(rx.limit()) {
+            return None;
+        }
+        let payload = rx.frame(plain.header, plain.payload);
+        if let Some(key) = plain.mask {
+            mask::in_place(payload, key, 0);
+        }
+        self.began = self.offset + plain.header as u64;
+        self.offset = self.began + plain.payload as u64;
+        self.announce(Lease::Message(plain.kind, Area::Content));
+        Some(true)
+    }
+
+    /// Works until there is an event or nothing left to work on.
+    #[inline(never)]
     pub(super) fn decide(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
         if self.full && tx.len() <= self.config.send_low_water {
             self.full = false;
