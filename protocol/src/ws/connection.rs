@@ -117,6 +117,8 @@ pub struct Connection {
     lease: Lease,
     /// Where the payload began that is lent without having been looked at: bytes into the stream.
     began: u64,
+    /// Where the data frame began whose payload is taken.
+    frame: u64,
     assembler: Assembler,
     sender: Sender,
     keepalive: Keepalive,
@@ -235,6 +237,7 @@ impl Connection {
             stage: Stage::Empty,
             lease: Lease::Closed,
             began: 0,
+            frame: 0,
             assembler: Assembler::new(config.delivery, config.max_message, inflater),
             sender,
             keepalive,
@@ -369,14 +372,12 @@ impl Connection {
     /// Parses until there is an event; see [`Machine::advance`].
     #[inline]
     pub fn advance(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
+        if self.stage == Stage::Announced {
+            self.wait(now, rx, tx);
+            return true;
+        }
         if rx.raw_len() > self.left {
             self.hear(now);
-        }
-        if self.stage == Stage::Announced {
-            // Whoever only waits for output to leave takes no event, and deadlines hold all the same.
-            self.left = rx.raw_len();
-            self.watch(now, tx);
-            return true;
         }
         if self.stage == Stage::Lent {
             self.stage = Stage::Empty;
@@ -394,6 +395,17 @@ impl Connection {
         };
         self.left = rx.raw_len();
         announced
+    }
+
+    /// An event waits to be taken. Whoever only waits for output to leave takes none, and deadlines
+    /// hold all the same.
+    #[cold]
+    fn wait(&mut self, now: Instant, rx: &RecvBuf, tx: &SendBuf) {
+        if rx.raw_len() > self.left {
+            self.left = rx.raw_len();
+            self.hear(now);
+        }
+        self.watch(now, tx);
     }
 
     /// Lends the announced event; see [`Machine::event`].
@@ -462,10 +474,10 @@ impl Connection {
     #[cold]
     fn fail_late<'a>(&mut self, area: Area, rx: &RecvBuf, tx: &mut SendBuf) -> Event<'a> {
         let at = match area {
-            Area::Content => close::bad_byte(rx.content()) as u64,
-            Area::Inflated => 0,
+            Area::Content => self.began + close::bad_byte(rx.content()) as u64,
+            Area::Inflated => self.frame,
         };
-        let why = self.fail(ProtocolErrorKind::InvalidUtf8, self.began + at, tx);
+        let why = self.fail(ProtocolErrorKind::InvalidUtf8, at, tx);
         self.told = true;
         Event::Closed { why, reason: "" }
     }
