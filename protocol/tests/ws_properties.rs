@@ -238,7 +238,7 @@ proptest! {
         let (mut rx, mut tx) = (RecvBuf::with_limit(LIMIT), SendBuf::new());
         let mut told = Told::default();
         for byte in &stream[..came] {
-            prop_assert_eq!(rx.push(&[*byte]), 1);
+            assert_eq!(rx.push(&[*byte]), 1);
             drain(&mut conn, &mut rx, &mut tx, &mut told);
         }
         if came == stream.len() {

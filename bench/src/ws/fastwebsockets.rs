@@ -1,6 +1,6 @@
 //! fastwebsockets, all of it, over a stream.
 
-use super::{Connection, Role, Wire, now, take};
+use super::{Check, Connection, Role, Wire, now, take};
 use ::fastwebsockets::{FragmentCollector, Frame, Payload, WebSocket};
 use bytes::Bytes;
 
@@ -15,12 +15,13 @@ pub(super) fn open(role: Role, wire: Wire) -> Box<dyn Connection> {
 }
 
 impl Connection for FastWebSockets {
-    fn receive(&mut self, times: u64, expected: Option<&[u8]>) {
+    fn receive(&mut self, times: u64, check: &mut Check<'_>) -> u64 {
         now(async {
             for _ in 0..times {
-                take(&self.0.read_frame().await.unwrap().payload, expected);
+                take(&self.0.read_frame().await.unwrap().payload, check);
             }
         });
+        times
     }
 
     fn send(&mut self, payload: &Bytes, times: u64) {

@@ -1,6 +1,6 @@
 //! nexus-web: its reader and its writer, which are all of it that is sans-IO.
 
-use super::{Connection, Role, Wire, take};
+use super::{Check, Connection, Role, Wire, take};
 use bytes::Bytes;
 use nexus_web::ws::{self, FrameReader, FrameWriter, Message};
 
@@ -22,12 +22,12 @@ pub(super) fn open(role: Role, wire: Wire) -> Box<dyn Connection> {
 }
 
 impl Connection for Nexus {
-    fn receive(&mut self, times: u64, expected: Option<&[u8]>) {
+    fn receive(&mut self, times: u64, check: &mut Check<'_>) -> u64 {
         let mut left = times;
         while left > 0 {
             match self.reader.next().unwrap() {
-                Some(Message::Binary(message)) => take(message, expected),
-                Some(Message::Text(message)) => take(message.as_bytes(), expected),
+                Some(Message::Binary(message)) => take(message, check),
+                Some(Message::Text(message)) => take(message.as_bytes(), check),
                 Some(message) => panic!("{message:?}"),
                 None => {
                     assert!(self.reader.read_from(&mut self.wire).unwrap() > 0);
@@ -36,6 +36,7 @@ impl Connection for Nexus {
             }
             left -= 1;
         }
+        times
     }
 
     fn send(&mut self, payload: &Bytes, times: u64) {

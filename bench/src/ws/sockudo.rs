@@ -1,7 +1,7 @@
 //! sockudo-ws: its protocol without its streams, with keys from rand's generator in place of its
 //! default, which can be predicted.
 
-use super::{Connection, READ, Role, Wire, take};
+use super::{Check, Connection, READ, Role, Wire, take};
 use bytes::{Bytes, BytesMut};
 use sockudo_ws::protocol::{self, Message, Protocol};
 
@@ -11,8 +11,6 @@ struct Sockudo {
     messages: Vec<Message>,
     out: BytesMut,
     wire: Wire,
-    /// How many messages reads have brought beyond those that were asked for.
-    ahead: u64,
 }
 
 pub(super) fn open(role: Role, wire: Wire) -> Box<dyn Connection> {
@@ -22,12 +20,13 @@ pub(super) fn open(role: Role, wire: Wire) -> Box<dyn Connection> {
     };
     let protocol = Protocol::new(role, 16 << 20, 16 << 20);
     let (input, out) = (BytesMut::with_capacity(READ), BytesMut::new());
-    Box::new(Sockudo { protocol, input, messages: Vec::new(), out, wire, ahead: 0 })
+    Box::new(Sockudo { protocol, input, messages: Vec::new(), out, wire })
 }
 
 impl Connection for Sockudo {
-    fn receive(&mut self, times: u64, expected: Option<&[u8]>) {
-        while self.ahead < times {
+    fn receive(&mut self, times: u64, check: &mut Check<'_>) -> u64 {
+        let mut received = 0;
+        while received < times {
             // As its streams read.
             if self.input.capacity() - self.input.len() < 4096 {
                 self.input.reserve(READ);
@@ -35,12 +34,12 @@ impl Connection for Sockudo {
             let room = self.input.capacity() - self.input.len();
             self.input.extend_from_slice(self.wire.next(room));
             self.protocol.process_into(&mut self.input, &mut self.messages).unwrap();
-            self.ahead += self.messages.len() as u64;
+            received += self.messages.len() as u64;
             for message in self.messages.drain(..) {
-                take(message.as_bytes(), expected);
+                take(message.as_bytes(), check);
             }
         }
-        self.ahead -= times;
+        received
     }
 
     fn send(&mut self, payload: &Bytes, times: u64) {

@@ -1,6 +1,6 @@
 //! soketto, all of it, over a stream. It checks no text, so its caller does.
 
-use super::{Connection, Role, Wire, now, take};
+use super::{Check, Connection, Role, Wire, now, take};
 use ::soketto::connection::{Builder, Mode};
 use ::soketto::{Data, Receiver, Sender};
 use bytes::Bytes;
@@ -21,16 +21,17 @@ pub(super) fn open(role: Role, wire: Wire) -> Box<dyn Connection> {
 }
 
 impl Connection for Soketto {
-    fn receive(&mut self, times: u64, expected: Option<&[u8]>) {
+    fn receive(&mut self, times: u64, check: &mut Check<'_>) -> u64 {
         now(async {
             for _ in 0..times {
                 self.message.clear();
                 let data = self.receiver.receive_data(&mut self.message).await.unwrap();
                 let text = matches!(data, Data::Text(_));
                 assert!(!text || simdutf8::basic::from_utf8(&self.message).is_ok());
-                take(&self.message, expected);
+                take(&self.message, check);
             }
         });
+        times
     }
 
     fn send(&mut self, payload: &Bytes, times: u64) {

@@ -1,6 +1,6 @@
 //! tokio-websockets, all of it, over a stream, with keys from rand's generator.
 
-use super::{Connection, Role, Wire, now, take};
+use super::{Check, Connection, Role, Wire, now, take};
 use ::tokio_websockets::{ClientBuilder, Config, Message, ServerBuilder, WebSocketStream};
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
@@ -17,14 +17,15 @@ pub(super) fn open(role: Role, wire: Wire) -> Box<dyn Connection> {
 }
 
 impl Connection for TokioWebSockets {
-    fn receive(&mut self, times: u64, expected: Option<&[u8]>) {
+    fn receive(&mut self, times: u64, check: &mut Check<'_>) -> u64 {
         now(async {
             for _ in 0..times {
                 let message = self.0.next().await.unwrap().unwrap();
                 assert!(message.is_binary() || message.is_text());
-                take(message.as_payload(), expected);
+                take(message.as_payload(), check);
             }
         });
+        times
     }
 
     fn send(&mut self, payload: &Bytes, times: u64) {

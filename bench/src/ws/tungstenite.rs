@@ -1,6 +1,6 @@
 //! tungstenite, all of it, over a stream.
 
-use super::{Connection, Role, Wire, take};
+use super::{Check, Connection, Role, Wire, take};
 use bytes::Bytes;
 use tungstenite::{Message, WebSocket, protocol};
 
@@ -15,14 +15,15 @@ pub(super) fn open(role: Role, wire: Wire) -> Box<dyn Connection> {
 }
 
 impl Connection for Tungstenite {
-    fn receive(&mut self, times: u64, expected: Option<&[u8]>) {
+    fn receive(&mut self, times: u64, check: &mut Check<'_>) -> u64 {
         for _ in 0..times {
             match self.0.read().unwrap() {
-                Message::Binary(message) => take(&message, expected),
-                Message::Text(message) => take(message.as_bytes(), expected),
+                Message::Binary(message) => take(&message, check),
+                Message::Text(message) => take(message.as_bytes(), check),
                 message => panic!("{message:?}"),
             }
         }
+        times
     }
 
     fn send(&mut self, payload: &Bytes, times: u64) {

@@ -1,7 +1,7 @@
 //! web-socket, all of it, over a stream with a buffer as its documentation has it. It checks no
 //! text, so its caller does.
 
-use super::{Connection, READ, Role, Wire, now, take};
+use super::{Check, Connection, READ, Role, Wire, now, take};
 use ::web_socket::{DataType, Event, MessageType, WebSocket};
 use bytes::Bytes;
 use tokio::io::BufReader;
@@ -17,7 +17,7 @@ pub(super) fn open(role: Role, wire: Wire) -> Box<dyn Connection> {
 }
 
 impl Connection for Web {
-    fn receive(&mut self, times: u64, expected: Option<&[u8]>) {
+    fn receive(&mut self, times: u64, check: &mut Check<'_>) -> u64 {
         now(async {
             for _ in 0..times {
                 let Event::Data { ty: DataType::Complete(kind), data } =
@@ -26,9 +26,10 @@ impl Connection for Web {
                     panic!("no whole message")
                 };
                 assert!(kind != MessageType::Text || simdutf8::basic::from_utf8(&data).is_ok());
-                take(&data, expected);
+                take(&data, check);
             }
         });
+        times
     }
 
     fn send(&mut self, payload: &Bytes, times: u64) {

@@ -1,7 +1,7 @@
 //! yawc: its codec, below what assembles messages, answers pings and checks text. Text is checked as
 //! its upper layer does.
 
-use super::{Connection, READ, Role, Wire, take};
+use super::{Check, Connection, READ, Role, Wire, take};
 use bytes::{Bytes, BytesMut};
 use tokio_util::codec::{Decoder as _, Encoder as _};
 use yawc::codec::{Decoder, Encoder};
@@ -25,13 +25,13 @@ pub(super) fn open(role: Role, wire: Wire) -> Box<dyn Connection> {
 }
 
 impl Connection for Yawc {
-    fn receive(&mut self, times: u64, expected: Option<&[u8]>) {
+    fn receive(&mut self, times: u64, check: &mut Check<'_>) -> u64 {
         let mut left = times;
         while left > 0 {
             match self.decoder.decode(&mut self.input).unwrap() {
                 Some(frame) => {
                     assert!(frame.opcode() != OpCode::Text || is_utf8(frame.payload()));
-                    take(frame.payload(), expected);
+                    take(frame.payload(), check);
                     left -= 1;
                 }
                 None => {
@@ -41,6 +41,7 @@ impl Connection for Yawc {
                 }
             }
         }
+        times
     }
 
     fn send(&mut self, payload: &Bytes, times: u64) {
