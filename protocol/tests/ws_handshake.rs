@@ -2,11 +2,12 @@
 
 use core::time::Duration;
 use tidewire::http::{
-    BodyLength, ParsedRequest, RequestParser, Server, ServerConfig, ServerEvent, Status,
+    BodyLength, OwnedResponseHead, ParsedRequest, RedirectError, RequestParser, Server,
+    ServerConfig, ServerEvent, Status,
 };
 use tidewire::ws::handshake::{
-    ClientHandshake, ExtensionError, HandshakeConfig, HandshakeEvent, Refusal, Rejection, Request,
-    RequestError, ServerOptions, accept,
+    ClientHandshake, ExtensionError, HandshakeConfig, HandshakeEvent, Origins, Refusal, Rejection,
+    Request, RequestError, ServerOptions, accept,
 };
 use tidewire::ws::{Config, Connection, Event};
 use tidewire::{Instant, RecvBuf, Seed, SendBuf, Transport};
@@ -346,12 +347,16 @@ fn rfc_1_3_the_example_request_has_the_example_answer() {
     );
 }
 
-fn judge(request: &str) -> Option<Rejection> {
+fn judge_with(request: &str, options: &ServerOptions<'_>) -> Option<Rejection> {
     let mut rx = RecvBuf::with_limit(1 << 16);
     assert_eq!(rx.push(request.as_bytes()), request.len());
     let parsed: ParsedRequest =
         RequestParser::new().parse(&mut rx, &tidewire::http::Limits::default()).unwrap().unwrap();
-    accept(&parsed.head(&rx), &ServerOptions::default()).err()
+    accept(&parsed.head(&rx), options).err()
+}
+
+fn judge(request: &str) -> Option<Rejection> {
+    judge_with(request, &ServerOptions::default())
 }
 
 #[test]
@@ -381,4 +386,126 @@ fn rfc_4_4_another_version_is_told_the_one_that_is_spoken() {
     let text = String::from_utf8(answer(request.as_bytes(), &ServerOptions::default())).unwrap();
     assert!(text.starts_with("HTTP/1.1 426 Upgrade Required\r\n"), "{text}");
     assert!(text.contains("\r\nSec-WebSocket-Version: 13\r\n"));
+}
+
+#[test]
+fn rfc_4_2_2_a_server_may_add_fields_of_its_own_behind_those_of_the_handshake() {
+    let fields = &[("Set-Cookie", "a=1"), ("set-cookie", "b=2"), ("X", "")];
+    let text = answer(REQUEST.as_bytes(), &ServerOptions { fields, ..ServerOptions::new() });
+    let text = String::from_utf8(text).unwrap();
+    let end = "xOo=\r\nSet-Cookie: a=1\r\nset-cookie: b=2\r\nX: \r\n\r\n";
+    assert!(text.starts_with("HTTP/1.1 101 ") && text.ends_with(end), "{text}");
+}
+
+#[test]
+fn a_field_that_a_server_cannot_add_is_its_own_fault_and_not_sent() {
+    for (name, value, why) in [
+        ("Sec-WebSocket-Protocol", "chat", RequestError::Reserved),
+        ("sec-websocket-extensions", "x", RequestError::Reserved),
+        ("Sec-WebSocket-Accept", "x", RequestError::Reserved),
+        ("UPGRADE", "websocket", RequestError::Reserved),
+        ("connection", "close", RequestError::Reserved),
+        ("Content-Length", "0", RequestError::Reserved),
+        ("Transfer-Encoding", "chunked", RequestError::Reserved),
+        ("a b", "x", RequestError::FieldName),
+        ("", "x", RequestError::FieldName),
+        ("X", "a\r\nSet-Cookie: b", RequestError::FieldValue),
+    ] {
+        let fields = &[("X-Good", "1"), (name, value)];
+        let options = ServerOptions { fields, ..ServerOptions::new() };
+        assert_eq!(judge_with(REQUEST, &options), Some(Rejection::Field(1, why)), "{name}");
+        let text = String::from_utf8(answer(REQUEST.as_bytes(), &options)).unwrap();
+        assert!(text.starts_with("HTTP/1.1 500 ") && !text.contains("Good"), "{text}");
+    }
+}
+
+#[test]
+fn rfc_10_2_a_function_may_judge_a_request_by_all_that_it_says() {
+    let check = |head: &tidewire::http::RequestHead<'_>| {
+        head.path() == "/public" || head.headers.get("Origin") == Some(b"https://example.com")
+    };
+    let options = ServerOptions { origins: Origins::Check(&check), ..ServerOptions::new() };
+    assert_eq!(judge_with(REQUEST, &options), Some(Rejection::Origin));
+    assert_eq!(judge_with(&REQUEST.replace("/chat", "/public"), &options), None);
+    let ours = REQUEST.replace("Host: h\r\n", "Host: h\r\nOrigin: https://example.com\r\n");
+    assert_eq!(judge_with(&ours, &options), None);
+    // What is no handshake is told so first.
+    let other = REQUEST.replace("Version: 13", "Version: 8");
+    assert_eq!(judge_with(&other, &options), Some(Rejection::Version));
+    assert_eq!(
+        format!("{:?} {:?}", options.origins, Origins::List(&["a"])),
+        r#"Check(..) List(["a"])"#
+    );
+}
+
+// Redirects and authentication: the caller's policy.
+
+/// What `HandshakeEvent::Refused` has of an answer with this status and location.
+fn refused(status: u16, location: Option<&str>) -> OwnedResponseHead {
+    let location = location.map_or_else(String::new, |to| format!("Location: {to}\r\n"));
+    let answer = format!("HTTP/1.1 {status} X\r\n{location}Content-Length: 0\r\n\r\n");
+    let Asked { mut handshake, mut rx, mut tx } = ask(&Request::new("ws://h/").unwrap());
+    assert_eq!(rx.push(answer.as_bytes()), answer.len());
+    match handshake.poll_event(NOW, &mut rx, &mut tx) {
+        Some(HandshakeEvent::Refused { why: Refusal::Status(_), head: Some(head), .. }) => head,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn with_credentials(url: &str) -> Request {
+    let fields = ["Cookie", "authorization", "Proxy-Authorization", "Host", "X"];
+    let request = Request::new(url).unwrap();
+    fields.iter().fold(request, |request, name| request.field(name, "v").unwrap())
+}
+
+#[test]
+fn rfc_9110_15_4_a_request_follows_a_redirect_when_it_is_told_to() {
+    for status in [301, 302, 303, 307, 308] {
+        for (location, url, kept) in [
+            ("/b", "ws://h/b", 5),
+            ("?q=1#f", "ws://h/a?q=1", 5),
+            ("ws://H:80/b", "ws://h/b", 5),
+            // The same origin by another name: what was asked was a GET of HTTP.
+            ("http://h/b", "http://h/b", 5),
+            ("wss://h/b", "wss://h/b", 1),
+            ("//other/b", "ws://other/b", 1),
+            ("http://h:81/b", "http://h:81/b", 1),
+        ] {
+            let mut request = with_credentials("ws://h/a");
+            assert_eq!(request.follow(refused(status, Some(location)).as_head()), Ok(true));
+            assert_eq!(request.url().to_string(), url);
+            // Credentials are not for another origin.
+            assert_eq!(request.fields().count(), kept, "{location}");
+        }
+    }
+}
+
+#[test]
+fn user_and_password_of_the_url_stay_with_their_origin() {
+    for (location, told) in [("http://h/b", true), ("/b", true), ("//other/", false)] {
+        let mut request = Request::new("ws://u:p@h/").unwrap();
+        assert_eq!(request.follow(refused(302, Some(location)).as_head()), Ok(true));
+        assert_eq!(request_text(&request).contains("\r\nAuthorization: Basic"), told, "{location}");
+    }
+}
+
+#[test]
+fn a_redirect_that_cannot_be_followed_changes_nothing() {
+    let insecure = Err(RedirectError::Insecure);
+    for (status, location, expected) in [
+        (302, Some("ws://h/"), insecure),
+        (302, Some("http://h/"), insecure),
+        (302, Some("ftp://h/"), Err(RedirectError::Location)),
+        (302, Some("wss://"), Err(RedirectError::Location)),
+        (302, None, Err(RedirectError::Location)),
+        // RFC 9110, 15.4: these are no redirects that a client follows by itself.
+        (300, Some("/b"), Ok(false)),
+        (304, Some("/b"), Ok(false)),
+        (401, Some("/b"), Ok(false)),
+        (200, None, Ok(false)),
+    ] {
+        let mut request = with_credentials("wss://h/a");
+        assert_eq!(request.follow(refused(status, location).as_head()), expected);
+        assert_eq!(request, with_credentials("wss://h/a"));
+    }
 }

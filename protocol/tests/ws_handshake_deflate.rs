@@ -3,6 +3,7 @@
 
 use proptest::prelude::*;
 use std::collections::BTreeSet;
+use std::str;
 use tidewire::http::{OwnedRequestHead, Version};
 use tidewire::ws::handshake::{
     ClientHandshake, ExtensionError, HandshakeConfig, HandshakeEvent, Refusal, Rejection, Request,

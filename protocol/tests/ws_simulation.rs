@@ -1,6 +1,11 @@
 //! A client and servers over links that split, delay and cut, in virtual time.
 
+#[path = "ws_simulation/link.rs"]
+#[allow(dead_code, reason = "the simulation of two ends uses the rest")]
+mod link;
+
 use core::time::Duration;
+use link::{Chance, Wire};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 use tidewire::http::{Server, ServerConfig, ServerEvent};
@@ -8,77 +13,6 @@ use tidewire::reconnect::Policy;
 use tidewire::ws::handshake::{Request, ServerOptions, accept};
 use tidewire::ws::{Client, ClientConfig, ClientEvent, Config, Connection, Event, Negotiated};
 use tidewire::{DialError, Instant, RecvBuf, Seed, SendBuf, Transport};
-
-/// Chance with a seed (`splitmix64`), so that each case can be run again.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % n
-    }
-}
-
-/// One direction of a link: pieces with the time at which they arrive. `None` is the end.
-#[derive(Default)]
-struct Wire {
-    pieces: VecDeque<(Instant, Option<Vec<u8>>)>,
-    last: Instant0,
-    ended: bool,
-}
-
-/// When the last piece arrives: pieces don't overtake each other.
-struct Instant0(Instant);
-
-impl Default for Instant0 {
-    fn default() -> Self {
-        Self(Instant::EPOCH)
-    }
-}
-
-impl Wire {
-    /// Takes what `tx` has, in pieces of chance, each with a delay of chance.
-    fn carry(&mut self, tx: &mut SendBuf, now: Instant, chance: &mut Chance) {
-        while !tx.is_empty() && !self.ended {
-            let chunk = tx.chunk();
-            let n = chunk.len().min(1 + chance.below(200) as usize);
-            let piece = chunk[..n].to_vec();
-            tx.consume(n);
-            self.push(Some(piece), now, chance);
-        }
-    }
-
-    fn push(&mut self, piece: Option<Vec<u8>>, now: Instant, chance: &mut Chance) {
-        if !self.ended {
-            self.ended = piece.is_none();
-            let arrives = now + Duration::from_millis(1 + chance.below(30));
-            self.last.0 = self.last.0.max(arrives);
-            self.pieces.push_back((self.last.0, piece));
-        }
-    }
-
-    fn deliver(&mut self, rx: &mut RecvBuf, now: Instant) {
-        while let Some((at, piece)) = self.pieces.front_mut() {
-            if *at > now {
-                break;
-            }
-            match piece {
-                None => rx.finish(),
-                Some(bytes) => {
-                    let n = rx.push(bytes);
-                    bytes.drain(..n);
-                    if !bytes.is_empty() {
-                        break;
-                    }
-                }
-            }
-            self.pieces.pop_front();
-        }
-    }
-}
 
 /// The server's end of one link: an echo.
 enum Peer {
@@ -167,7 +101,7 @@ impl World {
                 }
                 Transport::Down | Transport::Close => {
                     if let Some(link) = &mut self.link {
-                        link.up.push(None, now, &mut self.chance);
+                        link.up.end(now, &mut self.chance);
                     }
                 }
                 Transport::Open | Transport::CloseWrite => {}
@@ -186,12 +120,11 @@ impl World {
     /// Jumps to the next time at which something is due; false if nothing is.
     fn step(&mut self) -> bool {
         let link = self.link.iter().flat_map(|link| {
-            let front = |wire: &Wire| wire.pieces.front().map(|(at, _)| *at);
             let timeout = match &link.peer {
                 Peer::Http(server) => server.poll_timeout(),
                 Peer::Open(conn) => conn.poll_timeout(),
             };
-            [front(&link.up), front(&link.down), timeout, link.cut_at]
+            [link.up.next(), link.down.next(), timeout, link.cut_at]
         });
         let next = link.chain([self.client.poll_timeout()]).flatten().min();
         let Some(next) = next else { return false };
@@ -220,12 +153,11 @@ impl Link {
             self.cut_at = None;
             self.over = true;
             // What is on its way is lost.
-            self.up = Wire { ended: true, ..Wire::default() };
-            self.down.pieces.clear();
-            self.down.push(None, now, chance);
+            self.up.cut(now, chance);
+            self.down.cut(now, chance);
         }
         if self.over {
-            self.up.pieces.clear();
+            self.up.discard();
             return;
         }
         self.up.deliver(&mut self.rx, now);
@@ -259,7 +191,7 @@ impl Link {
         }
         self.down.carry(&mut self.tx, now, chance);
         if self.over {
-            self.down.push(None, now, chance);
+            self.down.end(now, chance);
         }
     }
 }

@@ -4,9 +4,16 @@
 #[path = "ws_vectors/frames.rs"]
 mod frames;
 
-use frames::{Happening, Run, Verdict, table};
+use frames::{Happening, Run, Setup, Vector, Verdict, feed};
 use std::collections::BTreeSet;
-use tidewire::ws::{Closed, Role};
+use tidewire::ws::{Closed, Delivery, Leniency, Role};
+
+/// The vectors that can be run with the features that there are.
+fn table() -> Vec<Vector> {
+    let mut table = frames::table();
+    table.retain(|vector| cfg!(feature = "deflate") || !vector.is_compressed());
+    table
+}
 
 /// Where to cut `len` bytes in two: everywhere, or near both ends if that is too often.
 fn cuts(len: usize) -> impl Iterator<Item = usize> {
@@ -14,16 +21,16 @@ fn cuts(len: usize) -> impl Iterator<Item = usize> {
 }
 
 /// Runs the vectors of a role every way, and lists what is not as the table says.
-fn failures(role: Role) -> Vec<String> {
+fn failures(role: Role, delivery: Delivery) -> Vec<String> {
     let mut failures = vec![];
     let mut seen = 0;
     for vector in table().iter().filter(|vector| vector.role() == role) {
-        let bytes = vector.bytes();
-        let whole = ("whole".to_owned(), vector.feed([&bytes[..]]));
-        let single = ("byte by byte".to_owned(), vector.feed(bytes.chunks(1)));
+        let (bytes, setup) = (vector.bytes(), vector.setup(delivery));
+        let whole = ("whole".to_owned(), feed(&setup, [&bytes[..]]));
+        let single = ("byte by byte".to_owned(), feed(&setup, bytes.chunks(1)));
         let split = cuts(bytes.len()).map(|at| {
             let (a, b) = bytes.split_at(at);
-            (format!("cut at {at}"), vector.feed([a, b]))
+            (format!("cut at {at}"), feed(&setup, [a, b]))
         });
         let first_fault = [whole, single].into_iter().chain(split).find_map(|(how, run)| {
             let fault = vector.check(&run).err()?;
@@ -39,36 +46,85 @@ fn failures(role: Role) -> Vec<String> {
 
 #[test]
 fn a_server_gives_what_the_table_says_however_the_bytes_arrive() {
-    let failures = failures(Role::Server);
+    let failures = failures(Role::Server, Delivery::Whole);
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 #[test]
 fn a_client_gives_what_the_table_says_however_the_bytes_arrive() {
-    let failures = failures(Role::Client);
+    let failures = failures(Role::Client, Delivery::Whole);
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn messages_in_pieces_are_those_of_the_table_and_fail_as_they_do() {
+    for role in [Role::Server, Role::Client] {
+        let failures = failures(role, Delivery::Streaming);
+        assert!(failures.is_empty(), "{}", failures.join("\n"));
+    }
 }
 
 /// RFC 6455, 7.1.7 and 8.1: a connection fails when it is known that it must, and not before.
 #[test]
 fn what_is_wrong_is_refused_at_the_byte_that_makes_it_so() {
-    for vector in table().iter().filter(|vector| vector.bytes().len() <= 1000) {
-        let bytes = vector.bytes();
-        let fails = |len| matches!(vector.feed(bytes[..len].chunks(1)).closed, Closed::Protocol(_));
-        let known = vector.known().unwrap_or(bytes.len() + 1);
-        let first = (0..=bytes.len()).find(|&len| fails(len)).unwrap_or(bytes.len() + 1);
-        assert_eq!(first, known, "{}", vector.id);
+    let table = table();
+    let known = |vector: &&Vector| !vector.is_compressed() && vector.bytes().len() <= 1000;
+    for vector in table.iter().filter(known) {
+        for delivery in [Delivery::Whole, Delivery::Streaming] {
+            let (bytes, setup) = (vector.bytes(), vector.setup(delivery));
+            let run = |len| feed(&setup, bytes[..len].chunks(1));
+            let fails = |&len: &usize| matches!(run(len).closed, Closed::Protocol(_));
+            let first = (0..=bytes.len()).find(fails);
+            assert_eq!(first, vector.known(), "{}", vector.id);
+        }
+    }
+}
+
+/// A flag by its name.
+fn flag<'a>(leniency: &'a mut Leniency, name: &str) -> &'a mut bool {
+    match name {
+        "unmasked_client" => &mut leniency.unmasked_client,
+        "masked_server" => &mut leniency.masked_server,
+        "length_not_minimal" => &mut leniency.length_not_minimal,
+        "any_close_code" => &mut leniency.any_close_code,
+        other => panic!("no such leniency: {other}"),
+    }
+}
+
+#[test]
+fn each_leniency_lets_one_thing_pass_and_nothing_else() {
+    let flags = [
+        ("unmasked_client", "UnmaskedByClient"),
+        ("masked_server", "MaskedByServer"),
+        ("length_not_minimal", "LengthNotMinimal"),
+        ("any_close_code", "InvalidCloseCode"),
+    ];
+    for (name, forgives) in flags {
+        let mut passed = 0;
+        for vector in &table() {
+            let mut setup = vector.setup(Delivery::Whole);
+            *flag(&mut setup.leniency, name) = true;
+            let run = feed(&setup, [&vector.bytes()[..]]);
+            if vector.error.as_deref() == Some(forgives) {
+                let fails = matches!(run.closed, Closed::Protocol(error) if format!("{:?}", error.kind) == forgives);
+                assert!(!fails, "{}: {name} does not let it pass", vector.id);
+                passed += 1;
+            } else {
+                assert_eq!(vector.check(&run), Ok(()), "{} with {name}", vector.id);
+            }
+        }
+        assert!(passed >= 10, "{name} was not tried");
     }
 }
 
 /// RFC 6455, 6.2 and 7.1.5.
 #[test]
 fn what_is_cut_short_is_incomplete_and_neither_an_error_nor_whole() {
-    for vector in table().iter().filter(|vector| vector.known().is_none()) {
-        let bytes = vector.bytes();
-        let all = vector.feed([&bytes[..]]);
+    for vector in table().iter().filter(|vector| vector.error.is_none()) {
+        let (bytes, setup) = (vector.bytes(), vector.setup(Delivery::Whole));
+        let all = feed(&setup, [&bytes[..]]);
         for end in cuts(bytes.len()) {
-            let Run { happenings, closed, .. } = vector.feed([&bytes[..end]]);
+            let Run { happenings, closed, .. } = feed(&setup, [&bytes[..end]]);
             assert!(all.happenings.starts_with(&happenings), "{} of {end} bytes", vector.id);
             assert!(closed == Closed::Eof || closed == all.closed, "{} of {end} bytes", vector.id);
         }
@@ -77,7 +133,7 @@ fn what_is_cut_short_is_incomplete_and_neither_an_error_nor_whole() {
 
 #[test]
 fn the_table_is_in_order() {
-    let table = table();
+    let table = frames::table();
     let mut ids = BTreeSet::new();
     for vector in &table {
         let id = &vector.id;
@@ -86,8 +142,8 @@ fn the_table_is_in_order() {
         assert!(vector.rule.ends_with('.'), "{id}: a rule is a sentence");
         assert_eq!(vector.why.is_some(), vector.verdict == Verdict::MayRefuse, "{id}");
         match vector.verdict {
-            Verdict::MustAccept => assert_eq!(vector.known(), None, "{id}"),
-            Verdict::MustRefuse => assert!(vector.known().is_some(), "{id}"),
+            Verdict::MustAccept => assert_eq!(vector.error, None, "{id}"),
+            Verdict::MustRefuse => assert!(vector.error.is_some(), "{id}"),
             Verdict::MayRefuse => {}
         }
     }
@@ -117,7 +173,7 @@ fn every_kind_of_error_has_a_vector_for_each_role_that_can_meet_it() {
         kinds.lines().filter_map(|line| line.trim().strip_suffix(',')).map(str::to_owned).collect();
     assert!(kinds.contains("ReservedBit") && kinds.contains("MessageTooBig"));
     for (role, never) in [(Role::Server, "MaskedByServer"), (Role::Client, "UnmaskedByClient")] {
-        let of_role = table().into_iter().filter(|vector| vector.role() == role);
+        let of_role = frames::table().into_iter().filter(|vector| vector.role() == role);
         let mut seen: BTreeSet<_> = of_role.filter_map(|vector| vector.error).collect();
         assert!(seen.insert(never.to_owned()), "{role:?}");
         let missing: Vec<_> = kinds.difference(&seen).collect();
@@ -132,7 +188,7 @@ fn every_kind_of_error_has_a_vector_for_each_role_that_can_meet_it() {
 fn each_close_code_is_taken_or_refused_by_its_range() {
     for code in 0..=u16::MAX {
         let [high, low] = code.to_be_bytes();
-        let run = frames::feed(Role::Client, usize::MAX, [&[0x88, 2, high, low][..]]);
+        let run = feed(&Setup::new(Role::Client), [&[0x88, 2, high, low][..]]);
         let defined = (1000..=1014).contains(&code) && ![1004, 1005, 1006].contains(&code);
         assert_eq!(run.closed.is_clean(), defined || (3000..5000).contains(&code), "{code}");
         if run.closed.is_clean() {
@@ -147,7 +203,7 @@ fn each_close_code_is_taken_or_refused_by_its_range() {
 fn each_short_sequence_of_bytes_is_text_or_not() {
     let judge = |text: &[u8]| {
         let header = [0x81, text.len() as u8];
-        let run = frames::feed(Role::Client, usize::MAX, [&[&header, text].concat()[..]]);
+        let run = feed(&Setup::new(Role::Client), [&[&header, text].concat()[..]]);
         let expected = core::str::from_utf8(text).ok().map(|text| Happening::Text(text.to_owned()));
         assert_eq!(run.happenings.first(), expected.as_ref(), "{text:x?}");
     };
@@ -167,7 +223,7 @@ fn each_short_sequence_of_bytes_is_text_or_not() {
     for chars in all.chunks(2000) {
         let text: String = chars.iter().collect();
         let header = [&[0x81, 126][..], &(text.len() as u16).to_be_bytes()].concat();
-        let run = frames::feed(Role::Client, usize::MAX, [&header, text.as_bytes()]);
+        let run = feed(&Setup::new(Role::Client), [&header, text.as_bytes()]);
         assert_eq!(run.happenings, [Happening::Text(text)]);
     }
 }

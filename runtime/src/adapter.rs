@@ -98,6 +98,10 @@ macro_rules! adapter {
         pub type Upload = $crate::Upload<$runtime>;
         /// [`WebSocket`]($crate::WebSocket) on this runtime.
         pub type WebSocket = $crate::WebSocket<$runtime>;
+        /// [`MessageReader`]($crate::MessageReader) on this runtime.
+        pub type MessageReader<'a> = $crate::MessageReader<'a, $runtime>;
+        /// [`MessageWriter`]($crate::MessageWriter) on this runtime.
+        pub type MessageWriter<'a> = $crate::MessageWriter<'a, $runtime>;
         /// [`Client`]($crate::Client) on this runtime.
         pub type Client = $crate::Client<$runtime>;
         /// [`EventSource`]($crate::EventSource) on this runtime.

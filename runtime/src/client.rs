@@ -4,13 +4,18 @@ use crate::dial::refuse_tls;
 use crate::driver::Driver;
 use crate::entropy;
 use crate::error::Error;
-use crate::link::rx_limit;
 use crate::runtime::Runtime;
+use crate::websocket::room;
+use bytes::Bytes;
 use std::future::poll_fn;
 use std::time::Duration;
 use tidewire::http::ResponseHead;
+#[cfg(doc)]
+use tidewire::ws::Delivery;
 use tidewire::ws::handshake::Request;
-use tidewire::ws::{self, ClientClosed, ClientConfig, ClientEvent, CloseCode, SendError, Status};
+use tidewire::ws::{
+    self, ClientClosed, ClientConfig, ClientEvent, CloseCode, MessageKind, SendError, Status,
+};
 use tidewire::{Clock, Instant, SendBuf};
 
 /// A WebSocket client that survives the loss of its connection.
@@ -51,9 +56,9 @@ impl<R: Runtime> Client<R> {
     pub fn new(runtime: R, request: Request, config: ClientConfig) -> Result<Self, Error> {
         refuse_tls(request.url())?;
         let seed = entropy::seed()?;
-        let rx_limit = rx_limit(config.connection.max_message);
-        let driver =
-            Driver::new(runtime, rx_limit, |now, _tx| ws::Client::new(request, config, &seed, now));
+        let driver = Driver::new(runtime, room(&config.connection), |now, _tx| {
+            ws::Client::new(request, config, &seed, now)
+        });
         Ok(Self { driver })
     }
 
@@ -137,6 +142,46 @@ impl<R: Runtime> Client<R> {
         ws.machine.send(message, ws.tx)
     }
 
+    /// Queues a message that others may share; see [`ws::Client::send_shared`].
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_shared(&mut self, kind: MessageKind, payload: &Bytes) -> Result<(), SendError> {
+        let ws = self.driver.parts();
+        ws.machine.send_shared(kind, payload, ws.tx)
+    }
+
+    /// Begins a message in pieces, on the connection that is open; see [`ws::Client::start_message`].
+    /// If the connection ends before the message does, the message is lost with it.
+    ///
+    /// # Errors
+    /// [`SendError::NotOpen`], [`SendError::Closing`], and [`SendError::Unfinished`] in the midst of
+    /// another message.
+    pub fn start_message(&mut self, kind: MessageKind) -> Result<(), SendError> {
+        self.driver.parts().machine.start_message(kind)
+    }
+
+    /// Queues the next piece of the message that was begun, as a frame of its own.
+    ///
+    /// # Errors
+    /// [`SendError::Full`], [`SendError::Closing`], [`SendError::NotOpen`],
+    /// [`SendError::NotStarted`], and [`SendError::NotUtf8`] if a text goes wrong in this piece, which
+    /// may end within a character.
+    pub fn send_chunk(&mut self, bytes: &[u8]) -> Result<(), SendError> {
+        let ws = self.driver.parts();
+        ws.machine.send_chunk(bytes, ws.tx)
+    }
+
+    /// Ends the message that was begun, with a `last` piece that may be empty.
+    ///
+    /// # Errors
+    /// As [`send_chunk`](Self::send_chunk), and [`SendError::NotUtf8`] if a text would end within a
+    /// character.
+    pub fn end_message(&mut self, last: &[u8]) -> Result<(), SendError> {
+        let ws = self.driver.parts();
+        ws.machine.end_message(last, ws.tx)
+    }
+
     /// Queues a ping with up to 125 bytes of payload; as [`send_text`](Self::send_text).
     ///
     /// # Errors
@@ -144,6 +189,22 @@ impl<R: Runtime> Client<R> {
     pub fn send_ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
         let ws = self.driver.parts();
         ws.machine.send_ping(payload, ws.tx)
+    }
+
+    /// Queues a pong with up to 125 bytes of payload that nobody asked for: pings are answered
+    /// without it.
+    ///
+    /// # Errors
+    /// As [`send_ping`](Self::send_ping).
+    pub fn send_pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        let ws = self.driver.parts();
+        ws.machine.send_pong(payload, ws.tx)
+    }
+
+    /// The open connection, to ask it what it knows: what was agreed on, how long pings take.
+    #[must_use]
+    pub fn connection(&self) -> Option<&ws::Connection> {
+        self.driver.machine().connection()
     }
 
     /// The request of the next attempt, to change its URL or fields: a token that has run out, say.
@@ -240,22 +301,18 @@ pub trait Handler {
         let _ = (con, message);
     }
 
-    /// A message begins that comes in pieces: [`ClientEvent::MessageStart`].
-    fn on_message_start(
-        &mut self,
-        con: &mut Control<'_>,
-        kind: ws::MessageKind,
-        length: Option<u64>,
-    ) {
+    /// A message begins, of `length` bytes if that is known. Only with [`Delivery::Streaming`], and
+    /// instead of `on_message`; so are the next two.
+    fn on_message_start(&mut self, con: &mut Control<'_>, kind: MessageKind, length: Option<u64>) {
         let _ = (con, kind, length);
     }
 
-    /// The next piece of it: [`ClientEvent::Chunk`].
+    /// The next bytes of the message that has begun; of a text, whole characters.
     fn on_chunk(&mut self, con: &mut Control<'_>, bytes: &[u8]) {
         let _ = (con, bytes);
     }
 
-    /// It is complete: [`ClientEvent::MessageEnd`].
+    /// The message that has begun is complete. If the connection ends before, this is not called.
     fn on_message_end(&mut self, con: &mut Control<'_>) {
         let _ = con;
     }
@@ -334,6 +391,50 @@ impl Control<'_> {
     /// As [`send_text`](Self::send_text), and if the payload is too long.
     pub fn send_ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
         let result = self.machine.send_ping(payload, self.tx);
+        self.note(result)
+    }
+
+    /// Queues a pong with up to 125 bytes of payload that nobody asked for.
+    ///
+    /// # Errors
+    /// As [`send_ping`](Self::send_ping).
+    pub fn send_pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        let result = self.machine.send_pong(payload, self.tx);
+        self.note(result)
+    }
+
+    /// Queues a message that others may share; see [`ws::Client::send_shared`].
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_shared(&mut self, kind: MessageKind, payload: &Bytes) -> Result<(), SendError> {
+        let result = self.machine.send_shared(kind, payload, self.tx);
+        self.note(result)
+    }
+
+    /// Begins a message in pieces; as [`Client::start_message`].
+    ///
+    /// # Errors
+    /// As [`Client::start_message`].
+    pub fn start_message(&mut self, kind: MessageKind) -> Result<(), SendError> {
+        self.machine.start_message(kind)
+    }
+
+    /// Queues the next piece of the message that was begun; as [`Client::send_chunk`].
+    ///
+    /// # Errors
+    /// As [`Client::send_chunk`].
+    pub fn send_chunk(&mut self, bytes: &[u8]) -> Result<(), SendError> {
+        let result = self.machine.send_chunk(bytes, self.tx);
+        self.note(result)
+    }
+
+    /// Ends the message that was begun; as [`Client::end_message`].
+    ///
+    /// # Errors
+    /// As [`Client::end_message`].
+    pub fn end_message(&mut self, last: &[u8]) -> Result<(), SendError> {
+        let result = self.machine.end_message(last, self.tx);
         self.note(result)
     }
 

@@ -175,7 +175,14 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
 
     /// Gives memory back that is not in use, of a connection that is not polled for a while.
     pub(crate) fn release(&mut self) {
+        self.machine.shrink();
         self.link.release();
+    }
+
+    /// Shows the machine its buffers, without waiting for anything.
+    pub(crate) fn advance(&mut self) {
+        let now = self.link.refresh();
+        self.machine.advance(now, &mut self.link.rx, &mut self.link.tx);
     }
 
     /// Whether nothing happens on the connection now: no event, no end.
@@ -219,6 +226,10 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
                 let dials = matches!(machine.transport(), Transport::Dial);
                 if deadline.is_none() && !dials && !link.is_attached() {
                     return Poll::Ready(false);
+                }
+                if link.is_idle() {
+                    machine.shrink();
+                    link.release();
                 }
                 if link.poll_sleep(cx, deadline).is_pending() {
                     return Poll::Pending;

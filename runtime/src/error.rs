@@ -115,6 +115,7 @@ impl Error {
         match self {
             Self::Dial { phase: DialError::Timeout, .. } => Some(Phase::Connect),
             Self::Io(error) if error.kind() == io::ErrorKind::TimedOut => Some(Phase::Write),
+            Self::WebSocket(ws::Closed::WriteTimeout) => Some(Phase::Write),
             Self::Http(http::Closed::Timeout(timer)) => match timer {
                 http::Timer::Write => Some(Phase::Write),
                 http::Timer::Body => Some(Phase::Body),
@@ -122,6 +123,21 @@ impl Error {
             },
             Self::Deadline => Some(Phase::Total),
             _ => None,
+        }
+    }
+
+    /// For the traits of `futures-io`: the operating system's error, or this one in one of theirs.
+    pub(crate) fn into_io(self) -> io::Error {
+        let kind = match &self {
+            Self::WebSocket(ws::Closed::WriteTimeout) => io::ErrorKind::TimedOut,
+            Self::WebSocket(_) => io::ErrorKind::UnexpectedEof,
+            Self::WebSocketSend(ws::SendError::NotUtf8) => io::ErrorKind::InvalidData,
+            Self::WebSocketSend(_) => io::ErrorKind::BrokenPipe,
+            _ => io::ErrorKind::Other,
+        };
+        match self {
+            Self::Io(error) => error,
+            error => io::Error::new(kind, error),
         }
     }
 

@@ -51,4 +51,4 @@ pub use runtime::{BoxFuture, Runtime, SendRuntime, Spawn, Timer};
 pub use server::{Server, ServerConfig, ServerHandle};
 pub use tidewire::{DialError, http, reconnect, sse, url, ws};
 pub use upgraded::Upgraded;
-pub use websocket::{Message, Reply, WebSocket};
+pub use websocket::{Message, MessageReader, MessageWriter, Reply, WebSocket};

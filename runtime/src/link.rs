@@ -13,7 +13,7 @@ use tidewire::{Clock, Instant, RecvBuf, SendBuf, Transport};
 /// The first read of a connection, in bytes. Reads double while they fill their room.
 const READ_MIN: usize = 4 * 1024;
 /// The largest read, in bytes.
-const READ_MAX: usize = 64 * 1024;
+pub(crate) const READ_MAX: usize = 64 * 1024;
 /// The most runs of bytes in one write.
 const WRITE_SLICES: usize = 16;
 /// After this time without traffic, empty buffers give their memory back.
@@ -380,6 +380,11 @@ impl<R: Runtime> Link<R> {
         self.abandon();
     }
 
+    /// Whether it is time to [`release`](Self::release) memory.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.release_at.is_some_and(|at| at <= self.now)
+    }
+
     /// Gives memory back that is not in use.
     pub(crate) fn release(&mut self) {
         self.release_at = None;
@@ -400,9 +405,6 @@ impl<R: Runtime> Link<R> {
         cx: &mut Context<'_>,
         deadline: Option<Instant>,
     ) -> Poll<()> {
-        if self.release_at.is_some_and(|at| at <= self.now) {
-            self.release();
-        }
         let wishes = [deadline, self.linger_until, self.stalled_until, self.release_at];
         let Some(next) = wishes.into_iter().flatten().min() else {
             return Poll::Pending;

@@ -2,8 +2,8 @@
 //!
 //! The input is what a peer sends, so that a seed can be written and read by hand. How it is cut into
 //! reads follows from its hash. Each body feeds it whole, byte by byte and in random pieces, and
-//! asserts what is promised of any input. The `*_connection`s take calls instead, with what the peer
-//! sends among them, and `http_round_trip` takes messages. What is promised:
+//! asserts what is promised of any input. The `*_connection`s and `ws_deflate` take calls instead,
+//! with what the peer sends among them, and `http_round_trip` takes messages. What is promised:
 //!
 //! * nothing panics, and a full buffer is never waited on;
 //! * every way to cut the input gives the same events and the same output;
@@ -18,6 +18,7 @@ mod http_server;
 mod input;
 mod sse;
 mod ws;
+mod ws_inflate;
 mod ws_pair;
 
 pub use handshake::{ws_handshake_request, ws_handshake_response};
@@ -27,7 +28,8 @@ pub use http_round_trip::http_round_trip;
 pub use http_server::server_connection;
 pub use sse::sse_decoder;
 pub use ws::{ws_frames_client, ws_frames_server};
-pub use ws_pair::ws_connection;
+pub use ws_inflate::ws_inflate;
+pub use ws_pair::{ws_connection, ws_deflate};
 
 use tidewire::{RecvBuf, SendBuf};
 
@@ -35,7 +37,7 @@ use tidewire::{RecvBuf, SendBuf};
 pub type Body = fn(&[u8]);
 
 /// Every body with the name of its target.
-pub const TARGETS: [(&str, Body); 12] = [
+pub const TARGETS: [(&str, Body); 14] = [
     ("request_head", request_head),
     ("response_head", response_head),
     ("server_bytes", server_bytes),
@@ -44,10 +46,12 @@ pub const TARGETS: [(&str, Body); 12] = [
     ("http_round_trip", http_round_trip),
     ("sse_decoder", sse_decoder),
     ("ws_connection", ws_connection),
+    ("ws_deflate", ws_deflate),
     ("ws_frames_client", ws_frames_client),
     ("ws_frames_server", ws_frames_server),
     ("ws_handshake_request", ws_handshake_request),
     ("ws_handshake_response", ws_handshake_response),
+    ("ws_inflate", ws_inflate),
 ];
 
 /// Above this, byte by byte takes too long for a fuzzer.
@@ -58,6 +62,9 @@ const FEW: usize = 2048;
 struct Transcript {
     events: Vec<String>,
     output: Vec<u8>,
+    /// The message that is being received in pieces; of one that does not come to its end it depends
+    /// on the cuts how much is told.
+    partial: Option<ws::Partial>,
 }
 
 impl Transcript {
@@ -135,13 +142,14 @@ fn hash(data: &[u8]) -> u64 {
     })
 }
 
-/// Runs with every way to cut `data` and compares what came out.
-fn same_however_cut(data: &[u8], run: impl Fn(Cuts) -> Transcript) {
+/// Runs with every way to cut `data`, compares what came out, and returns it.
+fn same_however_cut(data: &[u8], run: impl Fn(Cuts) -> Transcript) -> Transcript {
     let whole = run(Cuts::Whole);
     assert_eq!(run(Cuts::Random(Random::new(hash(data)))), whole, "in pieces");
     if data.len() <= FEW {
         assert_eq!(run(Cuts::Bytes), whole, "byte by byte");
     }
+    whole
 }
 
 /// Gives `data` to `rx` in pieces and calls `step` after each, until `step` says that it is over.

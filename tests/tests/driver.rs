@@ -90,13 +90,14 @@ async fn a_pong_that_is_there_counts<R: SendRuntime>(runtime: R) {
         let mut peer = RawPeer::connect(address);
         peer.send(UPGRADE);
         peer.read_head();
-        assert_eq!(peer.read_exact(2), [0x89, 0]);
+        let ping = peer.read_exact(10);
+        assert_eq!(ping[..2], [0x89, 8]);
         std::thread::sleep(Duration::from_millis(100));
-        peer.send(frame(0x8A, b""));
+        peer.send(frame(0x8A, &ping[2..]));
         told.recv().expect("an event")
     })
     .await;
-    assert_eq!(event, "Some(Pong([]))");
+    assert!(event.starts_with("Some(Pong(["), "{event}");
 }
 
 /// As above, but the program was sending all the time to a peer that reads slowly and talks.

@@ -6,6 +6,7 @@
 #![cfg(feature = "net")]
 
 use futures_core::Stream;
+use futures_io::AsyncRead;
 use futures_sink::Sink;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -14,15 +15,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 use tidewire_runtime::ws::handshake::Request;
-use tidewire_runtime::ws::{ClientConfig, ClientEvent, CloseCode, Config, Event, SendError};
+use tidewire_runtime::ws::{
+    ClientConfig, ClientEvent, CloseCode, Config, Delivery, Event, MessageKind, SendError,
+};
 use tidewire_runtime::{Client, Message, WebSocket};
 use tidewire_tests::frames::{
-    BINARY_BEGINS, CLOSE, CONTINUES, ENDS, Frame, PING, PONG, TEXT, close, frame,
+    BINARY, BINARY_BEGINS, CLOSE, CONTINUES, ENDS, Frame, PING, PONG, TEXT, TEXT_BEGINS, close,
+    frame,
 };
 use tidewire_tests::scripted::{Peer, Random, Scripted};
 
 /// Seeds for the sizes of reads and writes, and runs with futures that are dropped anywhere.
-const SEEDS: u64 = 8;
+const SEEDS: u64 = 6;
 const RANDOM_RUNS: u64 = 20;
 
 /// Polls futures and drops some.
@@ -87,7 +91,7 @@ impl Executor {
 }
 
 /// Runs `scenario` with futures dropped nowhere, at each point, and anywhere.
-fn everywhere(scenario: impl Fn(&mut Executor, u64)) {
+fn everywhere(mut scenario: impl FnMut(&mut Executor, u64)) {
     let mut points = 0;
     for seed in 0..SEEDS {
         let mut whole = Executor::new(Drops::None);
@@ -423,5 +427,193 @@ fn a_client_that_reconnects_loses_neither_event_nor_message() {
             let text = received.iter().find(|frame| frame.first == TEXT).unwrap();
             assert_eq!(text.payload, message(attempt + 5).into_bytes());
         }
+    });
+}
+
+/// What a peer sends in fragments, and the messages that it makes.
+fn fragmented() -> (Vec<u8>, Vec<(MessageKind, Vec<u8>)>) {
+    let (mut bytes, mut messages) = (Vec::new(), Vec::new());
+    for number in 0..8 {
+        let text = format!("é{}", message(number));
+        let (start, rest) = text.as_bytes().split_at(1);
+        let (middle, end) = rest.split_at(rest.len() / 2);
+        bytes.extend(frame(TEXT_BEGINS, start));
+        bytes.extend(frame(PING, format!("ping {number}")));
+        bytes.extend(frame(CONTINUES, middle));
+        bytes.extend(frame(ENDS, end));
+        messages.push((MessageKind::Text, text.clone().into_bytes()));
+        bytes.extend(frame(BINARY, &text));
+        messages.push((MessageKind::Binary, text.into_bytes()));
+    }
+    bytes.extend(frame(PING, "ping 8"));
+    bytes.extend(frame(PING, "ping 9"));
+    bytes.extend(frame(CLOSE, close(1000, "")));
+    (bytes, messages)
+}
+
+/// Reads all messages, each with a reader that is made anew whenever it was dropped.
+fn read_all(
+    config: Config,
+    mut read: impl FnMut(&mut Executor, &mut WebSocket<Scripted>) -> Option<Vec<u8>>,
+) {
+    let (script, expected) = fragmented();
+    everywhere(|executor, seed| {
+        let runtime = Scripted::new(seed, [Peer::new(script.clone(), silent)]);
+        let mut socket = connect(executor, &runtime, config);
+        let mut messages = Vec::new();
+        while let Some(kind) = executor
+            .insist(async || socket.next_message().await.unwrap().map(|message| message.kind()))
+        {
+            let mut all = Vec::new();
+            while let Some(piece) = read(executor, &mut socket) {
+                all.extend(piece);
+            }
+            messages.push((kind, all));
+        }
+        assert!(messages == expected);
+        check_answers(&runtime.received(0));
+    });
+}
+
+const STREAMING: fn() -> Config = || Config { delivery: Delivery::Streaming, ..Config::default() };
+
+fn read_chunk(executor: &mut Executor, socket: &mut WebSocket<Scripted>) -> Option<Vec<u8>> {
+    executor.insist(async || {
+        let mut message = socket.unread_message()?;
+        message.chunk().await.unwrap().map(<[u8]>::to_vec)
+    })
+}
+
+#[test]
+fn a_message_that_is_read_in_pieces_loses_none() {
+    read_all(STREAMING(), read_chunk);
+}
+
+#[test]
+fn whole_messages_can_be_read_the_same_way() {
+    read_all(Config::default(), read_chunk);
+}
+
+#[test]
+fn a_message_that_is_read_as_bytes_loses_none() {
+    read_all(STREAMING(), |executor, socket| {
+        executor.insist(async || {
+            let mut message = socket.unread_message()?;
+            let mut buf = [0; 700];
+            let n = poll_fn(|cx| Pin::new(&mut message).poll_read(cx, &mut buf)).await.unwrap();
+            Some(buf[..n].to_vec()).filter(|read| !read.is_empty())
+        })
+    });
+}
+
+/// Reading and sending in turn: what is sent while a piece is half read takes nothing of it.
+#[test]
+fn a_half_read_piece_survives_what_is_done_with_the_socket() {
+    read_all(STREAMING(), |executor, socket| {
+        let read = executor.insist(async || {
+            let mut message = socket.unread_message()?;
+            let mut buf = [0; 50];
+            let n = poll_fn(|cx| Pin::new(&mut message).poll_read(cx, &mut buf)).await.unwrap();
+            Some(buf[..n].to_vec()).filter(|read| !read.is_empty())
+        });
+        executor.insist(async || socket.flush().await).unwrap();
+        read
+    });
+}
+
+#[test]
+fn a_stream_puts_pieces_together() {
+    let (script, expected) = fragmented();
+    everywhere(|executor, seed| {
+        let runtime = Scripted::new(seed, [Peer::new(script.clone(), silent)]);
+        let mut socket = connect(executor, &runtime, STREAMING());
+        let mut messages = Vec::new();
+        while let Some(message) =
+            executor.insist(async || poll_fn(|cx| Pin::new(&mut socket).poll_next(cx)).await)
+        {
+            messages.push(match message.unwrap() {
+                Message::Text(text) => (MessageKind::Text, text.into_bytes()),
+                Message::Binary(data) => (MessageKind::Binary, data.to_vec()),
+            });
+        }
+        assert!(messages == expected);
+    });
+}
+
+/// A writer that was dropped is taken up again: the peer gets each piece once, and no message ends
+/// before it was finished.
+#[test]
+fn a_message_that_is_sent_in_pieces_arrives_as_one() {
+    everywhere(|executor, seed| {
+        let runtime = Scripted::new(seed, [Peer::new(Vec::new(), silent)]);
+        let mut socket = connect(executor, &runtime, tight());
+        for number in 0..6 {
+            let _ = socket.start_message(MessageKind::Text).unwrap();
+            assert_eq!(socket.queue_text("other"), Err(SendError::Unfinished));
+            for piece in message(number).as_bytes().chunks(1 + 300 * number) {
+                executor.insist(async || socket.ready().await).unwrap();
+                socket.unfinished_message().unwrap().queue_chunk(piece).unwrap();
+                let _ = executor.run(socket.flush());
+            }
+            let frames = runtime.received(0);
+            assert_eq!(frames.iter().filter(|frame| frame.first == ENDS).count(), number);
+            while let Some(message) = socket.unfinished_message() {
+                if let Some(result) = executor.run(message.finish()) {
+                    result.unwrap();
+                }
+            }
+            executor.insist(async || socket.flush().await).unwrap();
+        }
+        let mut texts = vec![Vec::<u8>::new()];
+        for frame in runtime.received(0) {
+            let begun = !texts.last().unwrap().is_empty();
+            assert_eq!(frame.first & 0x0F, u8::from(!begun), "{frame:?}");
+            texts.last_mut().unwrap().extend(&frame.payload);
+            if frame.first & 0x80 != 0 {
+                texts.push(Vec::new());
+            }
+        }
+        assert_eq!(texts.pop(), Some(Vec::new()));
+        assert!(texts == (0..6).map(|number| message(number).into_bytes()).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn a_client_receives_pieces_and_sends_pieces() {
+    let (script, expected) = fragmented();
+    everywhere(|executor, seed| {
+        let runtime = Scripted::new(seed, [Peer::new(script.clone(), silent)]);
+        let config = ClientConfig { connection: STREAMING(), ..ClientConfig::default() };
+        let request = Request::new("ws://h/").unwrap();
+        let mut client = Client::new(runtime.clone(), request, config).unwrap();
+        assert_eq!(client.start_message(MessageKind::Binary), Err(SendError::NotOpen));
+        let (mut messages, mut all, mut sent) = (Vec::new(), Vec::<u8>::new(), Vec::new());
+        while let Some(event) = executor.insist(async || {
+            Some(match client.next().await? {
+                ClientEvent::Open(_) => Some(None),
+                ClientEvent::MessageStart { kind, .. } => {
+                    messages.push((kind, Vec::new()));
+                    None
+                }
+                ClientEvent::Chunk(bytes) => {
+                    messages.last_mut().unwrap().1.extend(bytes);
+                    Some(Some(bytes.to_vec()))
+                }
+                _ => None,
+            })
+        }) {
+            match event {
+                Some(None) => client.start_message(MessageKind::Binary).unwrap(),
+                // The peer's Close may be here already.
+                Some(Some(bytes)) if client.send_chunk(&bytes).is_ok() => sent.extend(bytes),
+                _ => {}
+            }
+        }
+        assert!(messages == expected);
+        for frame in runtime.received(0).iter().filter(|frame| frame.first & 8 == 0) {
+            assert_eq!(frame.first, if all.is_empty() { BINARY_BEGINS } else { CONTINUES });
+            all.extend(&frame.payload);
+        }
+        assert!(all == sent);
     });
 }

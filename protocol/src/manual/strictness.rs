@@ -45,6 +45,23 @@
 //! | memory reserved for what a header announces | 14 bytes cost gigabytes | the limit is checked at the header, memory grows as bytes come |
 //! | a pong queued for every ping | a flood of pings grows the queue | only the latest waits (5.5.3) |
 //! | state in the receive future | dropping the future loses bytes | state is in the machine and its buffers |
+//! | equal frames taken for repeated ones | fragments of two messages mixed | each message ends with its own FIN |
+//! | a deadline for a pong that waits behind a long queue | a slow peer taken for a dead one | what leaves ahead of the ping puts the deadline off |
+//! | a message of unknown size buffered to be sent | memory, and latency | sent in fragments as it is made (5.4) |
+//!
+//! A peer that cannot be mended may be let to do one thing or another:
+//! [`Leniency`](crate::ws::Leniency), one flag for each, none by default.
+//!
+//! ## Compression
+//!
+//! | mistake | what it leads to | here |
+//! |---|---|---|
+//! | a limit on the compressed size alone | kilobytes that inflate to gigabytes | [`Config::max_message`](crate::ws::Config::max_message) is met while inflating |
+//! | a message sent plain put into the window | every later message is garbage | the window knows compressed messages only (RFC 7692, 7.2.1) |
+//! | a final block taken for the end of the message or of the stream | the rest is lost | inflating begins anew behind it, with the same window (7.2.3.4) |
+//! | RSV1 taken on continuations or control frames | what is no compressed message is inflated | close code 1002 (6.1) |
+//! | a parameter that was not offered agreed to | windows of two sizes | the handshake fails (7.1) |
+//! | windows kept for idle connections | some 350 KB for each | given back, but for what the peer may refer to: `Connection::shrink` |
 //!
 //! # Event streams
 //!

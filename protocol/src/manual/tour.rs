@@ -49,9 +49,10 @@
 //! assert!(tx.chunk().ends_with(b"\x81\x05Hello"));
 //! tx.consume(tx.len());
 //!
-//! // 7. Do what the machine wants of the socket, and sleep until it is ready or this has come.
+//! // 7. Do what the machine wants of the socket, and sleep until it is ready or this has come: here the
+//! // deadline for writing, since the machine has not been called since everything was written.
 //! assert_eq!(ws.transport(), Transport::Open);
-//! assert_eq!(ws.poll_timeout(), None);
+//! assert_eq!(ws.poll_timeout(), Some(now + Duration::from_secs(30)));
 //!
 //! // 8. The socket has reached its end.
 //! rx.finish();

@@ -120,6 +120,8 @@ pub struct Connection {
     quiet: bool,
     /// Where the payload began that is lent without having been looked at: bytes into the stream.
     began: u64,
+    /// Where the data frame began whose payload is taken.
+    frame: u64,
     assembler: Assembler,
     sender: Sender,
     keepalive: Keepalive,
@@ -239,6 +241,7 @@ impl Connection {
             lease: Lease::Closed,
             quiet: false,
             began: 0,
+            frame: 0,
             assembler: Assembler::new(config.delivery, config.max_message, inflater),
             sender,
             keepalive,
@@ -262,6 +265,12 @@ impl Connection {
     #[must_use]
     pub const fn is_open(&self) -> bool {
         matches!(self.state, State::Open)
+    }
+
+    /// How the connection ended, once it has; [`Event::Closed`] may not have been lent yet.
+    #[must_use]
+    pub const fn closed(&self) -> Option<Closed> {
+        if let State::Over(why) = self.state { Some(why) } else { None }
     }
 
     /// Which side this is.
@@ -382,6 +391,7 @@ impl Connection {
     #[inline(never)]
     fn advance_any(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
         if self.stage == Stage::Announced {
+            self.wait(now, rx, tx);
             return true;
         }
         if rx.raw_len() > self.left {
@@ -400,6 +410,17 @@ impl Connection {
             && self.pong.is_none()
             && !self.keepalive.is_waiting();
         announced
+    }
+
+    /// An event waits to be taken. Whoever only waits for output to leave takes none, and deadlines
+    /// hold all the same.
+    #[cold]
+    fn wait(&mut self, now: Instant, rx: &RecvBuf, tx: &SendBuf) {
+        if rx.raw_len() > self.left {
+            self.left = rx.raw_len();
+            self.hear(now);
+        }
+        self.watch(now, tx);
     }
 
     /// Lends the announced event; see [`Machine::event`].
@@ -438,6 +459,18 @@ impl Connection {
         })
     }
 
+    /// The bytes of the message or piece of a message that was lent last, once more; empty if that was
+    /// another event, or [`advance`](Self::advance) has released it. For callers that look at an event
+    /// in one place and hand its bytes out in another.
+    #[must_use]
+    pub fn lent<'a>(&self, rx: &'a RecvBuf) -> &'a [u8] {
+        match self.lease {
+            Lease::Message(_, area) if self.stage == Stage::Lent => area.of(rx),
+            Lease::Chunk(area, len) if self.stage == Stage::Lent => &area.of(rx)[..len],
+            _ => &[],
+        }
+    }
+
     /// Drops the bytes of the event that was lent.
     fn release(&mut self, rx: &mut RecvBuf) {
         match self.lease {
@@ -459,10 +492,10 @@ impl Connection {
     #[cold]
     fn fail_late<'a>(&mut self, area: Area, rx: &RecvBuf, tx: &mut SendBuf) -> Event<'a> {
         let at = match area {
-            Area::Content => close::bad_byte(rx.content()) as u64,
-            Area::Inflated => 0,
+            Area::Content => self.began + close::bad_byte(rx.content()) as u64,
+            Area::Inflated => self.frame,
         };
-        let why = self.fail(ProtocolErrorKind::InvalidUtf8, self.began + at, tx);
+        let why = self.fail(ProtocolErrorKind::InvalidUtf8, at, tx);
         self.told = true;
         Event::Closed { why, reason: "" }
     }

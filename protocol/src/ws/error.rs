@@ -12,8 +12,7 @@ pub struct ProtocolError {
     /// What it was.
     pub kind: ProtocolErrorKind,
     /// Where it was: the offset in bytes, from the end of the opening handshake, of the frame at
-    /// fault; for invalid UTF-8 that of the first bad byte, and for what shows when a message is
-    /// inflated that of the piece of payload which was inflated last.
+    /// fault; for invalid UTF-8 in what was not compressed that of the first bad byte.
     pub offset: u64,
 }
 

@@ -147,6 +147,11 @@ impl Assembler {
         self.message.is_none() && !self.is_streaming()
     }
 
+    /// Whether the message that is being received is compressed.
+    pub(super) fn is_inflating(&self) -> bool {
+        self.message.is_some_and(|message| message.area == Area::Inflated)
+    }
+
     #[inline]
     pub(super) fn is_streaming(&self) -> bool {
         self.delivery == Delivery::Streaming

@@ -7,7 +7,13 @@
 //! | [`Connection`] | an open connection, client or server: messages, ping and pong, close |
 //!
 //! The [`RecvBuf`](crate::RecvBuf) must hold [`Config::max_message`] bytes, and 139 more if the peer
-//! fragments such messages; a message that it cannot hold is refused as too big.
+//! fragments such messages; a message that it cannot hold is refused as too big. For messages that are
+//! [streamed](Delivery::Streaming) 256 bytes do, whatever their size.
+//!
+//! With the feature `deflate` messages may be compressed (RFC 7692), if the handshake is configured so:
+//! `HandshakeConfig::deflate` for a client, `ServerOptions::deflate` for a server. What was inflated
+//! lies beside the received bytes in the `RecvBuf`: up to `max_message` bytes, or 16 KiB of a message
+//! that is streamed.
 
 mod client;
 mod close;

@@ -1,7 +1,8 @@
 //! The table of frames: `tests/vectors/ws_frames.json`, explained in `tests/vectors/README.md`.
 
 use serde::Deserialize;
-use tidewire::ws::{Closed, Config, Connection, Event, Negotiated, Role};
+use tidewire::ws::{Closed, Config, Connection, Delivery, Event};
+use tidewire::ws::{Leniency, MessageKind, Negotiated, Role};
 use tidewire::{Instant, RecvBuf, Seed, SendBuf};
 
 #[derive(Debug, Deserialize)]
@@ -14,6 +15,9 @@ pub(crate) struct Vector {
     pub(crate) rule: String,
     pub(crate) why: Option<String>,
     max_message: Option<usize>,
+    #[serde(default)]
+    lenient: Vec<String>,
+    deflate: Option<Deflate>,
     hex: String,
     #[serde(default)]
     events: Vec<Happening>,
@@ -21,6 +25,8 @@ pub(crate) struct Vector {
     code: Option<u16>,
     #[serde(default)]
     reason: String,
+    /// What is sent for the Close if it is not the same.
+    answer: Option<Hex>,
     pub(crate) error: Option<String>,
     offset: Option<u64>,
     known: Option<usize>,
@@ -47,6 +53,14 @@ pub(crate) enum Verdict {
 enum Then {
     Open,
     Close,
+}
+
+/// What was agreed on, for both directions.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Deflate {
+    window_bits: u8,
+    no_context_takeover: bool,
 }
 
 /// Bytes, in the table as hexadecimal digits.
@@ -95,22 +109,60 @@ fn hex(digits: &str) -> Vec<u8> {
     digits.split_whitespace().flat_map(group).collect()
 }
 
-/// Feeds `pieces`, then the end of the stream.
-pub(crate) fn feed<'a>(
-    role: Role,
-    max_message: usize,
-    pieces: impl IntoIterator<Item = &'a [u8]>,
-) -> Run {
-    let now = Instant::EPOCH;
-    let config = Config { max_message, send_high_water: usize::MAX, ..Config::default() };
-    let mut conn = match role {
-        Role::Client => Connection::client(config, Negotiated::default(), &Seed::new([5; 32]), now),
-        Role::Server => Connection::server(config, Negotiated::default(), now),
+/// Who reads, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setup {
+    pub(crate) role: Role,
+    pub(crate) max_message: usize,
+    pub(crate) delivery: Delivery,
+    pub(crate) leniency: Leniency,
+    pub(crate) deflate: Option<Deflate>,
+}
+
+impl Setup {
+    pub(crate) fn new(role: Role) -> Self {
+        let (delivery, leniency) = (Delivery::Whole, Leniency::default());
+        Self { role, max_message: 1 << 20, delivery, leniency, deflate: None }
+    }
+
+    fn connection(&self, now: Instant) -> Connection {
+        let &Self { max_message, delivery, leniency, .. } = self;
+        let send_high_water = usize::MAX;
+        let config =
+            Config { max_message, delivery, leniency, send_high_water, ..Config::default() };
+        let agreed = self.deflate.map_or_else(Negotiated::default, agreed);
+        match self.role {
+            Role::Client => Connection::client(config, agreed, &Seed::new([5; 32]), now),
+            Role::Server => Connection::server(config, agreed, now),
+        }
+    }
+}
+
+#[cfg(feature = "deflate")]
+fn agreed(deflate: Deflate) -> Negotiated {
+    use tidewire::ws::{DeflateConfig, DeflateParams};
+    let params = DeflateParams {
+        server_no_context_takeover: deflate.no_context_takeover,
+        client_no_context_takeover: deflate.no_context_takeover,
+        server_max_window_bits: deflate.window_bits,
+        client_max_window_bits: deflate.window_bits,
     };
+    Negotiated::default().with_deflate(params, &DeflateConfig::default())
+}
+
+#[cfg(not(feature = "deflate"))]
+fn agreed(deflate: Deflate) -> Negotiated {
+    panic!("{deflate:?} without the feature")
+}
+
+/// Feeds `pieces`, then the end of the stream.
+pub(crate) fn feed<'a>(setup: &Setup, pieces: impl IntoIterator<Item = &'a [u8]>) -> Run {
+    let now = Instant::EPOCH;
+    let mut conn = setup.connection(now);
     let (mut rx, mut tx) = (RecvBuf::with_limit(2 << 20), SendBuf::new());
     let mut run =
         Run { happenings: vec![], closed: Closed::Eof, reason: String::new(), sent: vec![] };
-    let mut over = false;
+    let (mut over, mut partial) = (false, None);
     let mut take = |rx: &mut RecvBuf, tx: &mut SendBuf| {
         while let Some(event) = conn.poll_event(now, rx, tx) {
             assert!(!over, "{event:?} behind the last event");
@@ -124,7 +176,22 @@ pub(crate) fn feed<'a>(
                     (run.closed, run.reason) = (why, reason.to_owned());
                     continue;
                 }
-                event => panic!("{event:?}"),
+                Event::MessageStart { kind, .. } => {
+                    assert_eq!(partial.replace((kind, vec![])), None);
+                    continue;
+                }
+                Event::Chunk(bytes) => {
+                    let (kind, so_far) = partial.as_mut().expect("a message that has begun");
+                    assert!(!bytes.is_empty());
+                    assert!(*kind == MessageKind::Binary || core::str::from_utf8(bytes).is_ok());
+                    so_far.extend_from_slice(bytes);
+                    continue;
+                }
+                Event::MessageEnd => match partial.take().expect("a message that has begun") {
+                    (MessageKind::Text, text) => Happening::Text(String::from_utf8(text).unwrap()),
+                    (MessageKind::Binary, bytes) => Happening::Binary(Hex(bytes)),
+                },
+                Event::Drained => panic!("nobody waits for room"),
             });
         }
     };
@@ -140,7 +207,7 @@ pub(crate) fn feed<'a>(
     take(&mut rx, &mut tx);
     assert!(over, "the stream has ended and the connection has not");
     while !tx.is_empty() {
-        let (len, frame) = decode(tx.chunk(), role);
+        let (len, frame) = decode(tx.chunk(), setup.role);
         run.sent.push(frame);
         tx.consume(len);
     }
@@ -170,14 +237,24 @@ impl Vector {
         hex(&self.hex)
     }
 
-    /// After how many bytes it is refused, if it is.
+    /// After how many bytes it is refused, if it is and that can be said.
     pub(crate) fn known(&self) -> Option<usize> {
-        assert_eq!(self.known.is_some(), self.error.is_some(), "{}", self.id);
+        let due = self.error.is_some() && self.deflate.is_none();
+        assert_eq!(self.known.is_some(), due, "{}", self.id);
         self.known
     }
 
-    pub(crate) fn feed<'a>(&self, pieces: impl IntoIterator<Item = &'a [u8]>) -> Run {
-        feed(self.role(), self.max_message.unwrap_or(1 << 20), pieces)
+    pub(crate) fn is_compressed(&self) -> bool {
+        self.deflate.is_some()
+    }
+
+    pub(crate) fn setup(&self, delivery: Delivery) -> Setup {
+        let mut leniency = Leniency::default();
+        for flag in &self.lenient {
+            *super::flag(&mut leniency, flag) = true;
+        }
+        let max_message = self.max_message.unwrap_or(1 << 20);
+        Setup { role: self.role(), max_message, delivery, leniency, deflate: self.deflate }
     }
 
     /// Whether the connection gave and sent what the table says.
@@ -189,8 +266,8 @@ impl Vector {
             Closed::Eof => (Some(Then::Open), None),
             Closed::Clean { code, .. } => (Some(Then::Close), Some(code.get())),
             Closed::Protocol(error) => {
-                let got = (Some(format!("{:?}", error.kind)), Some(error.offset));
-                if got != (self.error.clone(), self.offset) {
+                let place = self.offset.is_none_or(|offset| offset == error.offset);
+                if Some(format!("{:?}", error.kind)) != self.error || !place {
                     return Err(format!("{error}"));
                 }
                 (None, None)
@@ -211,6 +288,7 @@ impl Vector {
             _ => None,
         };
         let close = match (self.code, self.close) {
+            (Some(_), _) if self.answer.is_some() => self.answer.clone().map(|answer| answer.0),
             (Some(1005), _) => Some(vec![]),
             (Some(code), _) => Some([&code.to_be_bytes()[..], self.reason.as_bytes()].concat()),
             (None, code) => code.map(|code| code.to_be_bytes().to_vec()),

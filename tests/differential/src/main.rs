@@ -1,4 +1,4 @@
-//! Differential tests of tidewire's HTTP/1.1: a stream of messages, made after the grammar and then
+//! Differential tests of tidewire. Of WebSocket: see [`websocket`]. Of HTTP/1.1: a stream of messages, made after the grammar and then
 //! damaged, goes to us and to each peer. What we take and a peer refuses, what we refuse and a peer
 //! takes, and what both take and understand differently must have its reason in [`table`].
 //!
@@ -14,6 +14,7 @@ mod report;
 mod subjects;
 mod table;
 mod vectors;
+mod websocket;
 mod words;
 
 use case::{Case, Verdict, escaped};
@@ -37,8 +38,18 @@ fn main() {
     let seconds = number("--seconds", 120);
     let mut text =
         |name: &'static str| args.opt_value_from_str::<_, String>(name).unwrap_or_default();
+    let vectors = text("--vectors");
+    if text("--about").as_deref() == Some("websocket") {
+        if args.contains("--reasons") {
+            return websocket::reasons();
+        }
+        if !websocket::run(seed, cases, seconds, vectors.as_deref()) {
+            std::process::exit(1);
+        }
+        return;
+    }
     let mut peers = Peers::new(text("--h11"), text("--node"));
-    let seeds = text("--vectors").map(|folder| vectors::read(&folder)).unwrap_or_default();
+    let seeds = vectors.map(|folder| vectors::read(&folder)).unwrap_or_default();
     if let Some(path) = text("--show") {
         return show(&mut peers, &path);
     }

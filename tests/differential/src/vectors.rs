@@ -33,7 +33,8 @@ struct Record {
     sent: Vec<String>,
 }
 
-/// Reads all files of a folder, but for the vectors whose meaning lies in limits or leniency.
+/// Reads all files of a folder that are about HTTP, but for the vectors whose meaning lies in limits or
+/// leniency.
 pub fn read(folder: &str) -> Vec<Vector> {
     let entries = Path::new(folder).read_dir().unwrap_or_else(|e| panic!("{folder}: {e}"));
     let mut files: Vec<_> = entries.map(|entry| entry.expect("a readable folder").path()).collect();
@@ -41,6 +42,8 @@ pub fn read(folder: &str) -> Vec<Vector> {
     files.retain(|file| {
         !file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ws_"))
     });
+    files
+        .retain(|file| !file.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"ws_")));
     files.sort();
     let mut vectors = Vec::new();
     for file in files {

@@ -6,12 +6,23 @@ use tidewire::http::{Server, ServerConfig, ServerEvent, Status};
 use tidewire::ws::handshake::{
     Acceptance, ClientHandshake, HandshakeConfig, HandshakeEvent, Request, ServerOptions, accept,
 };
-use tidewire::ws::{Connection, Negotiated};
+use tidewire::ws::{Connection, DeflateConfig, Negotiated};
 use tidewire::{Instant, RecvBuf, Seed, SendBuf, Transport};
 
 const LIMITS: Limits = Limits { head: 1024, headers: 32, chunk_line: 100, trailers: 200 };
-const OPTIONS: ServerOptions<'static> =
-    ServerOptions { subprotocols: &["chat.v2", "chat"], ..ServerOptions::new() };
+const OPTIONS: ServerOptions<'static> = ServerOptions {
+    subprotocols: &["chat.v2", "chat"],
+    deflate: Some(DEFLATE),
+    ..ServerOptions::new()
+};
+const DEFLATE: DeflateConfig = DeflateConfig {
+    server_no_context_takeover: false,
+    client_no_context_takeover: false,
+    server_max_window_bits: 12,
+    client_max_window_bits: 15,
+    level: 1,
+    threshold: 16,
+};
 const BODY_PREFIX: usize = 64;
 const START: Instant = Instant::EPOCH;
 
@@ -73,6 +84,10 @@ fn serve(
                 // A body stands in the way of the upgrade.
                 Ok(accepted) if server.upgrade(accepted.fields(), tx).is_ok() => {
                     check_acceptance(head, &accepted);
+                    check_deflate(
+                        head.headers.list("Sec-WebSocket-Extensions"),
+                        accepted.negotiated(),
+                    );
                     negotiated = Some(accepted.negotiated());
                 }
                 Ok(_) => respond(server, Status::BAD_REQUEST, &[], tx),
@@ -109,6 +124,16 @@ fn check_acceptance(head: RequestHead<'_>, accepted: &Acceptance<'_>) {
     }
 }
 
+/// What RFC 7692, 5 and 7.1 ask of what was agreed on: it is in what the other side sent, and within
+/// the limits of this one.
+fn check_deflate<'a>(mut sent: impl Iterator<Item = &'a [u8]>, negotiated: Negotiated) {
+    if let Some(params) = negotiated.deflate() {
+        assert!(sent.any(|extension| extension.starts_with(b"permessage-deflate")));
+        assert!((8..=DEFLATE.server_max_window_bits).contains(&params.server_max_window_bits));
+        assert!((8..=DEFLATE.client_max_window_bits).contains(&params.client_max_window_bits));
+    }
+}
+
 fn accept_of(accepted: &Acceptance<'_>) -> Vec<u8> {
     let mut fields = accepted.fields().filter(|(name, _)| *name == "Sec-WebSocket-Accept");
     fields.next().expect("there is an answer to the key").1.to_vec()
@@ -128,6 +153,7 @@ pub fn ws_handshake_response(data: &[u8]) {
         let config = HandshakeConfig {
             limits: LIMITS,
             body_prefix: BODY_PREFIX,
+            deflate: Some(DEFLATE),
             ..HandshakeConfig::default()
         };
         let mut asked = Transcript::default();
@@ -232,7 +258,9 @@ fn check_answer(head: ResponseHead<'_>, negotiated: Negotiated) {
     assert!(head.headers.contains_token("Upgrade", "websocket"));
     assert!(head.headers.contains_token("Connection", "upgrade"));
     assert_eq!(head.headers.get_all("Sec-WebSocket-Accept").count(), 1);
-    assert!(head.headers.get("Sec-WebSocket-Extensions").is_none_or(<[u8]>::is_empty));
+    let extensions = head.headers.list("Sec-WebSocket-Extensions");
+    assert_eq!(extensions.clone().count(), usize::from(negotiated.deflate().is_some()));
+    check_deflate(extensions, negotiated);
     let chosen = head.headers.get("Sec-WebSocket-Protocol");
     let offered = negotiated.subprotocol().map(|index| OPTIONS.subprotocols[index].as_bytes());
     assert_eq!(chosen, offered);

@@ -1,9 +1,11 @@
 //! Two ends of one connection, under arbitrary calls.
 
-use super::{Random, hash, ws};
+use super::ws::{self, Partial, Taken};
+use super::{Random, hash};
 use core::time::Duration;
 use std::collections::VecDeque;
-use tidewire::ws::{CloseCode, Closed, Config, Connection, Event, Negotiated, SendError};
+use tidewire::ws::{CloseCode, Closed, Config, Connection, Delivery, Event};
+use tidewire::ws::{DeflateConfig, DeflateParams, MessageKind, Negotiated, SendError};
 use tidewire::{Instant, RecvBuf, Seed, SendBuf, Transport};
 
 const HIGH_WATER: usize = 3000;
@@ -18,21 +20,56 @@ const CODES: [u16; 8] = [1000, 1001, 1005, 3000, 4999, 1006, 1015, 999];
 /// # Panics
 /// If a promise is broken.
 pub fn ws_connection(data: &[u8]) {
-    let config = Config { send_high_water: HIGH_WATER, send_low_water: 500, ..ws::config() };
-    let (start, seed) = (Instant::EPOCH, Seed::new([9; 32]));
-    let mut pair = Pair {
-        ends: [
-            End::new(Connection::client(config, Negotiated::default(), &seed, start)),
-            End::new(Connection::server(config, Negotiated::default(), start)),
-        ],
-        now: start,
-        messages: 0,
-        random: Random::new(hash(data)),
+    run(data, hash(data), [Negotiated::default(); 2]);
+}
+
+/// The first four bytes say what was agreed on, and how each end compresses; the others are calls.
+///
+/// # Panics
+/// If a promise is broken.
+pub fn ws_deflate(data: &[u8]) {
+    let Some((&[takeover, bits, client, server], calls)) = data.split_first_chunk() else { return };
+    let params = DeflateParams {
+        server_no_context_takeover: takeover & 1 != 0,
+        client_no_context_takeover: takeover & 2 != 0,
+        server_max_window_bits: 8 + (bits & 7),
+        client_max_window_bits: 8 + (bits >> 4 & 7),
     };
-    for call in data.chunks_exact(2) {
-        pair.call(call[0], usize::from(call[1]));
+    let agreed = [client, server].map(|how| {
+        let threshold = [0, 1, 64, 500][usize::from(how >> 4 & 3)];
+        let config = DeflateConfig { level: how & 15, threshold, ..DeflateConfig::default() };
+        Negotiated::default().with_deflate(params, &config)
+    });
+    run(calls, hash(data), agreed);
+}
+
+/// Each end receives whole messages while the other receives pieces, and then the other way round.
+fn run(calls: &[u8], seed: u64, agreed: [Negotiated; 2]) {
+    for delivery in [[Delivery::Whole, Delivery::Streaming], [Delivery::Streaming, Delivery::Whole]]
+    {
+        let [client, server] = delivery.map(|delivery| Config {
+            delivery,
+            send_high_water: HIGH_WATER,
+            send_low_water: 500,
+            ..ws::config()
+        });
+        let (start, key) = (Instant::EPOCH, Seed::new([9; 32]));
+        let mut random = Random::new(seed);
+        let mut pair = Pair {
+            ends: [
+                End::new(Connection::client(client, agreed[0], &key, start)),
+                End::new(Connection::server(server, agreed[1], start)),
+            ],
+            now: start,
+            messages: 0,
+            material: (0..8 * ws::MAX_MESSAGE).map(|_| b'a' + random.below(7) as u8).collect(),
+            random,
+        };
+        for call in calls.chunks_exact(2) {
+            pair.call(call[0], usize::from(call[1]));
+        }
+        pair.end();
     }
-    pair.end();
 }
 
 struct End {
@@ -41,6 +78,10 @@ struct End {
     tx: SendBuf,
     /// The messages that the other end has sent and this one has not got; whether each is text.
     due: VecDeque<(bool, Vec<u8>)>,
+    /// The message that arrives in pieces.
+    partial: Option<ws::Partial>,
+    /// The message that is being sent in pieces; whether it is text.
+    unfinished: Option<(bool, Vec<u8>)>,
     /// The code that this end has closed with.
     code: Option<CloseCode>,
     /// `SendError::Full` was returned.
@@ -55,6 +96,8 @@ impl End {
             rx: RecvBuf::with_limit(ws::BUFFER),
             tx: SendBuf::new(),
             due: VecDeque::new(),
+            partial: None,
+            unfinished: None,
             code: None,
             full: false,
             closed: None,
@@ -70,6 +113,7 @@ impl End {
                 self.full = true;
             }
             Err(SendError::Closing) => assert!(!open),
+            Err(SendError::Unfinished) => assert!(open && self.unfinished.is_some()),
             Err(error) => panic!("{error}"),
         }
         assert!(sent.is_ok() || self.tx.len() == queued, "a message that was refused is queued");
@@ -87,6 +131,8 @@ struct Pair {
     ends: [End; 2],
     now: Instant,
     messages: usize,
+    /// What messages consist of: it repeats, and is not only repetitions.
+    material: Vec<u8>,
     random: Random,
 }
 
@@ -94,6 +140,7 @@ impl Pair {
     fn call(&mut self, call: u8, with: usize) {
         let who = usize::from(call & 1);
         match (call >> 1) % 12 {
+            _ if call >= 240 => self.pieces(who, call >> 1 & 7, with),
             0 | 1 => self.send(who, call & 2 == 0, LENGTHS[with % 8]),
             2 | 3 => self.control(who, call & 2 == 0, with),
             4 => self.close(who, CloseCode::new(CODES[with % 8])),
@@ -103,13 +150,72 @@ impl Pair {
             _ if with < 16 => self.cut(who),
             _ => self.ends[who].rx.shrink(),
         }
-        assert!(self.ends.iter().all(|end| end.rx.heap_size() <= ws::BUFFER + ws::BUFFER / 4));
+        for end in &self.ends {
+            let deflated = end.conn.negotiated().deflate().is_some();
+            assert!(end.rx.heap_size() <= ws::HEAP[usize::from(deflated)]);
+            assert!(end.conn.heap_size() <= if deflated { 1 << 19 } else { 0 });
+        }
+    }
+
+    /// What a message in pieces needs, and giving memory back in its midst.
+    fn pieces(&mut self, who: usize, call: u8, with: usize) {
+        let end = &mut self.ends[who];
+        let (open, queued) = (end.conn.is_open(), end.tx.len());
+        match call {
+            0 | 1 => {
+                let kind = if call == 0 { MessageKind::Text } else { MessageKind::Binary };
+                let started = end.conn.start_message(kind);
+                match started {
+                    Ok(()) => assert!(open && end.unfinished.is_none()),
+                    Err(SendError::Unfinished) => assert!(open && end.unfinished.is_some()),
+                    Err(error) => assert!(!open && error == SendError::Closing),
+                }
+                if started.is_ok() {
+                    end.unfinished = Some((call == 0, Vec::new()));
+                }
+            }
+            2..=5 => {
+                let Some((text, so_far)) = &end.unfinished else {
+                    let sent = end.conn.send_chunk(b"orphan", &mut end.tx);
+                    assert!(sent.is_err() && end.tx.len() == queued);
+                    end.full |= sent == Err(SendError::Full);
+                    return;
+                };
+                let text = *text;
+                // Characters of all lengths, cut anywhere.
+                let characters = "a\u{e4}\u{20ac}\u{1d11e}".as_bytes();
+                let from = so_far.len();
+                let ends = call == 5;
+                let most = ws::MAX_MESSAGE - characters.len() - from;
+                let piece: Vec<u8> =
+                    (from..from + with.min(most)).map(|at| characters[at % 10]).collect();
+                let whole = [&so_far[..], &piece].concat();
+                let sent = if ends {
+                    end.conn.end_message(&piece, &mut end.tx)
+                } else {
+                    end.conn.send_chunk(&piece, &mut end.tx)
+                };
+                let half = text && core::str::from_utf8(&whole).is_err();
+                if sent == Err(SendError::NotUtf8) {
+                    assert!(ends && half && end.tx.len() == queued);
+                } else if end.took(open, queued, sent) {
+                    assert!(!(ends && half), "a text ends within a character");
+                    end.unfinished = (!ends).then_some((text, whole.clone()));
+                    if ends {
+                        self.ends[1 - who].due.push_back((text, whole));
+                    }
+                }
+            }
+            _ => end.conn.shrink(),
+        }
     }
 
     fn send(&mut self, who: usize, text: bool, len: usize) {
         self.messages += 1;
         let letter = b'a' + (self.messages % 26) as u8;
-        let payload = vec![letter; len];
+        let at = self.random.below(self.material.len() - len);
+        let mut payload = self.material[at..at + len].to_vec();
+        payload.iter_mut().step_by(1 + self.random.below(9)).for_each(|byte| *byte = letter);
         let [open, queued] = [usize::from(self.ends[who].conn.is_open()), self.ends[who].tx.len()];
         let end = &mut self.ends[who];
         let sent = if text {
@@ -181,18 +287,21 @@ impl Pair {
             return false;
         };
         assert_eq!(end.closed, None, "an event behind the last one: {event:?}");
-        match event {
-            Event::Text(text) => {
-                assert_eq!(end.due.pop_front(), Some((true, text.as_bytes().to_vec())));
+        let event = match Partial::take(&mut end.partial, event) {
+            Taken::Piece => return true,
+            Taken::Message(text, bytes) => {
+                assert_eq!(end.due.pop_front(), Some((text, bytes.into_owned())));
+                return true;
             }
-            Event::Binary(bytes) => assert_eq!(end.due.pop_front(), Some((false, bytes.to_vec()))),
+            Taken::Other(event) => event,
+        };
+        match event {
             Event::Ping(payload) | Event::Pong(payload) => {
-                assert!(payload.iter().all(|&byte| byte == b'p'));
+                // Keepalive counts its pings in eight bytes.
+                let counts = payload.len() == 8 && payload.starts_with(&[0; 4]);
+                assert!(counts || payload.iter().all(|&byte| byte == b'p'));
             }
             Event::Drained => assert!(core::mem::take(&mut end.full), "nobody waits for room"),
-            Event::MessageStart { .. } | Event::Chunk(_) | Event::MessageEnd => {
-                panic!("a piece of a message that was to come whole")
-            }
             Event::Closed { why, reason } => {
                 assert!(!matches!(why, Closed::Protocol(_)), "{why}");
                 if let Closed::Clean { code, .. } = why {
@@ -203,6 +312,7 @@ impl Pair {
                 }
                 end.closed = Some(why);
             }
+            event => unreachable!("{event:?} is of a message"),
         }
         true
     }

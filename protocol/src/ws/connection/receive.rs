@@ -9,8 +9,8 @@ use crate::ws::message::{self, Area, Fill, MessageKind};
 use crate::{Instant, RecvBuf, SendBuf};
 use alloc::boxed::Box;
 
-/// What is wrong, and at which of the raw bytes.
-type Fault = (ProtocolErrorKind, usize);
+/// What is wrong, and where: bytes into the stream.
+type Fault = (ProtocolErrorKind, u64);
 
 impl Connection {
     /// Advances a quiet connection, if the next message is plain or has not begun to come.
@@ -67,7 +67,7 @@ impl Connection {
             Ok(true) => return true,
             Ok(false) => {}
             Err((kind, at)) => {
-                self.fail(kind, self.offset + at as u64, tx);
+                self.fail(kind, at, tx);
             }
         }
         match self.state {
@@ -109,14 +109,15 @@ impl Connection {
             }
             let (header, len) = match frame::decode(rx.raw(), self.rules) {
                 Ok(Some(decoded)) => decoded,
-                Ok(None) if rx.is_full() => return Err((ProtocolErrorKind::MessageTooBig, 0)),
+                Ok(None) if rx.is_full() => return Err(self.here(ProtocolErrorKind::MessageTooBig)),
                 Ok(None) => return Ok(false),
-                Err(kind) => return Err((kind, 0)),
+                Err(kind) => return Err(self.here(kind)),
             };
             if header.opcode.is_control() {
                 return self.receive_control(&header, len, now, rx, tx);
             }
-            self.assembler.check(&header, rx).map_err(|kind| (kind, 0))?;
+            self.assembler.check(&header, rx).map_err(|kind| self.here(kind))?;
+            self.frame = self.offset;
             self.skip(len, rx);
             if !self.assembler.is_streaming() && message::take_whole(&header, rx) {
                 self.began = self.offset;
@@ -139,7 +140,11 @@ impl Connection {
     fn fill(&mut self, rx: &mut RecvBuf) -> Result<Fill, Fault> {
         let before = rx.raw().len();
         self.began = self.offset;
-        let fill = self.assembler.fill(rx)?;
+        let inflates = self.assembler.is_inflating();
+        let fill = self.assembler.fill(rx).map_err(|(kind, at)| {
+            // Which byte of what was inflated came from where, nobody can say.
+            (kind, if inflates { self.frame } else { self.offset + at as u64 })
+        })?;
         self.offset += (before - rx.raw().len()) as u64;
         Ok(fill)
     }
@@ -157,7 +162,7 @@ impl Connection {
         let len = header.payload as usize;
         if rx.raw().len() < header_len + len {
             if rx.is_full() {
-                return Err((ProtocolErrorKind::MessageTooBig, 0));
+                return Err(self.here(ProtocolErrorKind::MessageTooBig));
             }
             return Ok(false);
         }
@@ -197,8 +202,8 @@ impl Connection {
         let payload = &rx.raw()[header_len..header_len + len];
         let any_code = self.config.leniency.any_close_code;
         let (code, _) = close::decode(payload, any_code).map_err(|(kind, at)| match kind {
-            ProtocolErrorKind::InvalidUtf8 => (kind, header_len + at),
-            _ => (kind, 0),
+            ProtocolErrorKind::InvalidUtf8 => (kind, self.offset + (header_len + at) as u64),
+            _ => self.here(kind),
         })?;
         let initiator = match self.state {
             State::Open => {
@@ -243,6 +248,11 @@ impl Connection {
                 self.sender.control(OpCode::Pong, &pong.bytes[..pong.len], tx);
             }
         }
+    }
+
+    /// At the first of the raw bytes.
+    fn here(&self, kind: ProtocolErrorKind) -> Fault {
+        (kind, self.offset)
     }
 
     #[inline]

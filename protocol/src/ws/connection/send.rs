@@ -85,6 +85,12 @@ impl Connection {
         Ok(())
     }
 
+    /// Whether a message was begun and not ended.
+    #[must_use]
+    pub const fn is_sending_message(&self) -> bool {
+        matches!(self.check_open(), Ok(())) && self.sender.is_fragmenting()
+    }
+
     /// Queues the next piece of the message that was begun, as a frame of its own. An empty one is no
     /// frame.
     ///

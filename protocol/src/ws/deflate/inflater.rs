@@ -18,17 +18,17 @@ use super::Invalid;
 /// three bits of header are in the payload's last byte (7.2.2).
 const TAIL: [u8; 4] = [0, 0, 0xFF, 0xFF];
 
-/// An empty block with fixed codes, and the header of an empty stored block behind it, whose rest is
-/// [`TAIL`]. Only at a block's begin, and at the first bit of a byte, does the first of them end with
-/// the second byte, and the second with the tail: see [`Inflater::finish`].
-const EMPTY_BLOCKS: [u8; 2] = [0b010, 0];
+/// An empty block with fixed codes and an empty stored one: they say nothing, if they begin with a byte.
+/// If one bit that is set comes before them, they begin with six impossible lengths of codes, of which
+/// one is in the stored block's padding; if two do, with a literal; if more, with a block of no type.
+const EMPTY_BLOCKS: [u8; 6] = [0b010, 1 << 5, 0, 0, 0xFF, 0xFF];
 
 /// Looked at, never used: stands behind what must be read to its end and no further.
 const SENTINEL: u8 = 0;
 
 /// The backend's one allocation, from its source: its state (with tables for two codes), a window of
 /// 32 KiB whatever was agreed on, and what aligns them.
-const BACKEND: usize = 14_720 + (1 << 15) + 64 + 64;
+const BACKEND: usize = 14_656 + (1 << 15) + 64 + 64;
 
 /// Inflates the messages of one direction, one after another.
 ///
@@ -99,35 +99,29 @@ impl Inflater {
             // The tail has nothing to write, so that it needs no room. The backend is to stop behind
             // the block that ends with it, and would go on to the sentinel anywhere else.
             let [a, b, c, d] = TAIL;
-            match self.probe(&[a, b, c, d, SENTINEL])? {
+            match self.step(&[a, b, c, d, SENTINEL], &mut [], InflateFlush::Block)?.read {
                 4 => {}
                 0 if self.full => return Ok((drained, false)),
                 _ => return Err(Invalid),
             }
             // A block can end in the midst of the tail's last byte, if its code for the end is made of
             // ones. What is left of the byte would spoil the next message, and spoils these blocks.
-            let [e, f] = EMPTY_BLOCKS;
-            match self.probe(&[e, f, a, b, c, d])? {
+            match self.step(&EMPTY_BLOCKS, &mut [], InflateFlush::NoFlush)?.read {
+                6 => {}
                 // The tail's block was a final one.
                 0 if self.between => {}
-                2 if self.probe(&[a, b, c, d, SENTINEL])? == 4 => {}
                 _ => return Err(Invalid),
             }
             self.between = true;
-            if !self.takeover {
-                self.window.bytes.clear();
-                if let Some(backend) = &mut self.backend {
-                    backend.reset(false);
-                }
+        }
+        if !self.takeover {
+            self.window.bytes.clear();
+            if let Some(backend) = &mut self.backend {
+                backend.reset(false);
             }
         }
         self.full = false;
         Ok((drained, true))
-    }
-
-    /// Reads up to the end of a block, with no room to write. Gives how much.
-    fn probe(&mut self, input: &[u8]) -> Result<usize, Invalid> {
-        Ok(self.step(input, &mut [], InflateFlush::Block)?.read)
     }
 
     /// One call of the backend.

@@ -14,6 +14,8 @@ mod deflater;
 mod inflater;
 #[cfg(feature = "deflate")]
 mod params;
+#[cfg(all(test, feature = "deflate"))]
+mod reference;
 #[cfg(feature = "deflate")]
 pub use params::{DeflateConfig, DeflateParams};
 #[cfg(feature = "deflate")]

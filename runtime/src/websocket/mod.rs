@@ -1,11 +1,20 @@
-//! A WebSocket connection: lending, `Stream` and `Sink`.
+//! A WebSocket connection: lending, `Stream` and `Sink`, and messages piece by piece.
 
+mod reader;
+mod reply;
+mod writer;
+
+pub use self::reader::MessageReader;
+pub use self::reply::Reply;
+pub use self::writer::MessageWriter;
+
+use self::reader::Incoming;
 use crate::connection::Conn;
 use crate::dial::dial;
 use crate::driver::Driver;
 use crate::entropy;
 use crate::error::Error;
-use crate::link::rx_limit;
+use crate::link::{READ_MAX, rx_limit};
 use crate::runtime::Runtime;
 use crate::shutdown::{Counted, Shutdown, Watch};
 use bytes::Bytes;
@@ -14,10 +23,12 @@ use futures_sink::Sink;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use tidewire::SendBuf;
 use tidewire::http::OwnedResponseHead;
 use tidewire::ws::handshake::{ClientHandshake, HandshakeEvent, Request};
-use tidewire::ws::{self, ClientConfig, CloseCode, Connection, Event, Negotiated, SendError};
-use tidewire::{Clock, SendBuf};
+use tidewire::ws::{
+    self, ClientConfig, CloseCode, Connection, Delivery, Event, MessageKind, Negotiated, SendError,
+};
 
 /// One WebSocket connection (RFC 6455), of a client or a server.
 ///
@@ -53,51 +64,9 @@ pub struct WebSocket<R: Runtime> {
     driver: Driver<R, Connection>,
     low_water: usize,
     high_water: usize,
-    /// How the connection ended, once [`Event::Closed`] was lent.
-    ended: Option<ws::Closed>,
+    incoming: Incoming,
     /// On a server: tells of a shutdown, and counts the connection.
     served: Option<(Watch, Counted)>,
-}
-
-/// The sending side, in the callback of [`WebSocket::run`].
-pub struct Reply<'a> {
-    machine: &'a mut Connection,
-    tx: &'a mut SendBuf,
-    clock: Clock,
-}
-
-impl Reply<'_> {
-    /// Queues a text message.
-    ///
-    /// # Errors
-    /// [`SendError::Full`] if too much is queued, [`SendError::Closing`] if the connection is
-    /// closing.
-    pub fn send_text(&mut self, text: &str) -> Result<(), SendError> {
-        self.machine.send_text(text, self.tx)
-    }
-
-    /// Queues a binary message.
-    ///
-    /// # Errors
-    /// As [`send_text`](Self::send_text).
-    pub fn send_binary(&mut self, data: &[u8]) -> Result<(), SendError> {
-        self.machine.send_binary(data, self.tx)
-    }
-
-    /// Begins the closing handshake.
-    ///
-    /// # Errors
-    /// [`ws::Misuse`] for a code or reason that must not be sent.
-    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), ws::Misuse> {
-        let now = self.clock.instant(std::time::Instant::now());
-        self.machine.close(code, reason, now, self.tx)
-    }
-}
-
-impl std::fmt::Debug for Reply<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reply").field("queued", &self.tx.len()).finish_non_exhaustive()
-    }
 }
 
 /// A message of one's own, for [`Stream`] and [`Sink`].
@@ -107,6 +76,14 @@ pub enum Message {
     Text(String),
     /// A binary message.
     Binary(Bytes),
+}
+
+/// The limit of the receive buffer: what is received in pieces is never there as a whole.
+pub(crate) fn room(config: &ws::Config) -> usize {
+    rx_limit(match config.delivery {
+        Delivery::Whole => config.max_message,
+        Delivery::Streaming => config.max_message.min(READ_MAX),
+    })
 }
 
 impl<R: Runtime> WebSocket<R> {
@@ -134,7 +111,7 @@ impl<R: Runtime> WebSocket<R> {
         let seeds = (entropy::seed()?, entropy::seed()?);
         let ClientConfig { connection: config, handshake, connect_timeout, .. } = config.into();
         let stream = dial(&runtime, request.url(), connect_timeout).await?;
-        let rx_limit = rx_limit(config.max_message);
+        let rx_limit = room(&config);
         let mut driver = Driver::with_stream(runtime, stream, rx_limit, |now, tx| {
             ClientHandshake::new(request, handshake, &seeds.0, now, tx)
         });
@@ -151,7 +128,9 @@ impl<R: Runtime> WebSocket<R> {
 
     pub(crate) fn accepted(conn: Conn<R>, config: ws::Config, negotiated: Negotiated) -> Self {
         let mut driver = conn.driver.replace(|_, now| Connection::server(config, negotiated, now));
-        driver.set_rx_limit(rx_limit(config.max_message));
+        driver.set_rx_limit(room(&config));
+        // The connection has a deadline of its own for that.
+        driver.set_write_timeout(None);
         Self::new(driver, &config, Some((conn.phase, conn.counted)))
     }
 
@@ -163,7 +142,7 @@ impl<R: Runtime> WebSocket<R> {
         // As the machine takes them: else it could be full and not full at once.
         let high_water = config.send_high_water.max(1);
         let low_water = config.send_low_water.min(high_water - 1);
-        Self { driver, low_water, high_water, ended: None, served }
+        Self { driver, low_water, high_water, incoming: Incoming::default(), served }
     }
 
     /// Waits for the next event and lends it. [`Event::Closed`] is the last one; then `None`.
@@ -171,6 +150,9 @@ impl<R: Runtime> WebSocket<R> {
     /// Cancel-safe: a dropped future takes no event with it. What was sent but not written yet
     /// leaves while this waits.
     pub async fn next(&mut self) -> Option<Event<'_>> {
+        if self.incoming.has_rest() {
+            return self.incoming.take_rest().map(Event::Chunk);
+        }
         if poll_fn(|cx| self.poll_advance(cx)).await { self.driver_event() } else { None }
     }
 
@@ -193,14 +175,12 @@ impl<R: Runtime> WebSocket<R> {
                 self.ready().await?;
             }
             if !poll_fn(|cx| self.poll_advance(cx)).await {
-                return self.ended.ok_or(Error::Closed);
+                return self.how();
             }
             let clock = self.driver.clock();
             let (machine, rx, tx, now) = self.driver.split();
             let Some(event) = machine.event(now, rx, tx) else { continue };
-            if let Event::Closed { why, .. } = event {
-                self.ended = Some(why);
-            }
+            self.incoming.note(&event);
             on_event(event, &mut Reply { machine, tx, clock })?;
         }
     }
@@ -219,10 +199,18 @@ impl<R: Runtime> WebSocket<R> {
     fn driver_event(&mut self) -> Option<Event<'_>> {
         let (machine, rx, tx, now) = self.driver.split();
         let event = machine.event(now, rx, tx);
-        if let Some(Event::Closed { why, .. }) = event {
-            self.ended = Some(why);
-        }
+        event.iter().for_each(|event| self.incoming.note(event));
         event
+    }
+
+    /// How the connection ended, once nothing comes any more.
+    fn how(&self) -> Result<ws::Closed, Error> {
+        self.driver.machine().closed().ok_or(Error::Closed)
+    }
+
+    /// The same, for whom any end is an error.
+    fn ended(&self) -> Error {
+        self.how().map_or_else(|error| error, Error::WebSocket)
     }
 
     /// Sends a text message: waits for room if much is queued, then writes it out.
@@ -233,7 +221,9 @@ impl<R: Runtime> WebSocket<R> {
     /// allows, so that two peers that only send do not wait for each other for ever.
     ///
     /// # Errors
-    /// [`Error::WebSocketSend`] if the connection is closing; [`Error::Io`] if it broke.
+    /// [`Error::WebSocketSend`] if the connection is closing, or with [`SendError::Unfinished`] in the
+    /// midst of a message in pieces; [`Error::Io`] if the connection broke; [`Error::WebSocket`] if it
+    /// was given up, because the peer took nothing for too long, say.
     pub async fn send_text(&mut self, text: &str) -> Result<(), Error> {
         self.send_with(|ws, tx| ws.send_text(text, tx)).await
     }
@@ -244,6 +234,32 @@ impl<R: Runtime> WebSocket<R> {
     /// As [`send_text`](Self::send_text).
     pub async fn send_binary(&mut self, data: &[u8]) -> Result<(), Error> {
         self.send_with(|ws, tx| ws.send_binary(data, tx)).await
+    }
+
+    /// Sends a message of the connection's own kind, [`ws::Config::message_kind`]; as
+    /// [`send_text`](Self::send_text).
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text), with [`SendError::NotUtf8`] for a text that is none.
+    pub async fn send(&mut self, message: &[u8]) -> Result<(), Error> {
+        self.send_with(|ws, tx| ws.send(message, tx)).await
+    }
+
+    /// Sends a message that others may share; see [`Connection::send_shared`].
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn send_shared(&mut self, kind: MessageKind, payload: &Bytes) -> Result<(), Error> {
+        self.send_with(|ws, tx| ws.send_shared(kind, payload, tx)).await
+    }
+
+    /// Sends a pong of at most 125 bytes that nobody asked for (RFC 6455, 5.5.3): pings are answered
+    /// without it.
+    ///
+    /// # Errors
+    /// As [`send_ping`](Self::send_ping).
+    pub async fn send_pong(&mut self, payload: &[u8]) -> Result<(), Error> {
+        self.send_with(|ws, tx| ws.send_pong(payload, tx)).await
     }
 
     /// Sends a ping with up to 125 bytes of payload (RFC 6455, 5.5.2).
@@ -263,7 +279,7 @@ impl<R: Runtime> WebSocket<R> {
             match send(ws.machine, ws.tx) {
                 Err(SendError::Full) => self.ready().await?,
                 Err(error) => return Err(error.into()),
-                Ok(()) => return Ok(self.driver.flush().await?),
+                Ok(()) => return self.flush().await,
             }
         }
     }
@@ -273,7 +289,7 @@ impl<R: Runtime> WebSocket<R> {
     ///
     /// # Errors
     /// [`SendError::Full`] if too much is queued already, [`SendError::Closing`] if the connection
-    /// is closing.
+    /// is closing, [`SendError::Unfinished`] in the midst of a message in pieces.
     pub fn queue_text(&mut self, text: &str) -> Result<(), SendError> {
         let ws = self.driver.parts();
         ws.machine.send_text(text, ws.tx)
@@ -288,19 +304,53 @@ impl<R: Runtime> WebSocket<R> {
         ws.machine.send_binary(data, ws.tx)
     }
 
+    /// Queues a message of the connection's own kind, [`ws::Config::message_kind`]; as
+    /// [`queue_text`](Self::queue_text).
+    ///
+    /// # Errors
+    /// As [`queue_text`](Self::queue_text), and [`SendError::NotUtf8`] for a text that is none.
+    pub fn queue(&mut self, message: &[u8]) -> Result<(), SendError> {
+        let ws = self.driver.parts();
+        ws.machine.send(message, ws.tx)
+    }
+
+    /// Queues a message that others may share, as [`queue_text`](Self::queue_text); see
+    /// [`Connection::send_shared`].
+    ///
+    /// # Errors
+    /// As [`queue`](Self::queue).
+    pub fn queue_shared(&mut self, kind: MessageKind, payload: &Bytes) -> Result<(), SendError> {
+        let ws = self.driver.parts();
+        ws.machine.send_shared(kind, payload, ws.tx)
+    }
+
+    /// Queues a ping of at most 125 bytes; as [`queue_text`](Self::queue_text).
+    ///
+    /// # Errors
+    /// [`SendError::Full`], [`SendError::Closing`], [`SendError::ControlTooLong`].
+    pub fn queue_ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        let ws = self.driver.parts();
+        ws.machine.send_ping(payload, ws.tx)
+    }
+
+    /// Queues a pong of at most 125 bytes that nobody asked for; as [`queue_text`](Self::queue_text).
+    ///
+    /// # Errors
+    /// As [`queue_ping`](Self::queue_ping).
+    pub fn queue_pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        let ws = self.driver.parts();
+        ws.machine.send_pong(payload, ws.tx)
+    }
+
     /// Waits until there is room, if too much is queued: what is queued next is not refused with
     /// [`SendError::Full`].
     ///
     /// Cancel-safe.
     ///
     /// # Errors
-    /// [`Error::Io`] if the connection broke.
+    /// As [`flush`](Self::flush).
     pub async fn ready(&mut self) -> Result<(), Error> {
-        if self.driver.queued() >= self.high_water {
-            let mark = self.low_water;
-            poll_fn(|cx| self.driver.poll_drain(cx, mark)).await?;
-        }
-        Ok(())
+        poll_fn(|cx| self.poll_room(cx)).await
     }
 
     /// Writes out what is queued.
@@ -308,9 +358,27 @@ impl<R: Runtime> WebSocket<R> {
     /// Cancel-safe: what was not written leaves with the next call.
     ///
     /// # Errors
-    /// [`Error::Io`] if the connection broke.
+    /// [`Error::Io`] if the connection broke; [`Error::WebSocket`] if it was given up, because the peer
+    /// took nothing for too long, say.
     pub async fn flush(&mut self) -> Result<(), Error> {
-        Ok(self.driver.flush().await?)
+        poll_fn(|cx| self.poll_drain(cx, 0)).await
+    }
+
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if self.driver.queued() < self.high_water {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_drain(cx, self.low_water)
+    }
+
+    fn poll_drain(&mut self, cx: &mut Context<'_>, mark: usize) -> Poll<Result<(), Error>> {
+        // The machine sees what waits when it is advanced: else its deadline for that did not run.
+        self.driver.advance();
+        let drained = ready!(self.driver.poll_drain(cx, mark));
+        Poll::Ready(drained.map_err(|error| match self.driver.machine().closed() {
+            Some(why) => Error::WebSocket(why),
+            None => Error::Io(error),
+        }))
     }
 
     /// Begins the closing handshake (RFC 6455, 7.1.2) and waits for its end, discarding messages
@@ -326,7 +394,7 @@ impl<R: Runtime> WebSocket<R> {
             ws.machine.close(code, reason, ws.now, ws.tx)?;
         }
         while self.next().await.is_some() {}
-        self.ended.ok_or(Error::Closed)
+        self.how()
     }
 
     /// The machine underneath, to ask it something.
@@ -336,7 +404,7 @@ impl<R: Runtime> WebSocket<R> {
     }
 }
 
-/// Whole messages; pings and pongs are seen to. Ends once the connection is closed in order, so
+/// Whole messages, gathered if they are received in pieces; pings and pongs are seen to. Ends once the connection is closed in order, so
 /// that the peer gets our last words; a close that was not clean is yielded as an error first.
 impl<R: Runtime> Stream for WebSocket<R> {
     type Item = Result<Message, Error>;
@@ -344,18 +412,15 @@ impl<R: Runtime> Stream for WebSocket<R> {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         while ready!(this.poll_advance(cx)) {
-            match this.driver_event() {
-                Some(Event::Text(text)) => {
-                    return Poll::Ready(Some(Ok(Message::Text(text.to_owned()))));
-                }
-                Some(Event::Binary(data)) => {
-                    let data = Bytes::copy_from_slice(data);
-                    return Poll::Ready(Some(Ok(Message::Binary(data))));
-                }
-                Some(Event::Closed { why, .. }) if !why.is_clean() => {
+            let (machine, rx, tx, now) = this.driver.split();
+            let Some(event) = machine.event(now, rx, tx) else { continue };
+            if let Event::Closed { why, .. } = event {
+                if !why.is_clean() {
                     return Poll::Ready(Some(Err(Error::WebSocket(why))));
                 }
-                _ => {}
+            }
+            if let Some(message) = this.incoming.gather(event) {
+                return Poll::Ready(Some(Ok(message)));
             }
         }
         Poll::Ready(None)
@@ -368,11 +433,7 @@ impl<R: Runtime> Sink<Message> for WebSocket<R> {
     type Error = Error;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let this = self.get_mut();
-        if this.driver.queued() < this.high_water {
-            return Poll::Ready(Ok(()));
-        }
-        Poll::Ready(Ok(ready!(this.driver.poll_drain(cx, this.low_water))?))
+        self.get_mut().poll_room(cx)
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
@@ -385,7 +446,7 @@ impl<R: Runtime> Sink<Message> for WebSocket<R> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        Poll::Ready(Ok(ready!(self.get_mut().driver.poll_drain(cx, 0))?))
+        self.get_mut().poll_drain(cx, 0)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {

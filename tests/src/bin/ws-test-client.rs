@@ -1,0 +1,38 @@
+//! The WebSocket client that the peers of `tests/peers` speak with. Each line of its input is a URL
+//! to connect to; when the connection has ended it prints a line about it. What it does with the
+//! connection is in the query of the URL: see `tidewire_tests::echo`.
+
+use std::{error::Error, process::ExitCode};
+use tidewire_examples::{Flags, Program};
+use tidewire_runtime::ws::handshake::Request;
+use tidewire_runtime::{HandlerError, SendRuntime, WebSocket};
+use tidewire_tests::echo::Task;
+
+async fn run<R: SendRuntime>(
+    runtime: &R,
+    url: &str,
+    task: &Task<'_>,
+) -> Result<String, HandlerError> {
+    let request = Request::new(url)?;
+    let (mut socket, _) = WebSocket::connect(runtime.clone(), &request, task.config()).await?;
+    task.echo(&mut socket).await
+}
+
+struct TestClient;
+
+impl Program for TestClient {
+    async fn run<R: SendRuntime>(self, runtime: R, flags: Flags) -> Result<(), Box<dyn Error>> {
+        flags.end()?;
+        for url in std::io::stdin().lines() {
+            let url = url?;
+            let task = Task::new(url.split_once('?').map_or("", |(_, query)| query));
+            let told = run(&runtime, &url, &task).await;
+            println!("{}", told.unwrap_or_else(|error| task.failed(&*error)));
+        }
+        Ok(())
+    }
+}
+
+fn main() -> ExitCode {
+    tidewire_examples::main(TestClient)
+}
