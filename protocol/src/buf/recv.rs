@@ -51,6 +51,8 @@ pub struct RecvBuf {
     kept: usize,
     raw: usize,
     limit: usize,
+    /// How much may be committed: what was spare the last time.
+    offered: usize,
     finished: bool,
     /// Where the lines of the head at the front of `raw` lie; here so that they are reused.
     pub(crate) spans: Vec<HeaderSpan>,
@@ -73,6 +75,7 @@ impl RecvBuf {
             kept: 0,
             raw: 0,
             limit,
+            offered: 0,
             finished: false,
             spans: Vec::new(),
             scratch: String::new(),
@@ -91,8 +94,8 @@ impl RecvBuf {
             self.make_room(min.min(room));
         }
         let spare = self.storage.spare(0, 0);
-        let len = spare.len().min(room);
-        &mut spare[..len]
+        self.offered = spare.len().min(room);
+        &mut spare[..self.offered]
     }
 
     /// How many bytes the limit leaves.
@@ -138,8 +141,8 @@ impl RecvBuf {
     /// If `n` exceeds the length of the slice that `spare` returned.
     #[inline]
     pub fn commit(&mut self, n: usize) {
-        let room = self.room();
-        assert!(n <= room, "committed {n} bytes where the limit leaves {room}");
+        assert!(n <= self.offered, "committed {n} bytes where the limit leaves {}", self.offered);
+        self.offered -= n;
         self.storage.commit(n);
     }
 
@@ -287,14 +290,15 @@ impl RecvBuf {
         self.drop_front(self.raw - self.storage.start());
     }
 
-    /// Skips `framing` raw bytes and turns the next `n` into content, where there is none yet, and
-    /// returns it to decode it in place.
+    /// Skips `framing` raw bytes and turns the next `n`, at least one, into content, where there is
+    /// none yet, and returns it to decode it in place.
     #[inline]
     pub(crate) fn frame(&mut self, framing: usize, n: usize) -> &mut [u8] {
         debug_assert!(self.kept == self.storage.start(), "nothing closes up behind content");
-        self.drop_front(framing);
-        self.keep(n);
-        self.storage.until_mut(self.kept)
+        let start = self.raw + framing;
+        self.raw = start + n;
+        self.kept = self.raw;
+        self.storage.narrow(start, self.raw)
     }
 
     /// Drops `n` bytes from the front of the content.

@@ -47,6 +47,14 @@ impl Storage {
         self.end
     }
 
+    /// Drops what is before `start`, and gives what is between it and `to`, which is behind it.
+    #[inline]
+    pub(super) fn narrow(&mut self, start: usize, to: usize) -> &mut [u8] {
+        assert!(self.start <= start && start < to && to <= self.end, "more than is live");
+        self.start = start;
+        &mut self.bytes[start..to]
+    }
+
     /// The live bytes before a position.
     #[inline]
     pub(super) fn until(&self, to: usize) -> &[u8] {
