@@ -48,10 +48,13 @@ impl Utf8 {
             at += 1;
         }
         let rest = &piece[at..];
+        // What is fast has no opinion on a character whose end has not come.
         #[cfg(feature = "simd")]
-        if simdutf8::basic::from_utf8(rest).is_ok() {
-            return Ok(());
-        }
+        let (at, rest) = {
+            let whole = rest.len() - unfinished(rest);
+            let whole = if validate(&rest[..whole]).is_ok() { whole } else { 0 };
+            (at + whole, &rest[whole..])
+        };
         match core::str::from_utf8(rest) {
             Ok(_) => Ok(()),
             Err(error) if error.error_len().is_none() => {
@@ -72,6 +75,17 @@ impl Utf8 {
     /// Whether the text may end here.
     pub(crate) const fn is_complete(self) -> bool {
         self.len == 0
+    }
+}
+
+/// How many bytes of a character stand at the end of `bytes` that should go on: at most three.
+#[cfg(feature = "simd")]
+fn unfinished(bytes: &[u8]) -> usize {
+    let last = bytes.iter().rev().take(3);
+    match last.enumerate().find(|(_, byte)| **byte & 0xC0 != 0x80) {
+        // As many leading ones as the character has bytes.
+        Some((behind, lead)) if lead.leading_ones() as usize > behind + 1 => behind + 1,
+        _ => 0,
     }
 }
 

@@ -228,7 +228,7 @@ impl RecvBuf {
     #[inline]
     #[must_use]
     pub fn raw(&self) -> &[u8] {
-        self.storage.from(self.raw)
+        self.storage.tail(self.raw)
     }
 
     /// How many raw bytes there are.
@@ -240,7 +240,7 @@ impl RecvBuf {
     /// The raw bytes, to decode them in place.
     #[inline]
     pub fn raw_mut(&mut self) -> &mut [u8] {
-        self.storage.from_mut(self.raw)
+        self.storage.tail_mut(self.raw)
     }
 
     /// Drops `n` raw bytes: framing.
@@ -275,13 +275,13 @@ impl RecvBuf {
     #[inline]
     #[must_use]
     pub fn content(&self) -> &[u8] {
-        self.storage.until(self.kept)
+        self.storage.head(self.kept)
     }
 
     /// The content, to decode it in place.
     #[inline]
     pub fn content_mut(&mut self) -> &mut [u8] {
-        self.storage.until_mut(self.kept)
+        self.storage.head_mut(self.kept)
     }
 
     /// Drops all of the content.
@@ -335,12 +335,12 @@ impl RecvBuf {
     /// The raw bytes with whatever lies behind them, how many are raw, and the spans to fill.
     #[inline]
     pub(crate) fn raw_and_spans(&mut self) -> (&[u8], usize, &mut Vec<HeaderSpan>) {
-        (self.storage.from_and_behind(self.raw), self.storage.end() - self.raw, &mut self.spans)
+        (self.storage.tail_and_behind(self.raw), self.storage.end() - self.raw, &mut self.spans)
     }
 
     /// The content, and where to put what decoding makes longer.
     pub(crate) fn content_and_scratch(&mut self) -> (&[u8], &mut String) {
-        (self.storage.until(self.kept), &mut self.scratch)
+        (self.storage.head(self.kept), &mut self.scratch)
     }
 
     /// What was inflated and not consumed.
@@ -351,7 +351,7 @@ impl RecvBuf {
 
     /// The content, and at least `min` bytes to inflate it into; the area never exceeds `cap`.
     pub(crate) fn content_and_spare(&mut self, min: usize, cap: usize) -> (&[u8], &mut [u8]) {
-        (self.storage.until(self.kept), self.inflated.spare(min, cap))
+        (self.storage.head(self.kept), self.inflated.spare(min, cap))
     }
 
     /// Says that `n` bytes were inflated.

@@ -57,29 +57,29 @@ impl Storage {
 
     /// The live bytes before a position.
     #[inline]
-    pub(super) fn until(&self, to: usize) -> &[u8] {
+    pub(super) fn head(&self, to: usize) -> &[u8] {
         &self.bytes[self.start..to]
     }
 
     #[inline]
-    pub(super) fn until_mut(&mut self, to: usize) -> &mut [u8] {
+    pub(super) fn head_mut(&mut self, to: usize) -> &mut [u8] {
         &mut self.bytes[self.start..to]
     }
 
     /// The live bytes from a position on.
     #[inline]
-    pub(super) fn from(&self, from: usize) -> &[u8] {
+    pub(super) fn tail(&self, from: usize) -> &[u8] {
         &self.bytes[from..self.end]
     }
 
     #[inline]
-    pub(super) fn from_mut(&mut self, from: usize) -> &mut [u8] {
+    pub(super) fn tail_mut(&mut self, from: usize) -> &mut [u8] {
         &mut self.bytes[from..self.end]
     }
 
     /// The live bytes from a position on, and whatever lies behind them.
     #[inline]
-    pub(super) fn from_and_behind(&self, from: usize) -> &[u8] {
+    pub(super) fn tail_and_behind(&self, from: usize) -> &[u8] {
         &self.bytes[from..]
     }
 

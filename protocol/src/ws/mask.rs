@@ -8,10 +8,16 @@ pub(super) type Key = [u8; 4];
 /// How many bytes one turn of the loop takes: a vector that every x86-64 and every 64-bit ARM has.
 const BLOCK: usize = 16;
 
+/// From how many bytes on it pays to look which instructions the processor has.
+#[cfg(feature = "simd")]
+const LONG: usize = 512;
+
 /// Copies `src` masked to `dst` of the same length, in one pass.
 #[inline]
 pub(super) fn copy(dst: &mut [u8], src: &[u8], key: Key) {
     let dst = &mut dst[..src.len()];
+    #[cfg(feature = "simd")]
+    let (dst, src) = if src.len() < LONG { (dst, src) } else { copy_lines(dst, src, key) };
     // What is left of the last block or word is no loop of its own: as many bytes as make a whole
     // one are done at the end, some of them twice.
     let (start, end) = (turned(key, 0), turned(key, src.len()));
@@ -41,6 +47,8 @@ pub(super) fn copy(dst: &mut [u8], src: &[u8], key: Key) {
 #[inline]
 pub(super) fn in_place(bytes: &mut [u8], key: Key, phase: u64) {
     let phase = (phase % 4) as usize;
+    #[cfg(feature = "simd")]
+    let bytes = if bytes.len() < LONG { bytes } else { mask_lines(bytes, turned(key, phase)) };
     let (start, end) = (turned(key, phase), turned(key, phase + bytes.len() % 4));
     // As above; what is done twice is read before it is written.
     if let Some(last) = bytes.last_chunk() {
@@ -72,6 +80,39 @@ pub(super) fn in_place(bytes: &mut [u8], key: Key, phase: u64) {
     }
 }
 
+/// How many bytes a cache line has: two of the widest vectors that are looked for.
+#[cfg(feature = "simd")]
+const LINE: usize = 64;
+
+/// Copies all whole lines, and gives what is left.
+#[cfg(feature = "simd")]
+#[multiversion::multiversion(targets("x86_64+avx2"))]
+fn copy_lines<'d, 's>(dst: &'d mut [u8], src: &'s [u8], key: Key) -> (&'d mut [u8], &'s [u8]) {
+    let key = turned(key, 0);
+    let mut dst = dst.chunks_exact_mut(LINE);
+    let mut src = src.chunks_exact(LINE);
+    for (dst, src) in (&mut dst).zip(&mut src) {
+        for (dst, src) in dst.chunks_exact_mut(8).zip(src.chunks_exact(8)) {
+            dst.copy_from_slice(&word(array(src), key));
+        }
+    }
+    (dst.into_remainder(), src.remainder())
+}
+
+/// Masks all whole lines, and gives what is left.
+#[cfg(feature = "simd")]
+#[multiversion::multiversion(targets("x86_64+avx2"))]
+fn mask_lines(bytes: &mut [u8], key: u32) -> &mut [u8] {
+    let mut lines = bytes.chunks_exact_mut(LINE);
+    for line in &mut lines {
+        for bytes in line.chunks_exact_mut(8) {
+            let masked = word(array(bytes), key);
+            bytes.copy_from_slice(&masked);
+        }
+    }
+    lines.into_remainder()
+}
+
 /// The key as a number in the order of the bytes, beginning with the one for the byte at `phase`.
 #[inline]
 fn turned(key: Key, phase: usize) -> u32 {
@@ -92,10 +133,10 @@ fn block(bytes: &[u8; BLOCK], key: u32) -> [u8; BLOCK] {
 }
 
 #[inline]
-fn array(bytes: &[u8]) -> &[u8; BLOCK] {
+fn array<const N: usize>(bytes: &[u8]) -> &[u8; N] {
     match bytes.first_chunk() {
         Some(bytes) => bytes,
-        None => unreachable!("a block is this long"),
+        None => unreachable!("a chunk is this long"),
     }
 }
 
@@ -110,9 +151,12 @@ mod tests {
         /// pieces in which it is done.
         #[test]
         fn masks_like_the_formula(
-            bytes in proptest::collection::vec(any::<u8>(), 0..200),
+            bytes in prop_oneof![
+                proptest::collection::vec(any::<u8>(), 0..200),
+                proptest::collection::vec(any::<u8>(), 500..1500),
+            ],
             key: Key,
-            cut in 0..200_usize,
+            cut in 0..1500_usize,
         ) {
             let formula: Vec<u8> = bytes.iter().enumerate().map(|(i, b)| b ^ key[i % 4]).collect();
             let mut copied = vec![0; bytes.len()];
