@@ -17,7 +17,7 @@ use tidewire::{DialError, Instant, RecvBuf, Seed, SendBuf, Transport};
 
 /// The server's end of one link: an echo.
 enum Peer {
-    Http(Server),
+    Http(Box<Server>),
     Open(Box<Connection>),
 }
 
@@ -177,7 +177,7 @@ impl Link {
         Self {
             up: Wire::default(),
             down: Wire::default(),
-            peer: Peer::Http(Server::new(ServerConfig::default(), now)),
+            peer: Peer::Http(Box::new(Server::new(ServerConfig::default(), now))),
             rx: RecvBuf::with_limit(1 << 17),
             tx: SendBuf::new(),
             cut_at,

@@ -70,7 +70,7 @@ fn inflate(len: usize, context: Context) -> Vec<Contestant<'static>> {
         Contestant::timed(name, move |times| {
             let start = Clock::now();
             let received = connection.receive(times, &mut None);
-            start.elapsed().mul_f64(times as f64 / received as f64)
+            start.elapsed().mul_f64(times as f64 / received.max(1) as f64)
         })
     });
     contestants.collect()

@@ -126,7 +126,7 @@ fn decode(role: Role, payload: Payload, most: Option<usize>) -> Vec<Contestant<'
         contestants.push(Contestant::timed(name, move |times| {
             let start = Clock::now();
             let received = connection.receive(times, &mut None);
-            start.elapsed().mul_f64(times as f64 / received as f64)
+            start.elapsed().mul_f64(times as f64 / received.max(1) as f64)
         }));
     }
     contestants.insert(1, floor::memcpy(&payload));

@@ -44,12 +44,15 @@ use alloc::{string::String, vec::Vec};
 /// that machine's own limit. [`shrink`](Self::shrink) gives both back.
 #[derive(Debug)]
 pub struct RecvBuf {
+    /// Its live bytes are content, hole and raw bytes.
     storage: Storage,
-    /// Length of the content, at the front of the live bytes.
-    content: usize,
-    /// Length of the dropped framing between content and raw bytes; zero when `content` is.
-    hole: usize,
+    /// Where in the storage the content ends, and where the raw bytes begin; both where the live bytes
+    /// do when there is no content.
+    kept: usize,
+    raw: usize,
     limit: usize,
+    /// How much may be committed: what was spare the last time.
+    offered: usize,
     finished: bool,
     /// Where the lines of the head at the front of `raw` lie; here so that they are reused.
     pub(crate) spans: Vec<HeaderSpan>,
@@ -69,9 +72,10 @@ impl RecvBuf {
     pub const fn with_limit(limit: usize) -> Self {
         Self {
             storage: Storage::new(),
-            content: 0,
-            hole: 0,
+            kept: 0,
+            raw: 0,
             limit,
+            offered: 0,
             finished: false,
             spans: Vec::new(),
             scratch: String::new(),
@@ -86,18 +90,33 @@ impl RecvBuf {
     #[inline]
     pub fn spare(&mut self, min: usize) -> &mut [u8] {
         let room = self.room();
-        if self.hole > 0 || self.storage.behind() < min {
+        if self.hole() > 0 || self.storage.behind() < min {
             self.make_room(min.min(room));
         }
         let spare = self.storage.spare(0, 0);
-        let len = spare.len().min(room);
-        &mut spare[..len]
+        self.offered = spare.len().min(room);
+        &mut spare[..self.offered]
     }
 
     /// How many bytes the limit leaves.
     #[inline]
     fn room(&self) -> usize {
-        self.limit.saturating_sub(self.storage.len() - self.hole)
+        self.limit.saturating_sub(self.storage.len() - self.hole())
+    }
+
+    /// How many bytes of dropped framing are between content and raw bytes.
+    #[inline]
+    fn hole(&self) -> usize {
+        self.raw - self.kept
+    }
+
+    /// Lets the live bytes move.
+    fn moved(&mut self, change: impl FnOnce(&mut Storage)) {
+        let start = self.storage.start();
+        let (kept, raw) = (self.kept - start, self.raw - start);
+        change(&mut self.storage);
+        self.kept = self.storage.start() + kept;
+        self.raw = self.storage.start() + raw;
     }
 
     /// Makes sure of `min` bytes to read into; the limit must leave them.
@@ -105,12 +124,15 @@ impl RecvBuf {
     fn make_room(&mut self, min: usize) {
         // A hole as long as what is behind it has paid for the move, and one that stays would make
         // the allocation grow for nothing.
-        if self.hole > 0 && (self.hole >= self.raw_len() || self.storage.len() + min > self.limit) {
+        let hole = self.hole();
+        if hole > 0 && (hole >= self.raw_len() || self.storage.len() + min > self.limit) {
             self.close_hole();
         }
         // Without the quarter, a full buffer would be moved as a whole for each byte that leaves it.
         let cap = self.limit.saturating_add(self.limit / 4);
-        self.storage.spare(min, cap);
+        self.moved(|storage| {
+            storage.spare(min, cap);
+        });
     }
 
     /// Says that `n` bytes were read into [`spare`](Self::spare).
@@ -119,8 +141,8 @@ impl RecvBuf {
     /// If `n` exceeds the length of the slice that `spare` returned.
     #[inline]
     pub fn commit(&mut self, n: usize) {
-        let room = self.room();
-        assert!(n <= room, "committed {n} bytes where the limit leaves {room}");
+        assert!(n <= self.offered, "committed {n} bytes where the limit leaves {}", self.offered);
+        self.offered -= n;
         self.storage.commit(n);
     }
 
@@ -149,7 +171,7 @@ impl RecvBuf {
     /// Whether the limit is reached. Stop reading until the machine has consumed something.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.storage.len() - self.hole >= self.limit
+        self.storage.len() - self.hole() >= self.limit
     }
 
     /// Whether neither content nor raw bytes are left.
@@ -160,9 +182,7 @@ impl RecvBuf {
 
     /// Forgets everything, for the next connection. Keeps the allocation.
     pub fn clear(&mut self) {
-        self.storage.consume(self.storage.len());
-        self.content = 0;
-        self.hole = 0;
+        self.drop_front(self.storage.len());
         self.finished = false;
         self.spans.clear();
         self.scratch.clear();
@@ -173,7 +193,7 @@ impl RecvBuf {
     /// not after each message.
     pub fn shrink(&mut self) {
         self.close_hole();
-        self.storage.shrink();
+        self.moved(Storage::shrink);
         self.inflated.shrink();
         if self.is_empty() {
             self.spans = Vec::new();
@@ -208,20 +228,19 @@ impl RecvBuf {
     #[inline]
     #[must_use]
     pub fn raw(&self) -> &[u8] {
-        &self.storage.live()[self.content + self.hole..]
+        self.storage.from(self.raw)
     }
 
     /// How many raw bytes there are.
     #[inline]
     pub(crate) fn raw_len(&self) -> usize {
-        self.storage.len() - self.content - self.hole
+        self.storage.end() - self.raw
     }
 
     /// The raw bytes, to decode them in place.
     #[inline]
     pub fn raw_mut(&mut self) -> &mut [u8] {
-        let raw = self.content + self.hole;
-        &mut self.storage.live_mut()[raw..]
+        self.storage.from_mut(self.raw)
     }
 
     /// Drops `n` raw bytes: framing.
@@ -230,11 +249,11 @@ impl RecvBuf {
     /// If there are fewer.
     #[inline]
     pub fn skip(&mut self, n: usize) {
-        if self.content == 0 {
-            self.storage.consume(n);
+        if self.kept == self.storage.start() {
+            self.drop_front(n);
         } else {
-            assert!(n <= self.raw().len(), "skipped more than there is");
-            self.hole += n;
+            assert!(n <= self.raw_len(), "skipped more than there is");
+            self.raw += n;
         }
     }
 
@@ -244,44 +263,42 @@ impl RecvBuf {
     /// If there are fewer.
     #[inline]
     pub fn keep(&mut self, n: usize) {
-        if self.hole > 0 {
-            let raw = self.content + self.hole;
-            self.storage.copy_within(raw..raw + n, self.content);
-        } else {
-            assert!(n <= self.raw().len(), "kept more than there is");
+        assert!(n <= self.raw_len(), "kept more than there is");
+        if self.hole() > 0 {
+            self.storage.copy_within(self.raw..self.raw + n, self.kept);
         }
-        self.content += n;
+        self.kept += n;
+        self.raw += n;
     }
 
     /// What the layer below kept, for the layer above.
     #[inline]
     #[must_use]
     pub fn content(&self) -> &[u8] {
-        &self.storage.live()[..self.content]
+        self.storage.until(self.kept)
     }
 
     /// The content, to decode it in place.
     #[inline]
     pub fn content_mut(&mut self) -> &mut [u8] {
-        &mut self.storage.live_mut()[..self.content]
+        self.storage.until_mut(self.kept)
     }
 
     /// Drops all of the content.
     #[inline]
     pub(crate) fn consume_content(&mut self) {
-        self.storage.consume(self.content + self.hole);
-        self.content = 0;
-        self.hole = 0;
+        self.drop_front(self.raw - self.storage.start());
     }
 
-    /// Skips `framing` raw bytes and turns the next `n` into content, where there is none yet, and
-    /// returns it to decode it in place.
+    /// Skips `framing` raw bytes and turns the next `n`, at least one, into content, where there is
+    /// none yet, and returns it to decode it in place.
     #[inline]
     pub(crate) fn frame(&mut self, framing: usize, n: usize) -> &mut [u8] {
-        debug_assert!(self.content == 0, "nothing closes up behind content");
-        self.storage.consume(framing);
-        self.content = n;
-        &mut self.storage.live_mut()[..n]
+        debug_assert!(self.kept == self.storage.start(), "nothing closes up behind content");
+        let start = self.raw + framing;
+        self.raw = start + n;
+        self.kept = self.raw;
+        self.storage.narrow(start, self.raw)
     }
 
     /// Drops `n` bytes from the front of the content.
@@ -290,34 +307,40 @@ impl RecvBuf {
     /// If there are fewer.
     #[inline]
     pub fn consume(&mut self, n: usize) {
-        assert!(n <= self.content, "consumed more content than there is");
-        self.content -= n;
-        let hole = if self.content == 0 { core::mem::take(&mut self.hole) } else { 0 };
-        self.storage.consume(n + hole);
+        let content = self.kept - self.storage.start();
+        assert!(n <= content, "consumed more content than there is");
+        if n == content {
+            self.consume_content();
+        } else {
+            self.storage.consume(n);
+        }
+    }
+
+    /// Drops `n` live bytes from the front, whatever they are, after which there is no content.
+    #[inline]
+    fn drop_front(&mut self, n: usize) {
+        self.storage.consume(n);
+        self.kept = self.storage.start();
+        self.raw = self.kept;
     }
 
     /// Drops content from the back, so that `len` bytes remain: a layer that decodes in place made
     /// it shorter. Raw bytes stay; what is kept next closes up behind the rest.
     pub fn truncate(&mut self, len: usize) {
-        if len < self.content {
-            self.hole += self.content - len;
-            self.content = len;
-            // A hole without content is no hole.
-            self.consume(0);
-        }
+        self.kept = self.kept.min(self.storage.start().saturating_add(len));
+        // A hole without content is no hole.
+        self.consume(0);
     }
 
     /// The raw bytes with whatever lies behind them, how many are raw, and the spans to fill.
     #[inline]
     pub(crate) fn raw_and_spans(&mut self) -> (&[u8], usize, &mut Vec<HeaderSpan>) {
-        let raw = self.content + self.hole;
-        let bytes = &self.storage.live_and_behind()[raw..];
-        (bytes, self.storage.len() - raw, &mut self.spans)
+        (self.storage.from_and_behind(self.raw), self.storage.end() - self.raw, &mut self.spans)
     }
 
     /// The content, and where to put what decoding makes longer.
     pub(crate) fn content_and_scratch(&mut self) -> (&[u8], &mut String) {
-        (&self.storage.live()[..self.content], &mut self.scratch)
+        (self.storage.until(self.kept), &mut self.scratch)
     }
 
     /// What was inflated and not consumed.
@@ -328,7 +351,7 @@ impl RecvBuf {
 
     /// The content, and at least `min` bytes to inflate it into; the area never exceeds `cap`.
     pub(crate) fn content_and_spare(&mut self, min: usize, cap: usize) -> (&[u8], &mut [u8]) {
-        (&self.storage.live()[..self.content], self.inflated.spare(min, cap))
+        (self.storage.until(self.kept), self.inflated.spare(min, cap))
     }
 
     /// Says that `n` bytes were inflated.
@@ -343,11 +366,11 @@ impl RecvBuf {
 
     /// Moves the raw bytes down to the content.
     fn close_hole(&mut self) {
-        if self.hole > 0 {
-            let raw = self.content + self.hole;
-            self.storage.copy_within(raw..self.storage.len(), self.content);
-            self.storage.truncate(self.storage.len() - self.hole);
-            self.hole = 0;
+        let (hole, end) = (self.hole(), self.storage.end());
+        if hole > 0 {
+            self.storage.copy_within(self.raw..end, self.kept);
+            self.storage.truncate(self.storage.len() - hole);
+            self.raw = self.kept;
         }
     }
 }

@@ -36,20 +36,56 @@ impl Storage {
         &self.bytes[self.start..self.end]
     }
 
-    /// The live bytes and whatever lies behind them.
+    /// Where the live bytes begin. Positions hold until room is made, or something is given back.
     #[inline]
-    pub(super) fn live_and_behind(&self) -> &[u8] {
-        &self.bytes[self.start..]
+    pub(super) fn start(&self) -> usize {
+        self.start
     }
 
     #[inline]
-    pub(super) fn live_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.start..self.end]
+    pub(super) fn end(&self) -> usize {
+        self.end
     }
 
-    /// Copies `from`, a range of the live bytes, to the live offset `to`.
+    /// Drops what is before `start`, and gives what is between it and `to`, which is behind it.
+    #[inline]
+    pub(super) fn narrow(&mut self, start: usize, to: usize) -> &mut [u8] {
+        assert!(self.start <= start && start < to && to <= self.end, "more than is live");
+        self.start = start;
+        &mut self.bytes[start..to]
+    }
+
+    /// The live bytes before a position.
+    #[inline]
+    pub(super) fn until(&self, to: usize) -> &[u8] {
+        &self.bytes[self.start..to]
+    }
+
+    #[inline]
+    pub(super) fn until_mut(&mut self, to: usize) -> &mut [u8] {
+        &mut self.bytes[self.start..to]
+    }
+
+    /// The live bytes from a position on.
+    #[inline]
+    pub(super) fn from(&self, from: usize) -> &[u8] {
+        &self.bytes[from..self.end]
+    }
+
+    #[inline]
+    pub(super) fn from_mut(&mut self, from: usize) -> &mut [u8] {
+        &mut self.bytes[from..self.end]
+    }
+
+    /// The live bytes from a position on, and whatever lies behind them.
+    #[inline]
+    pub(super) fn from_and_behind(&self, from: usize) -> &[u8] {
+        &self.bytes[from..]
+    }
+
+    /// Copies what is between two positions to another.
     pub(super) fn copy_within(&mut self, from: Range<usize>, to: usize) {
-        self.live_mut().copy_within(from, to);
+        self.bytes.copy_within(from, to);
     }
 
     /// Drops `n` live bytes from the front.

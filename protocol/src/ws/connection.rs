@@ -115,6 +115,9 @@ pub struct Connection {
     told: bool,
     stage: Stage,
     lease: Lease,
+    /// Whether there was nothing to do when it was last looked at but to take messages as they come.
+    /// Whoever gives the connection something else to do takes it back.
+    quiet: bool,
     /// Where the payload began that is lent without having been looked at: bytes into the stream.
     began: u64,
     /// Where the data frame began whose payload is taken.
@@ -236,6 +239,7 @@ impl Connection {
             told: false,
             stage: Stage::Empty,
             lease: Lease::Closed,
+            quiet: false,
             began: 0,
             frame: 0,
             assembler: Assembler::new(config.delivery, config.max_message, inflater),
@@ -370,8 +374,22 @@ impl Connection {
     }
 
     /// Parses until there is an event; see [`Machine::advance`].
-    #[inline]
+    #[inline(always)]
     pub fn advance(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
+        if self.quiet && self.stage != Stage::Announced && !rx.is_finished() {
+            if !tx.is_empty() || self.waits {
+                self.watch(now, tx);
+            }
+            if let Some(announced) = self.advance_plain(now, rx) {
+                return announced;
+            }
+        }
+        self.advance_any(now, rx, tx)
+    }
+
+    /// [`advance`](Self::advance) in any state.
+    #[inline(never)]
+    fn advance_any(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
         if self.stage == Stage::Announced {
             self.wait(now, rx, tx);
             return true;
@@ -381,19 +399,16 @@ impl Connection {
         }
         if self.stage == Stage::Lent {
             self.stage = Stage::Empty;
-            match self.lease {
-                Lease::Message(_, Area::Content) => rx.consume_content(),
-                _ => self.release(rx),
-            }
+            self.release(rx);
         }
-        if !tx.is_empty() || self.waits || self.keepalive.is_waiting() {
-            self.watch(now, tx);
-        }
-        let announced = match self.decide_plain(rx) {
-            Some(announced) => announced,
-            None => self.decide(now, rx, tx),
-        };
+        self.watch(now, tx);
+        let announced = self.decide(now, rx, tx);
         self.left = rx.raw_len();
+        self.quiet = matches!(self.state, State::Open)
+            && self.assembler.is_waiting()
+            && !self.full
+            && self.pong.is_none()
+            && !self.keepalive.is_waiting();
         announced
     }
 
@@ -420,6 +435,10 @@ impl Connection {
             return None;
         }
         self.stage = Stage::Lent;
+        // The most frequent first.
+        if let Lease::Message(MessageKind::Binary, Area::Content) = self.lease {
+            return Some(Event::Binary(rx.content()));
+        }
         Some(match self.lease {
             Lease::Message(MessageKind::Binary, area) => Event::Binary(area.of(rx)),
             Lease::Message(MessageKind::Text, area) => match utf8::validate(area.of(rx)) {
@@ -453,7 +472,6 @@ impl Connection {
     }
 
     /// Drops the bytes of the event that was lent.
-    #[inline(never)]
     fn release(&mut self, rx: &mut RecvBuf) {
         match self.lease {
             Lease::Message(_, Area::Content) => rx.consume_content(),
@@ -503,6 +521,7 @@ impl Connection {
     fn end(&mut self, why: Closed) {
         self.state = State::Over(why);
         self.timers.stop_all();
+        self.quiet = false;
         self.full = false;
         self.pong = None;
     }

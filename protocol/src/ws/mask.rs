@@ -17,6 +17,11 @@ pub(super) fn copy(dst: &mut [u8], src: &[u8], key: Key) {
     let (start, end) = (turned(key, 0), turned(key, src.len()));
     if let (Some(dst_end), Some(src_end)) = (dst.last_chunk_mut(), src.last_chunk()) {
         *dst_end = block(src_end, end);
+        if src.len() <= 2 * BLOCK {
+            // No loop for one turn of it.
+            dst[..BLOCK].copy_from_slice(&block(array(src), start));
+            return;
+        }
         for (dst, src) in dst.chunks_exact_mut(BLOCK).zip(src.chunks_exact(BLOCK)) {
             dst.copy_from_slice(&block(array(src), start));
         }
@@ -40,9 +45,14 @@ pub(super) fn in_place(bytes: &mut [u8], key: Key, phase: u64) {
     // As above; what is done twice is read before it is written.
     if let Some(last) = bytes.last_chunk() {
         let last = block(last, end);
-        for bytes in bytes.chunks_exact_mut(BLOCK) {
-            let masked = block(array(bytes), start);
-            bytes.copy_from_slice(&masked);
+        if bytes.len() <= 2 * BLOCK {
+            let first = block(array(bytes), start);
+            bytes[..BLOCK].copy_from_slice(&first);
+        } else {
+            for bytes in bytes.chunks_exact_mut(BLOCK) {
+                let masked = block(array(bytes), start);
+                bytes.copy_from_slice(&masked);
+            }
         }
         if let Some(bytes) = bytes.last_chunk_mut() {
             *bytes = last;

@@ -10,6 +10,7 @@ impl Connection {
     /// Acts on every deadline that has come. Call it after what was received before the deadline
     /// went through [`advance`](Self::advance), or a pong that is there counts as missing.
     pub fn handle_timeout(&mut self, now: Instant, tx: &mut SendBuf) {
+        self.quiet = false;
         self.keepalive.look(now, tx.taken());
         loop {
             let due = self.timers.next();
@@ -61,14 +62,12 @@ impl Connection {
     }
 
     /// Something was received: whatever it is, the peer lives.
-    #[inline]
     pub(super) fn hear(&mut self, now: Instant) {
         self.heard = now;
         self.keepalive.heard(&mut self.timers);
     }
 
     /// Looks at what waits to be written, and since when none of it was taken.
-    #[inline(never)]
     pub(super) fn watch(&mut self, now: Instant, tx: &SendBuf) {
         let waits = !tx.is_empty();
         if waits || self.waits {
@@ -98,6 +97,7 @@ impl Connection {
     /// A Close frame was queued: nothing may follow it, and the rest has a deadline.
     pub(super) fn begin_closing(&mut self, now: Instant, tx: &SendBuf) {
         self.unsent = tx.len();
+        self.quiet = false;
         self.full = false;
         self.pong = None;
         self.keepalive.stop(&mut self.timers);

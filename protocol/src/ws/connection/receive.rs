@@ -1,9 +1,9 @@
 //! The receiving half of a [`Connection`]: frames in, events announced.
 
-use super::{Connection, Control, Lease, Role, State};
+use super::{Connection, Control, Lease, Role, Stage, State};
 use crate::ws::close;
 use crate::ws::error::{Closed, Initiator, ProtocolErrorKind};
-use crate::ws::frame::{self, Header, MAX_CONTROL, OpCode};
+use crate::ws::frame::{self, Header, MAX_CONTROL, OpCode, Plain};
 use crate::ws::mask;
 use crate::ws::message::{self, Area, Fill, MessageKind};
 use crate::{Instant, RecvBuf, SendBuf};
@@ -13,33 +13,39 @@ use alloc::boxed::Box;
 type Fault = (ProtocolErrorKind, u64);
 
 impl Connection {
-    /// Decides as [`decide`](Self::decide) would, if there is nothing to do but to take the next
-    /// message, and that is plain or has not begun to come.
-    #[inline]
-    pub(super) fn decide_plain(&mut self, rx: &mut RecvBuf) -> Option<bool> {
-        let open = matches!(self.state, State::Open) && !rx.is_finished();
-        if !open || self.full || self.pong.is_some() || !self.assembler.is_waiting() {
-            return None;
+    /// Advances a quiet connection, if the next message is plain or has not begun to come.
+    #[inline(always)]
+    pub(super) fn advance_plain(&mut self, now: Instant, rx: &mut RecvBuf) -> Option<bool> {
+        if self.stage == Stage::Lent {
+            let Lease::Message(_, Area::Content) = self.lease else { return None };
+            self.stage = Stage::Empty;
+            rx.consume_content();
         }
-        if rx.raw_len() == 0 {
+        let raw = rx.raw();
+        if raw.is_empty() {
+            self.left = 0;
             return Some(false);
         }
-        let plain = frame::decode_plain(rx.raw(), self.rules)?;
-        if plain.payload > self.config.max_message.min(rx.limit()) {
+        let Plain { kind, mask, header, payload } = frame::decode_plain(raw, self.rules)?;
+        if payload > self.config.max_message {
             return None;
         }
-        let payload = rx.frame(plain.header, plain.payload);
-        if let Some(key) = plain.mask {
+        if raw.len() > self.left {
+            self.heard = now;
+        }
+        self.left = raw.len() - header - payload;
+        let payload = rx.frame(header, payload);
+        if let Some(key) = mask {
             mask::in_place(payload, key, 0);
         }
-        self.began = self.offset + plain.header as u64;
-        self.offset = self.began + plain.payload as u64;
-        self.announce(Lease::Message(plain.kind, Area::Content));
+        self.began = self.offset + header as u64;
+        self.offset = self.began + payload.len() as u64;
+        self.announce(Lease::Message(kind, Area::Content));
         Some(true)
     }
 
     /// Works until there is an event or nothing left to work on.
-    #[inline(never)]
+    #[inline]
     pub(super) fn decide(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
         if self.full && tx.len() <= self.config.send_low_water {
             self.full = false;

@@ -156,7 +156,14 @@ impl Connection {
 
     /// [`SendError::Full`] was returned for this connection before it was there.
     pub(in crate::ws) fn owe_drained(&mut self) {
+        self.owe();
+    }
+
+    /// There was no room: [`Event::Drained`] comes when there is.
+    #[cold]
+    fn owe(&mut self) {
         self.full = true;
+        self.quiet = false;
     }
 
     #[inline]
@@ -172,7 +179,7 @@ impl Connection {
     fn check_room(&mut self, tx: &SendBuf) -> Result<(), SendError> {
         self.check_open()?;
         if tx.len() >= self.config.send_high_water {
-            self.full = true;
+            self.owe();
             return Err(SendError::Full);
         }
         Ok(())
