@@ -11,7 +11,7 @@
 //! that one read brought in one frame is left to the call that lends it, which has to look at it anyway.
 
 use super::config::Delivery;
-use super::deflate::{Inflater, Invalid};
+use super::deflate::Inflater;
 use super::error::ProtocolErrorKind as Kind;
 use super::frame::{Header, MAX_CONTROL, MAX_HEADER, OpCode};
 use super::mask::{self, Key};
@@ -274,6 +274,14 @@ impl Message {
         Ok(frame.missing == 0)
     }
 
+    /// Which of two faults is the first: the one behind what was `inflated`, or one in that if it is a
+    /// text that was left to be validated when it is lent.
+    #[cold]
+    fn first_fault(&self, behind: Kind, inflated: &[u8]) -> Kind {
+        let left = self.kind == MessageKind::Text && self.utf8.is_none();
+        if left && Utf8::new().push(inflated).is_err() { Kind::InvalidUtf8 } else { behind }
+    }
+
     /// Looks at the next piece of it. The error is the first bad byte.
     fn validate(&mut self, piece: &[u8]) -> Result<(), usize> {
         self.utf8.as_mut().map_or(Ok(()), |utf8| utf8.push(piece))
@@ -318,9 +326,9 @@ fn inflate(
         if room == 0 {
             return Ok(false);
         }
-        let input = rx.content().len();
+        let (input, more) = (rx.content().len(), inflater.has_more());
         let ends = input == 0 && frame.missing == 0;
-        if input == 0 && !(ends && frame.fin) {
+        if input == 0 && !more && !(ends && frame.fin) {
             return Ok(ends);
         }
         // Twice is enough for most, and what grows doubles.
@@ -328,28 +336,28 @@ fn inflate(
         let (input, output) = rx.content_and_spare(min, before.saturating_add(room));
         let limit = output.len().min(room);
         let output = &mut output[..limit];
-        let (read, written) = if ends {
-            let (written, done) = inflater.finish(output).map_err(invalid)?;
-            frame.inflated = done;
-            (0, written)
+        let inflated = if ends && frame.fin {
+            inflater.finish(output).map(|(written, done)| {
+                frame.inflated = done;
+                (0, written)
+            })
         } else {
-            inflater.inflate(input, output).map_err(invalid)?
+            inflater.inflate(input, output)
         };
-        if read == 0 && written == 0 && !frame.inflated {
-            // It neither reads nor writes although there is room: it never will.
-            return Err(Kind::InvalidDeflate);
-        }
+        // It neither reads nor writes although there is room: it never will.
+        let stuck = |inflated: &_| *inflated == (0, 0) && !more && !frame.inflated;
+        let Some((read, written)) = inflated.ok().filter(|inflated| !stuck(inflated)) else {
+            return Err(message.first_fault(Kind::InvalidDeflate, rx.inflated()));
+        };
         rx.consume(read);
         rx.commit_inflated(written);
         message.len += written as u64;
-        if message.len > max_message {
-            return Err(Kind::MessageTooBig);
+        let above = usize::from(message.len > max_message);
+        let fits = &rx.inflated()[..before + written - above];
+        message.validate(&fits[before..]).map_err(|_| Kind::InvalidUtf8)?;
+        if above > 0 {
+            return Err(message.first_fault(Kind::MessageTooBig, fits));
         }
-        message.validate(&rx.inflated()[before..]).map_err(|_| Kind::InvalidUtf8)?;
     }
     Ok(true)
-}
-
-fn invalid(Invalid: Invalid) -> Kind {
-    Kind::InvalidDeflate
 }

@@ -40,8 +40,9 @@ pub(in crate::ws) struct Inflater {
     takeover: bool,
     /// Nothing of a block was read yet, and nothing of a message or a final block came last.
     between: bool,
-    /// The last output was filled: there may be more without more input.
-    full: bool,
+    /// There may be more without more input: output, since the last was filled, or an error that is
+    /// told once the output before it was taken.
+    more: bool,
 }
 
 impl Inflater {
@@ -55,14 +56,15 @@ impl Inflater {
             window: Window { bytes: VecDeque::new(), limit: 1 << window_bits },
             takeover,
             between: true,
-            full: false,
+            more: false,
         }
     }
 
     /// Reads payload and writes what it stands for. Gives how much of both.
     ///
     /// It stops when all is read or `output` is full. In the second case there may be more to write
-    /// without more to read: it comes with the next call, or with [`Self::finish`].
+    /// without more to read: it comes with the next call, or with [`Self::finish`]. What comes before
+    /// an error is written first, and the next call gives the error.
     pub(in crate::ws) fn inflate(
         &mut self,
         input: &[u8],
@@ -71,14 +73,25 @@ impl Inflater {
         let (mut read, mut written) = (0, 0);
         loop {
             let before = (read, written);
-            let step = self.step(&input[read..], &mut output[written..], InflateFlush::NoFlush)?;
+            let step =
+                match self.step(&input[read..], &mut output[written..], InflateFlush::NoFlush) {
+                    // What was written comes first.
+                    Err(Invalid) if written > 0 => Step { read: 0, written: 0, failed: true },
+                    step => step?,
+                };
             read += step.read;
             written += step.written;
-            if read == input.len() || written == output.len() || (read, written) == before {
-                self.full = written == output.len();
+            let filled = written == output.len();
+            if read == input.len() || filled || step.failed || (read, written) == before {
+                self.more = filled || step.failed;
                 return Ok((read, written));
             }
         }
+    }
+
+    /// Whether another call of [`Self::inflate`] may give something without more to read.
+    pub(in crate::ws) fn has_more(&self) -> bool {
+        self.more
     }
 
     /// Ends a message, all of whose payload was read: as if the tail came that the sender took from it.
@@ -88,10 +101,9 @@ impl Inflater {
     /// behind a final block or with no payload at all, is against 7.2.1; since it is clear what was
     /// meant, it is taken, as most do.
     pub(in crate::ws) fn finish(&mut self, output: &mut [u8]) -> Result<(usize, bool), Invalid> {
-        let mut drained = 0;
-        if self.full && !output.is_empty() {
-            (_, drained) = self.inflate(&[], output)?;
-            if self.full {
+        if self.more && !output.is_empty() {
+            let (_, drained) = self.inflate(&[], output)?;
+            if self.more || drained > 0 {
                 return Ok((drained, false));
             }
         }
@@ -101,7 +113,7 @@ impl Inflater {
             let [a, b, c, d] = TAIL;
             match self.step(&[a, b, c, d, SENTINEL], &mut [], InflateFlush::Block)?.read {
                 4 => {}
-                0 if self.full => return Ok((drained, false)),
+                0 if self.more => return Ok((0, false)),
                 _ => return Err(Invalid),
             }
             // A block can end in the midst of the tail's last byte, if its code for the end is made of
@@ -120,8 +132,8 @@ impl Inflater {
                 backend.reset(false);
             }
         }
-        self.full = false;
-        Ok((drained, true))
+        self.more = false;
+        Ok((0, true))
     }
 
     /// One call of the backend.
@@ -141,19 +153,22 @@ impl Inflater {
             }
         };
         let (total_in, total_out) = (backend.total_in(), backend.total_out());
-        let status = backend.decompress(input, output, flush).map_err(|_| Invalid)?;
+        let status = backend.decompress(input, output, flush).map_err(|_| Invalid);
         let read = (backend.total_in() - total_in) as usize;
         let written = (backend.total_out() - total_out) as usize;
+        if written == 0 {
+            status?;
+        }
         window.push(&output[..written]);
         self.between &= read == 0;
-        if status == Status::StreamEnd {
+        if status == Ok(Status::StreamEnd) {
             // The end of a final block is not the message's end (7.2.1, 7.2.3.4), and what follows may
             // refer to what came before it.
             backend.reset(false);
             window.restore(backend)?;
             self.between = true;
         }
-        Ok(Step { read, written })
+        Ok(Step { read, written, failed: status.is_err() })
     }
 
     /// Gives memory back between two messages: keeps what is needed of the window.
@@ -180,10 +195,11 @@ impl fmt::Debug for Inflater {
     }
 }
 
-/// How much one call of the backend read and wrote.
+/// How much one call of the backend read and wrote, and whether it failed behind that, as it will again.
 struct Step {
     read: usize,
     written: usize,
+    failed: bool,
 }
 
 /// The last bytes of what was written.
