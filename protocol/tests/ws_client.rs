@@ -524,3 +524,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_peer_lives_that_is_heard_while_an_event_waits() {
+    // Whoever only sends takes no events.
+    let ping_interval = Some(Duration::from_secs(10));
+    let mut end = End::new(Config { ping_interval, ..Config::default() }.into());
+    end.open();
+    assert_eq!(end.rx.push(b"\x81\x02hi"), 4);
+    assert!(end.client.advance(at(1_000), &mut end.rx, &mut end.tx));
+    end.timeout(at(10_000));
+    assert_eq!(end.client.next_timer().unwrap().1, ClientTimer::Connection(Timer::Ping));
+    assert_eq!(end.rx.push(b"\x8a\0"), 2);
+    assert!(end.client.advance(at(11_000), &mut end.rx, &mut end.tx));
+    end.sent();
+    end.timeout(at(30_000));
+    assert_eq!(end.events(), ["text hi", "Pong([])"]);
+    assert_eq!(end.client.status(), Status::Open);
+}

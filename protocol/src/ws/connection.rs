@@ -400,7 +400,7 @@ impl Connection {
     /// An event waits to be taken. Whoever only waits for output to leave takes none, and deadlines
     /// hold all the same.
     #[cold]
-    fn wait(&mut self, now: Instant, rx: &RecvBuf, tx: &SendBuf) {
+    pub(super) fn wait(&mut self, now: Instant, rx: &RecvBuf, tx: &SendBuf) {
         if rx.raw_len() > self.left {
             self.left = rx.raw_len();
             self.hear(now);
