@@ -479,6 +479,7 @@ impl Connection {
         };
         let why = self.fail(ProtocolErrorKind::InvalidUtf8, at, tx);
         self.told = true;
+        self.lease = Lease::Closed;
         Event::Closed { why, reason: "" }
     }
 
