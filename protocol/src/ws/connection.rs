@@ -44,8 +44,9 @@ pub enum Role {
 
 /// A WebSocket connection after its opening handshake, as a [`Machine`].
 ///
-/// It holds no heap memory, unless compression was agreed on and used: received bytes stay in the
-/// [`RecvBuf`] until they were lent as events, and frames to send go into the [`SendBuf`] at once.
+/// It holds no heap memory, but for compression if that was agreed on, and for a pong that has to wait:
+/// received bytes stay in the [`RecvBuf`] until they were lent as events, and frames to send go into
+/// the [`SendBuf`] at once.
 ///
 /// ```
 /// use tidewire::ws::{Config, Connection, Event, Negotiated};
