@@ -353,3 +353,15 @@ proptest! {
         prop_assert_eq!(told.messages, expected);
     }
 }
+
+#[test]
+fn windows_that_there_are_not_count_as_the_nearest() {
+    let params =
+        DeflateParams { server_max_window_bits: 200, client_max_window_bits: 0, ..DEFAULT };
+    let agreed = negotiated(params, 0).deflate().unwrap();
+    assert_eq!((agreed.server_max_window_bits, agreed.client_max_window_bits), (15, 8));
+    let mut server = Connection::server(Config::default(), negotiated(params, 0), NOW);
+    let mut tx = SendBuf::new();
+    server.send_text("Hello", &mut tx).unwrap();
+    assert_eq!(received(Config::default(), params, tx.chunk()).messages, [b"Hello"]);
+}
