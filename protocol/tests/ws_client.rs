@@ -542,3 +542,15 @@ fn a_peer_lives_that_is_heard_while_an_event_waits() {
     assert_eq!(end.events(), ["text hi", "Pong([])"]);
     assert_eq!(end.client.status(), Status::Open);
 }
+
+#[test]
+fn the_time_to_connect_counts_from_when_a_transport_is_asked_for() {
+    let reconnect = Some(Policy::fixed(Duration::ZERO));
+    let mut end = End::new(ClientConfig { reconnect, ..ClientConfig::default() });
+    end.client.dial_failed(at(0), DialError::Connect);
+    // The next attempt is due, but its owner looks at the last one for long.
+    end.timeout(at(31_000));
+    assert_eq!(end.events().len(), 2, "an error and its Closed");
+    assert_eq!(end.client.transport(), Transport::Dial);
+    assert_eq!(end.client.next_timer(), Some((at(61_000), ClientTimer::Connect)));
+}

@@ -416,6 +416,10 @@ impl Client {
                     }
                     // Nothing of a connection that is over reaches the next one.
                     rx.clear();
+                    if matches!(self.slot, Slot::Lent) {
+                        // All is told: only now a transport is asked for.
+                        self.await_transport(now);
+                    }
                     return None;
                 }
                 Phase::Opening { told, .. } if !*told => {
