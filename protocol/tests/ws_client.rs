@@ -524,3 +524,33 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_peer_lives_that_is_heard_while_an_event_waits() {
+    // Whoever only sends takes no events.
+    let ping_interval = Some(Duration::from_secs(10));
+    let mut end = End::new(Config { ping_interval, ..Config::default() }.into());
+    end.open();
+    assert_eq!(end.rx.push(b"\x81\x02hi"), 4);
+    assert!(end.client.advance(at(1_000), &mut end.rx, &mut end.tx));
+    end.timeout(at(10_000));
+    assert_eq!(end.client.next_timer().unwrap().1, ClientTimer::Connection(Timer::Ping));
+    assert_eq!(end.rx.push(b"\x8a\0"), 2);
+    assert!(end.client.advance(at(11_000), &mut end.rx, &mut end.tx));
+    end.sent();
+    end.timeout(at(30_000));
+    assert_eq!(end.events(), ["text hi", "Pong([])"]);
+    assert_eq!(end.client.status(), Status::Open);
+}
+
+#[test]
+fn the_time_to_connect_counts_from_when_a_transport_is_asked_for() {
+    let reconnect = Some(Policy::fixed(Duration::ZERO));
+    let mut end = End::new(ClientConfig { reconnect, ..ClientConfig::default() });
+    end.client.dial_failed(at(0), DialError::Connect);
+    // The next attempt is due, but its owner looks at the last one for long.
+    end.timeout(at(31_000));
+    assert_eq!(end.events().len(), 2, "an error and its Closed");
+    assert_eq!(end.client.transport(), Transport::Dial);
+    assert_eq!(end.client.next_timer(), Some((at(61_000), ClientTimer::Connect)));
+}

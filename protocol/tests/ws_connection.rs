@@ -706,3 +706,12 @@ fn a_connection_has_a_kind_of_its_own_to_send_in() {
         assert_eq!(not_utf8.is_err(), kind == MessageKind::Text);
     }
 }
+
+#[test]
+fn nothing_is_lent_of_a_text_that_is_none() {
+    let mut end = End::client();
+    assert_eq!(end.rx.push(b"\x81\x02a\xFF"), 4);
+    let event = end.conn.poll_event(at(0), &mut end.rx, &mut end.tx);
+    assert!(matches!(event, Some(Event::Closed { .. })));
+    assert_eq!(end.conn.lent(&end.rx), b"");
+}

@@ -176,3 +176,25 @@ fn closing_ends_the_other_deadlines() {
     assert_eq!(server.conn.next_timer(), Some((at(5_000), Timer::Close)));
     assert_eq!(server.wake(5_000), Some(Closed::CloseTimeout));
 }
+
+#[test]
+fn pings_do_not_pile_up_before_a_peer_that_talks_and_takes_nothing() {
+    let config = Config {
+        ping_interval: Some(Duration::from_secs(10)),
+        write_timeout: None,
+        send_high_water: 100,
+        ..Config::default()
+    };
+    let mut server = Server::new(config);
+    server.conn.send_binary(&[0; 100], &mut server.tx).unwrap();
+    for seconds in (10..1_000).step_by(10) {
+        assert_eq!(server.wake(seconds * 1_000), None);
+        assert_eq!(server.receive(seconds * 1_000 + 1, MASKED_EMPTY_TEXT), None);
+    }
+    assert_eq!(server.tx.len(), 2 + 100 + 2 + 8);
+    // When it falls silent as well, the ping that waits is the one that has no answer.
+    assert_eq!(server.wake(1_000_000), None);
+    assert_eq!(server.conn.next_timer(), Some((at(1_010_000), Timer::Ping)));
+    assert_eq!(server.wake(1_010_000), None);
+    assert_eq!(server.wake(1_020_000), Some(Closed::PongTimeout));
+}

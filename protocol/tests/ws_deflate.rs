@@ -172,6 +172,37 @@ fn inflated_text_that_is_no_utf_8_fails_the_connection() {
     }
 }
 
+#[test]
+fn of_several_faults_the_first_counts_however_the_message_comes() {
+    // Stored: "ab", FF. Then a block of type 3, or more than may be.
+    let type_3 = &b"\xc1\x09\x00\x03\x00\xfc\xff\x61\x62\xff\x07"[..];
+    let big = b"\xc1\x0d\x00\x07\x00\xf8\xff\x61\x62\xff\x63\x63\x63\x63\x00";
+    for config in [Config::default(), streaming()] {
+        let config = Config { max_message: 5, ..config };
+        for (bytes, cut) in [type_3, big].iter().flat_map(|it| (0..=it.len()).map(move |n| (it, n)))
+        {
+            let (mut conn, mut told) = (client(config, DEFAULT), Told::default());
+            let mut rx = RecvBuf::with_limit(1 << 16);
+            tell(&mut conn, &mut rx, &bytes[..cut], &mut told);
+            tell(&mut conn, &mut rx, &bytes[cut..], &mut told);
+            assert_eq!(told.failed, Some(ProtocolErrorKind::InvalidUtf8), "{bytes:x?}, {cut}");
+        }
+    }
+}
+
+#[test]
+fn all_of_a_fragment_is_lent_before_the_next_comes() {
+    // The last match of some of them is cut by the end of a piece of 16 KiB.
+    for len in 16_384..16_700 {
+        let mut server = Connection::server(Config::default(), negotiated(DEFAULT, 0), NOW);
+        let mut tx = SendBuf::new();
+        server.start_message(MessageKind::Binary).unwrap();
+        server.send_chunk(&vec![0; len], &mut tx).unwrap();
+        let told = received(streaming(), DEFAULT, tx.chunk());
+        assert_eq!(told.messages, vec![vec![0; len]]);
+    }
+}
+
 /// A message of so many zeros, as a server sends it.
 fn zeros(len: usize) -> Vec<u8> {
     let mut server = Connection::server(Config::default(), negotiated(DEFAULT, 0), NOW);
@@ -321,4 +352,16 @@ proptest! {
         prop_assert_eq!(told.failed, None);
         prop_assert_eq!(told.messages, expected);
     }
+}
+
+#[test]
+fn windows_that_there_are_not_count_as_the_nearest() {
+    let params =
+        DeflateParams { server_max_window_bits: 200, client_max_window_bits: 0, ..DEFAULT };
+    let agreed = negotiated(params, 0).deflate().unwrap();
+    assert_eq!((agreed.server_max_window_bits, agreed.client_max_window_bits), (15, 8));
+    let mut server = Connection::server(Config::default(), negotiated(params, 0), NOW);
+    let mut tx = SendBuf::new();
+    server.send_text("Hello", &mut tx).unwrap();
+    assert_eq!(received(Config::default(), params, tx.chunk()).messages, [b"Hello"]);
 }

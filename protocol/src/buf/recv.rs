@@ -122,14 +122,14 @@ impl RecvBuf {
     /// Makes sure of `min` bytes to read into; the limit must leave them.
     #[inline(never)]
     fn make_room(&mut self, min: usize) {
-        // A hole as long as what is behind it has paid for the move, and one that stays would make
-        // the allocation grow for nothing.
-        let hole = self.hole();
-        if hole > 0 && (hole >= self.raw_len() || self.storage.len() + min > self.limit) {
-            self.close_hole();
-        }
         // Without the quarter, a full buffer would be moved as a whole for each byte that leaves it.
         let cap = self.limit.saturating_add(self.limit / 4);
+        // A hole as long as what is behind it has paid for the move, and one that stays would make
+        // the allocation grow beyond that.
+        let hole = self.hole();
+        if hole > 0 && (hole >= self.raw_len() || self.storage.len() + min > cap) {
+            self.close_hole();
+        }
         self.moved(|storage| {
             storage.spare(min, cap);
         });
@@ -419,6 +419,22 @@ mod tests {
             at = rx.raw().as_ptr();
         }
         assert!(moves <= 5, "moved {moves} times");
+    }
+
+    #[test]
+    fn so_does_one_whose_content_stays() {
+        let mut rx = RecvBuf::with_limit(1 << 20);
+        assert_eq!(rx.push(&vec![0; 1 << 20]), 1 << 20);
+        rx.keep(1);
+        let (mut at, mut moves) = (rx.raw().as_ptr(), 0);
+        for _ in 0..100_000 {
+            rx.skip(10);
+            assert_eq!(rx.push(&[1; 10]), 10);
+            moves += u32::from(rx.raw().as_ptr() != at.wrapping_add(10));
+            at = rx.raw().as_ptr();
+        }
+        assert!(moves <= 5, "moved {moves} times");
+        assert!(rx.heap_size() <= 5 << 18);
     }
 
     #[test]

@@ -332,12 +332,13 @@ impl Client {
 
     /// See [`Machine::advance`].
     pub fn advance(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
-        if !matches!(self.slot, Slot::Announced(_)) {
-            self.slot = match self.next(now, rx, tx) {
-                Some(pending) => Slot::Announced(pending),
-                None => Slot::Empty,
-            };
+        if matches!(self.slot, Slot::Announced(_)) {
+            if let Some(connection) = self.connection_mut() {
+                connection.wait(now, rx, tx);
+            }
+            return true;
         }
+        self.slot = self.next(now, rx, tx).map_or(Slot::Empty, Slot::Announced);
         matches!(self.slot, Slot::Announced(_))
     }
 
@@ -415,6 +416,10 @@ impl Client {
                     }
                     // Nothing of a connection that is over reaches the next one.
                     rx.clear();
+                    if matches!(self.slot, Slot::Lent) {
+                        // All is told: only now a transport is asked for.
+                        self.await_transport(now);
+                    }
                     return None;
                 }
                 Phase::Opening { told, .. } if !*told => {

@@ -44,8 +44,9 @@ pub enum Role {
 
 /// A WebSocket connection after its opening handshake, as a [`Machine`].
 ///
-/// It holds no heap memory, unless compression was agreed on and used: received bytes stay in the
-/// [`RecvBuf`] until they were lent as events, and frames to send go into the [`SendBuf`] at once.
+/// It holds no heap memory, but for compression if that was agreed on, and for a pong that has to wait:
+/// received bytes stay in the [`RecvBuf`] until they were lent as events, and frames to send go into
+/// the [`SendBuf`] at once.
 ///
 /// ```
 /// use tidewire::ws::{Config, Connection, Event, Negotiated};
@@ -415,7 +416,7 @@ impl Connection {
     /// An event waits to be taken. Whoever only waits for output to leave takes none, and deadlines
     /// hold all the same.
     #[cold]
-    fn wait(&mut self, now: Instant, rx: &RecvBuf, tx: &SendBuf) {
+    pub(super) fn wait(&mut self, now: Instant, rx: &RecvBuf, tx: &SendBuf) {
         if rx.raw_len() > self.left {
             self.left = rx.raw_len();
             self.hear(now);
@@ -497,6 +498,7 @@ impl Connection {
         };
         let why = self.fail(ProtocolErrorKind::InvalidUtf8, at, tx);
         self.told = true;
+        self.lease = Lease::Closed;
         Event::Closed { why, reason: "" }
     }
 

@@ -45,10 +45,15 @@ impl Keepalive {
         timers.set_after(Timer::Ping, now, self.interval);
     }
 
-    /// A ping was due at `due`. The next is due one interval later, unless that has passed as well:
-    /// nobody is helped by a burst of pings.
+    /// Whether the latest ping has not left: so many bytes were taken.
+    pub(super) fn is_unsent(&self, taken: u64) -> bool {
+        self.latest.is_some_and(|latest| taken < latest.end)
+    }
+
+    /// A ping was due at `due`, and made unless an earlier one is enough. The next is due one interval
+    /// later, unless that has passed as well: nobody is helped by a burst of pings.
     pub(super) fn ping_was_due<const N: usize>(
-        &self,
+        &mut self,
         due: Instant,
         now: Instant,
         timers: &mut Timers<Timer, N>,
@@ -58,6 +63,7 @@ impl Keepalive {
             timers.set(Timer::Ping, if next > now { next } else { now + interval });
         }
         // An earlier ping that is still unanswered has the earlier deadline.
+        self.first = self.first.or(self.latest);
         if timers.get(Timer::Pong).is_none() {
             timers.set(Timer::Pong, now + self.timeout);
         }

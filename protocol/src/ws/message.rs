@@ -11,7 +11,7 @@
 //! that one read brought in one frame is left to the call that lends it, which has to look at it anyway.
 
 use super::config::Delivery;
-use super::deflate::{Inflater, Invalid};
+use super::deflate::Inflater;
 use super::error::ProtocolErrorKind as Kind;
 use super::frame::{Header, MAX_CONTROL, MAX_HEADER, OpCode};
 use super::mask::{self, Key};
@@ -220,8 +220,7 @@ impl Assembler {
         let done = match (message.area, &mut self.inflater) {
             (Area::Inflated, Some(inflater)) => {
                 let max = self.max_message;
-                inflate(message, frame, inflater, max, streaming, rx)
-                    .map_err(|kind| (message.first_fault(kind, max, rx), 0))?
+                inflate(message, frame, inflater, max, streaming, rx).map_err(|kind| (kind, 0))?
             }
             _ => message.take(frame, rx)?,
         };
@@ -275,31 +274,12 @@ impl Message {
         Ok(frame.missing == 0)
     }
 
-    /// So much more of it was inflated.
-    fn grow(&mut self, written: usize, max: u64, rx: &mut RecvBuf) -> Result<(), Kind> {
-        let before = rx.inflated().len();
-        rx.commit_inflated(written);
-        self.len += written as u64;
-        // Of several faults the first counts, however much came at once.
-        let within = rx.inflated().len() - self.beyond(max);
-        self.validate(&rx.inflated()[before..within]).map_err(|_| Kind::InvalidUtf8)?;
-        if self.len > max { Err(Kind::MessageTooBig) } else { Ok(()) }
-    }
-
-    /// How many bytes of it are beyond the limit: one, once it is reached.
-    fn beyond(&self, max: u64) -> usize {
-        self.len.saturating_sub(max) as usize
-    }
-
-    /// What was the first thing wrong with it, if it is a text that nobody has looked at yet.
+    /// Which of two faults is the first: the one behind what was `inflated`, or one in that if it is a
+    /// text that was left to be validated when it is lent.
     #[cold]
-    fn first_fault(&self, kind: Kind, max: u64, rx: &RecvBuf) -> Kind {
-        let within = rx.inflated().len() - self.beyond(max);
-        let unseen = self.kind == MessageKind::Text && self.utf8.is_none();
-        match unseen && Utf8::new().push(&rx.inflated()[..within]).is_err() {
-            true => Kind::InvalidUtf8,
-            false => kind,
-        }
+    fn first_fault(&self, behind: Kind, inflated: &[u8]) -> Kind {
+        let left = self.kind == MessageKind::Text && self.utf8.is_none();
+        if left && Utf8::new().push(inflated).is_err() { Kind::InvalidUtf8 } else { behind }
     }
 
     /// Looks at the next piece of it. The error is the first bad byte.
@@ -346,9 +326,9 @@ fn inflate(
         if room == 0 {
             return Ok(false);
         }
-        let input = rx.content().len();
+        let (input, more) = (rx.content().len(), inflater.has_more());
         let ends = input == 0 && frame.missing == 0;
-        if input == 0 && !(ends && frame.fin) {
+        if input == 0 && !more && !(ends && frame.fin) {
             return Ok(ends);
         }
         // Twice is enough for most, and what grows doubles.
@@ -356,7 +336,7 @@ fn inflate(
         let (input, output) = rx.content_and_spare(min, before.saturating_add(room));
         let limit = output.len().min(room);
         let output = &mut output[..limit];
-        let inflated = if ends {
+        let inflated = if ends && frame.fin {
             inflater.finish(output).map(|(written, done)| {
                 frame.inflated = done;
                 (0, written)
@@ -364,19 +344,20 @@ fn inflate(
         } else {
             inflater.inflate(input, output)
         };
-        let (read, written) = match inflated {
-            Ok(inflated) => inflated,
-            Err(Invalid { written }) => {
-                message.grow(written, max_message, rx)?;
-                return Err(Kind::InvalidDeflate);
-            }
+        // It neither reads nor writes although there is room: it never will.
+        let stuck = |inflated: &_| *inflated == (0, 0) && !more && !frame.inflated;
+        let Some((read, written)) = inflated.ok().filter(|inflated| !stuck(inflated)) else {
+            return Err(message.first_fault(Kind::InvalidDeflate, rx.inflated()));
         };
-        if read == 0 && written == 0 && !frame.inflated {
-            // It neither reads nor writes although there is room: it never will.
-            return Err(Kind::InvalidDeflate);
-        }
         rx.consume(read);
-        message.grow(written, max_message, rx)?;
+        rx.commit_inflated(written);
+        message.len += written as u64;
+        let above = usize::from(message.len > max_message);
+        let fits = &rx.inflated()[..before + written - above];
+        message.validate(&fits[before..]).map_err(|_| Kind::InvalidUtf8)?;
+        if above > 0 {
+            return Err(message.first_fault(Kind::MessageTooBig, fits));
+        }
     }
     Ok(true)
 }

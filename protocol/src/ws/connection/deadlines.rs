@@ -17,9 +17,10 @@ impl Connection {
             match (self.timers.expire(now), due) {
                 (None, _) | (_, None) => return,
                 (Some(Timer::Ping), Some((due, _))) => {
-                    // However much is ahead of it; but of those that have no answer yet, one is
-                    // enough.
-                    let waits = self.timers.get(Timer::Pong).is_some();
+                    // However much is ahead of it; but of those that have not left or have no
+                    // answer yet, one is enough.
+                    let waits = self.timers.get(Timer::Pong).is_some()
+                        || self.keepalive.is_unsent(tx.taken());
                     if !waits || tx.len() < self.config.send_high_water {
                         let payload = self.keepalive.next_payload();
                         self.sender.control(OpCode::Ping, &payload, tx);

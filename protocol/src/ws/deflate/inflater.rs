@@ -40,8 +40,9 @@ pub(in crate::ws) struct Inflater {
     takeover: bool,
     /// Nothing of a block was read yet, and nothing of a message or a final block came last.
     between: bool,
-    /// The last output was filled: there may be more without more input.
-    full: bool,
+    /// There may be more without more input: output, since the last was filled, or an error that is
+    /// told once the output before it was taken.
+    more: bool,
 }
 
 impl Inflater {
@@ -55,14 +56,15 @@ impl Inflater {
             window: Window { bytes: VecDeque::new(), limit: 1 << window_bits },
             takeover,
             between: true,
-            full: false,
+            more: false,
         }
     }
 
     /// Reads payload and writes what it stands for. Gives how much of both.
     ///
     /// It stops when all is read or `output` is full. In the second case there may be more to write
-    /// without more to read: it comes with the next call, or with [`Self::finish`].
+    /// without more to read: it comes with the next call, or with [`Self::finish`]. What comes before
+    /// an error is written first, and the next call gives the error.
     pub(in crate::ws) fn inflate(
         &mut self,
         input: &[u8],
@@ -71,18 +73,25 @@ impl Inflater {
         let (mut read, mut written) = (0, 0);
         loop {
             let before = (read, written);
-            let (input, output) = (&input[read..], &mut output[written..]);
-            let step = self
-                .step(input, output, InflateFlush::NoFlush)
-                .map_err(|invalid| Invalid { written: written + invalid.written })?;
+            let step =
+                match self.step(&input[read..], &mut output[written..], InflateFlush::NoFlush) {
+                    // What was written comes first.
+                    Err(Invalid) if written > 0 => Step { read: 0, written: 0, failed: true },
+                    step => step?,
+                };
             read += step.read;
             written += step.written;
-            if step.read == input.len() || step.written == output.len() || (read, written) == before
-            {
-                self.full = step.written == output.len();
+            let filled = written == output.len();
+            if read == input.len() || filled || step.failed || (read, written) == before {
+                self.more = filled || step.failed;
                 return Ok((read, written));
             }
         }
+    }
+
+    /// Whether another call of [`Self::inflate`] may give something without more to read.
+    pub(in crate::ws) fn has_more(&self) -> bool {
+        self.more
     }
 
     /// Ends a message, all of whose payload was read: as if the tail came that the sender took from it.
@@ -92,10 +101,9 @@ impl Inflater {
     /// behind a final block or with no payload at all, is against 7.2.1; since it is clear what was
     /// meant, it is taken, as most do.
     pub(in crate::ws) fn finish(&mut self, output: &mut [u8]) -> Result<(usize, bool), Invalid> {
-        let mut drained = 0;
-        if self.full && !output.is_empty() {
-            (_, drained) = self.inflate(&[], output)?;
-            if self.full {
+        if self.more && !output.is_empty() {
+            let (_, drained) = self.inflate(&[], output)?;
+            if self.more || drained > 0 {
                 return Ok((drained, false));
             }
         }
@@ -103,21 +111,18 @@ impl Inflater {
             // The tail has nothing to write, so that it needs no room. The backend is to stop behind
             // the block that ends with it, and would go on to the sentinel anywhere else.
             let [a, b, c, d] = TAIL;
-            let invalid = |_| Invalid { written: drained };
-            let tail = [a, b, c, d, SENTINEL];
-            match self.step(&tail, &mut [], InflateFlush::Block).map_err(invalid)?.read {
+            match self.step(&[a, b, c, d, SENTINEL], &mut [], InflateFlush::Block)?.read {
                 4 => {}
-                0 if self.full => return Ok((drained, false)),
-                _ => return Err(Invalid { written: drained }),
+                0 if self.more => return Ok((0, false)),
+                _ => return Err(Invalid),
             }
             // A block can end in the midst of the tail's last byte, if its code for the end is made of
             // ones. What is left of the byte would spoil the next message, and spoils these blocks.
-            let step = self.step(&EMPTY_BLOCKS, &mut [], InflateFlush::NoFlush);
-            match step.map_err(invalid)?.read {
+            match self.step(&EMPTY_BLOCKS, &mut [], InflateFlush::NoFlush)?.read {
                 6 => {}
                 // The tail's block was a final one.
                 0 if self.between => {}
-                _ => return Err(Invalid { written: drained }),
+                _ => return Err(Invalid),
             }
             self.between = true;
         }
@@ -127,8 +132,8 @@ impl Inflater {
                 backend.reset(false);
             }
         }
-        self.full = false;
-        Ok((drained, true))
+        self.more = false;
+        Ok((0, true))
     }
 
     /// One call of the backend.
@@ -148,20 +153,22 @@ impl Inflater {
             }
         };
         let (total_in, total_out) = (backend.total_in(), backend.total_out());
-        let status = backend.decompress(input, output, flush);
+        let status = backend.decompress(input, output, flush).map_err(|_| Invalid);
         let read = (backend.total_in() - total_in) as usize;
         let written = (backend.total_out() - total_out) as usize;
-        let status = status.map_err(|_| Invalid { written })?;
+        if written == 0 {
+            status?;
+        }
         window.push(&output[..written]);
         self.between &= read == 0;
-        if status == Status::StreamEnd {
+        if status == Ok(Status::StreamEnd) {
             // The end of a final block is not the message's end (7.2.1, 7.2.3.4), and what follows may
             // refer to what came before it.
             backend.reset(false);
             window.restore(backend)?;
             self.between = true;
         }
-        Ok(Step { read, written })
+        Ok(Step { read, written, failed: status.is_err() })
     }
 
     /// Gives memory back between two messages: keeps what is needed of the window.
@@ -188,10 +195,11 @@ impl fmt::Debug for Inflater {
     }
 }
 
-/// How much one call of the backend read and wrote.
+/// How much one call of the backend read and wrote, and whether it failed behind that, as it will again.
 struct Step {
     read: usize,
     written: usize,
+    failed: bool,
 }
 
 /// The last bytes of what was written.
@@ -218,7 +226,7 @@ impl Window {
     fn restore(&self, backend: &mut Inflate) -> Result<(), Invalid> {
         let (older, newer) = self.bytes.as_slices();
         for part in [older, newer] {
-            backend.set_dictionary(part).map_err(|_| Invalid { written: 0 })?;
+            backend.set_dictionary(part).map_err(|_| Invalid)?;
         }
         Ok(())
     }

@@ -70,6 +70,10 @@ impl Inflater {
         match *self {}
     }
 
+    pub(in crate::ws) fn has_more(&self) -> bool {
+        match *self {}
+    }
+
     pub(in crate::ws) fn finish(&mut self, _output: &mut [u8]) -> Result<(usize, bool), Invalid> {
         match *self {}
     }

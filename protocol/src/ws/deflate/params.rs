@@ -95,6 +95,11 @@ pub(in crate::ws) struct Agreed {
 
 impl Agreed {
     pub(in crate::ws) fn new(params: DeflateParams, config: &DeflateConfig) -> Self {
+        let params = DeflateParams {
+            server_max_window_bits: params.server_max_window_bits.clamp(SMALLEST, LARGEST),
+            client_max_window_bits: params.client_max_window_bits.clamp(SMALLEST, LARGEST),
+            ..params
+        };
         Self { params, level: config.level.clamp(1, 9), threshold: config.threshold }
     }
 

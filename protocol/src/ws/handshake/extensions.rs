@@ -36,7 +36,7 @@ impl Negotiated {
     }
 
     /// The same with permessage-deflate agreed on, for a handshake that was made elsewhere. Of
-    /// `config`, level and threshold count.
+    /// `config`, level and threshold count; windows outside 8 to 15 count as the nearest of these.
     ///
     /// ```
     /// use tidewire::ws::{DeflateConfig, DeflateParams, Negotiated};
