@@ -227,11 +227,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
                 if deadline.is_none() && !dials && !link.is_attached() {
                     return Poll::Ready(false);
                 }
-                if link.is_idle() {
-                    machine.shrink();
-                    link.release();
-                }
-                if link.poll_sleep(cx, deadline).is_pending() {
+                if poll_sleep(machine, link, cx, deadline).is_pending() {
                     return Poll::Pending;
                 }
             }
@@ -302,7 +298,8 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
             return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
         }
         // If a deadline passes, the event loop has to see to it: `poll_advance` reports the end.
-        match link.poll_sleep(cx, machine.poll_timeout()) {
+        let deadline = machine.poll_timeout();
+        match poll_sleep(machine, link, cx, deadline) {
             Poll::Ready(()) => give_way(cx),
             Poll::Pending => Poll::Pending,
         }
@@ -371,6 +368,21 @@ impl<R: Runtime, M: std::fmt::Debug> std::fmt::Debug for Driver<R, M> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Driver").field("machine", &self.machine).finish_non_exhaustive()
     }
+}
+
+/// [`Link::poll_sleep`], which has nothing left to want at once: if nothing has moved for a while, memory
+/// that is not in use is given back first.
+fn poll_sleep<R: Runtime, M: Machine>(
+    machine: &mut M,
+    link: &mut Link<R>,
+    cx: &mut Context<'_>,
+    deadline: Option<Instant>,
+) -> Poll<()> {
+    if link.is_idle() {
+        machine.shrink();
+        link.release();
+    }
+    link.poll_sleep(cx, deadline)
 }
 
 /// Lets other tasks run before this one goes on.

@@ -448,7 +448,41 @@ async fn a_message_that_is_lost_was_not_sent<R: SendRuntime>(runtime: R) {
     assert!(failed);
 }
 
+/// Whoever waits for room is polled when there is some, or a deadline: not again and again.
+async fn a_wait_for_room_is_no_loop<R: SendRuntime>(runtime: R) {
+    let (tell, told) = mpsc::channel();
+    let own = runtime.clone();
+    let (address, _) = serve(&runtime, move |exchange| {
+        let (tell, own) = (tell.clone(), own.clone());
+        async move {
+            let config = ws::Config::default();
+            let mut socket = exchange.websocket(&ServerOptions::default(), config).await?;
+            let (message, mut polls) = (vec![7; 32 << 20], 0);
+            let mut send = pin!(socket.send_binary(&message));
+            let counted = poll_fn(|cx| {
+                polls += 1;
+                send.as_mut().poll(cx)
+            });
+            // Longer than it takes until memory that is not in use is given back.
+            let sent = for_at_most(&own, Duration::from_millis(2_500), counted).await;
+            tell.send((sent.is_some(), polls))?;
+            Ok(())
+        }
+    })
+    .await;
+    let (sent, polls) = on_thread(move || {
+        let mut peer = RawPeer::connect(address);
+        peer.send(UPGRADE);
+        peer.read_head();
+        told.recv().expect("a count")
+    })
+    .await;
+    assert!(!sent, "the peer reads nothing");
+    assert!(polls < 100, "{polls} polls");
+}
+
 tidewire_tests::on_every_runtime!(
+    a_wait_for_room_is_no_loop,
     a_pong_that_is_there_counts,
     who_talks_while_we_send_is_alive,
     a_flood_leaves_room_for_others,
