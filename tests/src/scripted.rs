@@ -5,12 +5,13 @@ use crate::frames::{CLOSE, Frame};
 use crate::net::RawPeer;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::collections::VecDeque;
-use std::future::{Ready, ready};
+use std::future::{Future, Ready, ready};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 use tidewire_runtime::{Runtime, Timer};
 
@@ -254,5 +255,75 @@ impl Random {
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % bound
+    }
+}
+
+/// Polls futures and drops some.
+pub struct Executor {
+    woken: Arc<Woken>,
+    /// Which ones.
+    pub drops: Drops,
+    /// How often a future had to wait.
+    pub waits: usize,
+}
+
+/// Which futures an [`Executor`] drops.
+#[derive(Clone, Debug)]
+pub enum Drops {
+    /// None of them.
+    None,
+    /// The future that waits for the so-manieth time.
+    At(usize),
+    /// Half of those that wait.
+    Any(Random),
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Executor {
+    /// One that drops these.
+    #[must_use]
+    pub fn new(drops: Drops) -> Self {
+        Self { woken: Arc::default(), drops, waits: 0 }
+    }
+
+    /// The value of `future`, or nothing if it was dropped.
+    ///
+    /// # Panics
+    /// If it waits for something that will not wake it.
+    pub fn run<F: Future>(&mut self, future: F) -> Option<F::Output> {
+        let waker = Waker::from(self.woken.clone());
+        let mut future = pin!(future);
+        loop {
+            if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                return Some(value);
+            }
+            self.waits += 1;
+            let dropped = match &mut self.drops {
+                Drops::None => false,
+                Drops::At(wait) => self.waits == *wait,
+                Drops::Any(random) => random.below(2) == 0,
+            };
+            if dropped {
+                return None;
+            }
+            assert!(self.woken.0.swap(false, Ordering::Relaxed), "it waits, and nothing wakes it");
+        }
+    }
+
+    /// The value of the futures that `make` makes: another one for each that was dropped.
+    pub fn insist<T>(&mut self, mut make: impl AsyncFnMut() -> T) -> T {
+        loop {
+            if let Some(value) = self.run(make()) {
+                return value;
+            }
+        }
     }
 }

@@ -8,11 +8,8 @@
 use futures_core::Stream;
 use futures_io::AsyncRead;
 use futures_sink::Sink;
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::time::Duration;
 use tidewire_runtime::ws::handshake::Request;
 use tidewire_runtime::ws::{
@@ -23,72 +20,11 @@ use tidewire_tests::frames::{
     BINARY, BINARY_BEGINS, CLOSE, CONTINUES, ENDS, Frame, PING, PONG, TEXT, TEXT_BEGINS, close,
     frame,
 };
-use tidewire_tests::scripted::{Peer, Random, Scripted};
+use tidewire_tests::scripted::{Drops, Executor, Peer, Random, Scripted};
 
 /// Seeds for the sizes of reads and writes, and runs with futures that are dropped anywhere.
 const SEEDS: u64 = 6;
 const RANDOM_RUNS: u64 = 20;
-
-/// Polls futures and drops some.
-struct Executor {
-    woken: Arc<Woken>,
-    drops: Drops,
-    /// How often a future had to wait.
-    waits: usize,
-}
-
-#[derive(Clone)]
-enum Drops {
-    None,
-    /// The future that waits for the so-manieth time.
-    At(usize),
-    Any(Random),
-}
-
-#[derive(Default)]
-struct Woken(AtomicBool);
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-impl Executor {
-    fn new(drops: Drops) -> Self {
-        Self { woken: Arc::default(), drops, waits: 0 }
-    }
-
-    /// The value of `future`, or nothing if it was dropped.
-    fn run<F: Future>(&mut self, future: F) -> Option<F::Output> {
-        let waker = Waker::from(self.woken.clone());
-        let mut future = pin!(future);
-        loop {
-            if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
-                return Some(value);
-            }
-            self.waits += 1;
-            let dropped = match &mut self.drops {
-                Drops::None => false,
-                Drops::At(wait) => self.waits == *wait,
-                Drops::Any(random) => random.below(2) == 0,
-            };
-            if dropped {
-                return None;
-            }
-            assert!(self.woken.0.swap(false, Ordering::Relaxed), "it waits, and nothing wakes it");
-        }
-    }
-
-    /// The value of the futures that `make` makes: another one for each that was dropped.
-    fn insist<T>(&mut self, mut make: impl AsyncFnMut() -> T) -> T {
-        loop {
-            if let Some(value) = self.run(make()) {
-                return value;
-            }
-        }
-    }
-}
 
 /// Runs `scenario` with futures dropped nowhere, at each point, and anywhere.
 fn everywhere(mut scenario: impl FnMut(&mut Executor, u64)) {
