@@ -21,6 +21,11 @@ impl Flags {
         self.0.value_from_str(name).unwrap_or_else(|_| default.to_owned())
     }
 
+    /// Whether `--name` is there.
+    pub fn switch(&mut self, name: &'static str) -> bool {
+        self.0.contains(name)
+    }
+
     /// Where to listen: the value of `--listen`, or `default`.
     ///
     /// # Errors

@@ -1,10 +1,10 @@
 //! A WebSocket client: pings every 55 seconds, sends headers of its own, says `hello`, prints what
-//! it hears, and is back one second after its connection was lost.
+//! it hears, and is back one second after its connection was lost. `--deflate` offers to compress.
 
 use std::{error::Error, process::ExitCode, time::Duration};
 use tidewire_examples::{Flags, Program};
 use tidewire_runtime::http::ResponseHead;
-use tidewire_runtime::ws::{ClientClosed, ClientConfig, handshake::Request};
+use tidewire_runtime::ws::{ClientClosed, ClientConfig, DeflateConfig, handshake::Request};
 use tidewire_runtime::{Client, Control, Handler, Next, Received, SendRuntime};
 
 struct Callbacks;
@@ -47,6 +47,7 @@ impl Program for WsClient {
             .field("OtherKey", "values")?;
         let mut config = ClientConfig::default();
         let ping = flags.value("--ping-seconds", "55").parse()?;
+        config.handshake.deflate = flags.switch("--deflate").then(DeflateConfig::default);
         flags.end()?;
         config.connection.ping_interval = Some(Duration::from_secs(ping));
         Client::new(runtime, request, config)?.run(&mut Callbacks).await;

@@ -8,16 +8,17 @@ use core::time::Duration;
 use link::{Chance, Wire};
 use proptest::prelude::*;
 use std::collections::VecDeque;
-use tidewire::http::{Server, ServerConfig, ServerEvent};
+use tidewire::http::{BodyLength, NO_FIELDS, Server, ServerConfig, ServerEvent, Status};
 use tidewire::reconnect::Policy;
 use tidewire::ws::handshake::{Request, ServerOptions, accept};
-use tidewire::ws::{Client, ClientConfig, ClientEvent, Config, Connection, Event, Negotiated};
+use tidewire::ws::{Client, ClientClosed, ClientConfig, ClientEvent, Config, Connection, Event};
+use tidewire::ws::{Negotiated, Status as ClientStatus};
 use tidewire::{DialError, Instant, RecvBuf, Seed, SendBuf, Transport};
 
 /// The server's end of one link: an echo.
 enum Peer {
-    Http(Server),
-    Open(Connection),
+    Http(Box<Server>),
+    Open(Box<Connection>),
 }
 
 struct Link {
@@ -29,6 +30,11 @@ struct Link {
     cut_at: Option<Instant>,
     accepted: Option<Negotiated>,
     over: bool,
+    /// The server refuses to open a WebSocket, or never answers.
+    refuses: bool,
+    mute: bool,
+    /// From then on nothing arrives, and nobody is told.
+    silent_at: Option<Instant>,
 }
 
 struct World {
@@ -40,6 +46,11 @@ struct World {
     link: Option<Link>,
     log: Vec<String>,
     cuts: bool,
+    /// Whether everything happens to a link that can; when something is to be done of one's own.
+    hard: bool,
+    wake: Option<Instant>,
+    /// Nothing comes of the attempt to dial.
+    hangs: bool,
 }
 
 const BIG: usize = 3000;
@@ -67,6 +78,9 @@ impl World {
             link: None,
             log: Vec::new(),
             cuts,
+            hard: false,
+            wake: None,
+            hangs: false,
         }
     }
 
@@ -86,12 +100,15 @@ impl World {
                 link.up.carry(&mut self.tx, now, &mut self.chance);
             }
             match self.client.transport() {
+                Transport::Dial if self.hangs => {}
                 Transport::Dial => {
                     self.rx.clear();
                     self.tx.clear();
                     self.link = None;
                     if self.cuts && self.chance.below(4) == 0 {
                         self.client.dial_failed(now, DialError::Connect);
+                    } else if self.hard {
+                        self.dial_hard();
                     } else {
                         let life = Duration::from_millis(self.chance.below(3000));
                         self.link = Some(Link::new(now, self.cuts.then_some(now + life)));
@@ -117,6 +134,24 @@ impl World {
         panic!("no end at {now:?}: {:#?}", &self.log[self.log.len() - 20..]);
     }
 
+    /// Dials, and draws what becomes of it.
+    fn dial_hard(&mut self) {
+        let (now, chance) = (self.now, &mut self.chance);
+        self.hangs = chance.one_in(8);
+        if !self.hangs {
+            let mut link = Link::new(now, None);
+            let at = Some(now + chance.millis(86_400_000));
+            match chance.below(8) {
+                0 => link.refuses = true,
+                1 => link.mute = true,
+                2..=4 => link.silent_at = at,
+                _ => link.cut_at = at,
+            }
+            self.link = Some(link);
+            self.client.connected(now, &mut self.tx);
+        }
+    }
+
     /// Jumps to the next time at which something is due; false if nothing is.
     fn step(&mut self) -> bool {
         let link = self.link.iter().flat_map(|link| {
@@ -124,12 +159,15 @@ impl World {
                 Peer::Http(server) => server.poll_timeout(),
                 Peer::Open(conn) => conn.poll_timeout(),
             };
-            [link.up.next(), link.down.next(), timeout, link.cut_at]
+            // A server that is gone does nothing any more.
+            let timeout = timeout.filter(|_| !link.over && !link.mute);
+            [link.up.next(), link.down.next(), timeout, link.cut_at, link.silent_at]
         });
-        let next = link.chain([self.client.poll_timeout()]).flatten().min();
+        let next = link.chain([self.client.poll_timeout(), self.wake]).flatten().min();
         let Some(next) = next else { return false };
         self.now = self.now.max(next);
         self.client.handle_timeout(self.now, &mut self.tx);
+        self.hangs &= self.client.transport() == Transport::Dial;
         true
     }
 }
@@ -139,12 +177,15 @@ impl Link {
         Self {
             up: Wire::default(),
             down: Wire::default(),
-            peer: Peer::Http(Server::new(ServerConfig::default(), now)),
+            peer: Peer::Http(Box::new(Server::new(ServerConfig::default(), now))),
             rx: RecvBuf::with_limit(1 << 17),
             tx: SendBuf::new(),
             cut_at,
             accepted: None,
             over: false,
+            refuses: false,
+            mute: false,
+            silent_at: None,
         }
     }
 
@@ -156,7 +197,11 @@ impl Link {
             self.up.cut(now, chance);
             self.down.cut(now, chance);
         }
-        if self.over {
+        if self.silent_at.is_some_and(|at| at <= now) {
+            self.silent_at = None;
+            (self.up.silent, self.down.silent) = (true, true);
+        }
+        if self.over || self.mute {
             self.up.discard();
             return;
         }
@@ -165,6 +210,10 @@ impl Link {
             server.handle_timeout(now, &mut self.tx);
             while let Some(event) = server.poll_event(now, &mut self.rx, &mut self.tx) {
                 match event {
+                    ServerEvent::Request(_) if self.refuses => {
+                        let (status, length) = (Status::SERVICE_UNAVAILABLE, BodyLength::EMPTY);
+                        server.respond(status, NO_FIELDS, length, now, &mut self.tx).unwrap();
+                    }
                     ServerEvent::Request(head) => {
                         let acceptance = accept(&head, &ServerOptions::default()).unwrap();
                         server.upgrade(acceptance.fields(), &mut self.tx).unwrap();
@@ -175,7 +224,8 @@ impl Link {
                 }
             }
             if let Some(negotiated) = self.accepted.take() {
-                self.peer = Peer::Open(Connection::server(Config::default(), negotiated, now));
+                let conn = Connection::server(Config::default(), negotiated, now);
+                self.peer = Peer::Open(Box::new(conn));
             }
         }
         if let Peer::Open(conn) = &mut self.peer {
@@ -229,7 +279,7 @@ fn a_whole_conversation(seed: u64) -> Vec<String> {
     world.work(&mut on_event);
     while world.step() {
         world.work(&mut on_event);
-        if matches!(world.client.status(), tidewire::ws::Status::Idle) {
+        if matches!(world.client.status(), ClientStatus::Idle) {
             break;
         }
     }
@@ -292,6 +342,111 @@ fn a_life_of_cuts(seed: u64) -> Vec<String> {
     }
     assert!(world.log.iter().filter(|line| line.contains("closed")).count() > 3);
     world.log
+}
+
+/// For months: links that break, fall silent, never come about; servers that refuse or never answer;
+/// a user who sends now and then, closes, gives up, and begins again.
+fn a_long_life(seed: u64) -> Vec<String> {
+    let mut world = World::new(seed, false);
+    let connection = Config {
+        ping_interval: Some(Duration::from_secs(600)),
+        max_message: 1 << 16,
+        ..Config::default()
+    };
+    let reconnect = Policy::exponential(Duration::from_secs(1), Duration::from_secs(300));
+    let config = ClientConfig { connection, reconnect: Some(reconnect), ..Default::default() };
+    let request = Request::new("ws://server/").unwrap();
+    world.client = Client::new(request, config, &Seed::new([seed as u8; 32]), Instant::EPOCH);
+    world.hard = true;
+    world.wake = Some(Instant::EPOCH);
+
+    let (mut serial, mut state) = (0_u64, "closed");
+    let expected = core::cell::RefCell::new(VecDeque::new());
+    let mut on_event =
+        |_: &mut Client, event: ClientEvent<'_>, _: &mut SendBuf, _: Instant| match event {
+            ClientEvent::Connected => {
+                assert_eq!(core::mem::replace(&mut state, "connected"), "closed");
+                expected.borrow_mut().clear();
+            }
+            ClientEvent::Open(_) => {
+                assert_eq!(core::mem::replace(&mut state, "open"), "connected");
+            }
+            ClientEvent::Text(text) => {
+                assert_eq!(
+                    (state, expected.borrow_mut().pop_front().as_deref()),
+                    ("open", Some(text))
+                );
+            }
+            ClientEvent::Error(_) => {
+                assert_ne!(core::mem::replace(&mut state, "failed"), "open");
+            }
+            ClientEvent::Closed { why, .. } => {
+                let before = core::mem::replace(&mut state, "closed");
+                let cancelled = why == ClientClosed::Cancelled;
+                assert!(matches!(before, "failed" | "open") || cancelled, "{before}: {why}");
+                if why.is_clean() {
+                    assert!(expected.borrow().is_empty(), "a message is lost");
+                }
+            }
+            _ => {}
+        };
+    world.work(&mut on_event);
+    let mut steps = 0;
+    while world.now < Instant::EPOCH + MONTH {
+        assert!(
+            world.client.poll_timeout().is_some() || world.client.status() == ClientStatus::Idle
+        );
+        assert!(world.rx.heap_size() <= 1 << 17);
+        assert!(world.step());
+        steps += 1;
+        assert!(steps < 1_000_000, "time stands still at {:?}", world.now);
+        if world.wake.is_some_and(|at| at <= world.now) {
+            let (now, chance) = (world.now, &mut world.chance);
+            world.wake = Some(now + chance.millis(10_000_000));
+            let client = &mut world.client;
+            match chance.below(40) {
+                0 => client.close(1000.into(), "", now, &mut world.tx).unwrap(),
+                1 => client.cancel(),
+                _ if client.status() == ClientStatus::Idle => {
+                    assert!(client.reconnect(chance.millis(10_000_000), now));
+                }
+                _ if client.status() == ClientStatus::Open => {
+                    serial += 1;
+                    let text = format!("{serial}-").repeat(chance.magnitude(300) as usize);
+                    client.send_text(&text, &mut world.tx).unwrap();
+                    expected.borrow_mut().push_back(text);
+                }
+                _ => {}
+            }
+        }
+        world.work(&mut on_event);
+    }
+    world.log
+}
+
+const MONTH: Duration = Duration::from_secs(30 * 86_400);
+
+#[test]
+fn a_client_comes_back_from_everything_for_months() {
+    let lives: Vec<_> = (0..6).map(a_long_life).collect();
+    let count = |what: &str| lives.iter().flatten().filter(|line| line.contains(what)).count();
+    let ways = [
+        "answered 503",
+        "no answer in time",
+        "ended before the answer",
+        "not up in time",
+        "nothing was heard in time",
+        "ended without a Close",
+        "closed: given up",
+        "closed with 1000",
+        "Text(",
+    ];
+    for way in ways {
+        println!("{way}: {}", count(way));
+        assert!(count(way) >= 6, "{way}");
+    }
+    assert!(count("closed") >= 1000);
+    assert_eq!(a_long_life(3), lives[3]);
 }
 
 proptest! {

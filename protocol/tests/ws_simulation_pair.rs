@@ -168,10 +168,8 @@ impl World {
     /// Everything that can be done now.
     fn exchange(&mut self) {
         let mut rounds = 0;
-        while (0..2).fold(false, |progress, who| self.exchange_at(who) || progress)
-            // Deadlines come behind what was received up to them.
-            || (0..2).fold(false, |progress, who| self.expire_at(who) || progress)
-        {
+        // Deadlines come behind what was received up to them.
+        while (0..2).any(|who| self.exchange_at(who)) || (0..2).any(|who| self.expire_at(who)) {
             rounds += 1;
             assert!(rounds < 10_000, "no end at {:?}: {:#?}", self.now, self.ends);
         }

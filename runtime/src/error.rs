@@ -41,7 +41,8 @@ pub enum Error {
     /// A client did not ask for a WebSocket as it should. It was answered already.
     #[error("the WebSocket handshake was refused: {0}")]
     Refused(ws::handshake::Rejection),
-    /// A WebSocket connection ended otherwise than by a closing handshake.
+    /// A WebSocket connection ended otherwise than by a closing handshake, or in the midst of a message
+    /// that was being read or written.
     #[error("the WebSocket connection ended: {0}")]
     WebSocket(ws::Closed),
     /// An HTTP connection ended before its message did.

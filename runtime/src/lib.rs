@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`Server`] | answers HTTP requests, event streams and WebSocket upgrades on one port |
 //! | [`HttpClient`] | sends HTTP requests, on connections that are kept and shared |
-//! | [`WebSocket`] | one WebSocket connection, lending or as `Stream` and `Sink` |
+//! | [`WebSocket`] | one WebSocket connection: lending, as `Stream` and `Sink`, or each message piece by piece |
 //! | [`Client`] | a WebSocket client that reconnects, with events or callbacks |
 //! | [`EventSource`] | the client of an event stream, which reconnects |
 //! | [`Driver`] | the loop behind all of them, for machines of your own |

@@ -23,7 +23,7 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
     /// Limits and deadlines of each connection: size of a head, time for a head, idle time, …
-    /// `write_timeout` holds for a WebSocket too.
+    /// A WebSocket has its own from the upgrade on, those of its [`ws::Config`](tidewire::ws::Config).
     pub http: http::ServerConfig,
     /// The most connections at a time; further ones wait in the operating system's queue.
     /// 10,000 by default.

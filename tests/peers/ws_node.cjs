@@ -12,7 +12,9 @@ const { WebSocket, WebSocketServer } = require('ws');
 const runtime = process.argv[2] ?? 'smol';
 const SEED = Number(process.env.SEED || crypto.randomInt(2 ** 32));
 const SECONDS = 20; // for one connection
-const CONNECTIONS = 20; // in each role
+const COMBINATIONS = 28; // both sides with and without context takeover, each with windows of 9 to 15 bits
+const PLAIN = 6; // connections on which one side alone would compress
+const NAMES = ['server_no_context_takeover', 'client_no_context_takeover', 'server_max_window_bits', 'client_max_window_bits'];
 let failed = 0;
 
 function check(name, ok, detail = '') {
@@ -78,7 +80,11 @@ class Task {
     this.weClose = random.chance(0.5); // we: the library's side
     this.pings = random.chance(0.7);
     this.ourPings = random.of([0, 1, 3]);
-    this.query = new URLSearchParams({ id: this.id });
+    this.query = new URLSearchParams({ id: this.id, ...random.of([{}, { stream: 1 }, { fragment: random.of([1000, 65536]) }]) });
+    this.deflate = false; // the package's options
+    if (number < COMBINATIONS) this.compress(number);
+    else if (number % 2) this.deflate = true; // one side alone would
+    else this.query.set('deflate', 1);
     if (this.ourPings) this.query.set('ping', this.ourPings);
     if (this.weClose) {
       this.query.set('after', this.messages.length);
@@ -86,6 +92,31 @@ class Task {
       this.query.set('reason', Buffer.from(this.reason).toString('hex'));
     }
   }
+
+  /** A limit is set by either side, or by both. */
+  compress(number) {
+    const { random } = this;
+    const limits = [number & 1, (number >> 1) & 1, 9 + (number >> 2), 15 - (number >> 2)];
+    for (const [key, value] of [['deflate', 1], ['level', random.within(1, 9)], ['threshold', random.of([0, 0, 64, 1000])]]) {
+      this.query.set(key, value);
+    }
+    // The package's own threshold is 1024.
+    this.deflate = { ...random.of([{}, { threshold: 0 }]), zlibDeflateOptions: { level: random.within(0, 9) } };
+    NAMES.forEach((name, i) => {
+      const side = random.of(['ours', 'theirs', 'both']);
+      if (limits[i] && side !== 'theirs') this.query.set(name, limits[i]);
+      const option = name.replace(/_(.)/g, (_, letter) => letter.toUpperCase());
+      if (side !== 'ours') this.deflate[option] = i < 2 ? Boolean(limits[i]) : limits[i];
+    });
+  }
+}
+
+/** What the package agreed on: the four parameters, or `none`. */
+function agreed(socket) {
+  const deflate = socket._extensions['permessage-deflate'];
+  if (!deflate) return 'none';
+  const { params } = deflate;
+  return NAMES.map((name, i) => (i < 2 ? Number(params[name] ?? false) : params[name] ?? 15)).join(' ');
 }
 
 /** Hands on what comes, in pieces of any size. */
@@ -124,7 +155,7 @@ async function proxy(port, random) {
 async function traffic(socket, task) {
   const { random } = task;
   const wrong = [];
-  const unanswered = new Set();
+  const unanswered = [];
   let received = 0, allReceived;
   const all = new Promise((resolve) => (allReceived = resolve));
   socket.on('message', (data, isBinary) => {
@@ -137,17 +168,15 @@ async function traffic(socket, task) {
   const pong = new Promise((resolve) => {
     socket.on('pong', (payload) => {
       // One may stand for several pings (RFC 6455, 5.5.3).
-      payload = payload.toString('hex');
-      if (!unanswered.has(payload)) wrong.push(`a pong with ${payload}`);
-      for (const older of [...unanswered]) {
-        unanswered.delete(older);
-        if (older === payload) break;
-      }
-      if (!unanswered.size) resolve();
+      const at = unanswered.findIndex((sent) => sent.equals(payload));
+      if (at < 0) wrong.push(`a pong with ${payload.toString('hex')}`);
+      unanswered.splice(0, at + 1);
+      if (!unanswered.length) resolve();
     });
   });
   socket.on('error', (error) => wrong.push(`error ${error.message}`));
   const closed = once(socket, 'close');
+  const deflate = agreed(socket);
 
   for (const { data, isText } of task.messages) {
     const cuts = random.chance(0.5) ? [] : Array.from({ length: random.of([1, 2, 3, 20]) }, () => random.below(data.length + 1));
@@ -156,21 +185,21 @@ async function traffic(socket, task) {
       const fin = i === at.length - 1;
       const sent = new Promise((resolve) => socket.send(data.subarray(at[i - 1], at[i]), { fin, binary: !isText }, resolve));
       if (task.pings && random.chance(0.3)) {
-        const payload = random.bytes(random.of([1, 4, 125]));
+        const payload = random.bytes(random.of([0, 1, 4, 125]));
         socket.ping(payload);
-        unanswered.add(payload.toString('hex'));
+        unanswered.push(payload);
       }
       await sent;
     }
   }
   await Promise.race([all, closed]);
   if (!task.weClose) {
-    if (unanswered.size) await Promise.race([pong, closed]);
+    if (unanswered.length) await Promise.race([pong, closed]);
     socket.close(task.code, task.reason);
   }
   const [code, reason] = await closed;
   if (received !== task.messages.length) wrong.push(`${received} of ${task.messages.length} messages came back`);
-  return { wrong, code, reason: reason.toString() };
+  return { wrong, deflate, code, reason: reason.toString() };
 }
 
 /** A test program, and the lines that it prints. */
@@ -185,11 +214,30 @@ class Program {
   get isUp() { return this.child.exitCode === null; }
 }
 
-function compare(task, said, { wrong, code, reason }) {
-  const pings = task.ourPings ? Math.floor(task.messages.length / task.ourPings) : 0;
+/** The parameters on our side and on the package's. */
+function compareDeflate(role, task, ours, theirs) {
+  if (!(task.query.has('deflate') && task.deflate) || ours === 'none' || theirs === 'none') {
+    const both = task.query.has('deflate') && task.deflate;
+    return !both && ours === 'none' && theirs === 'none' ? [] : [`compression is ${ours} here and ${theirs} there`];
+  }
+  const differs = [];
+  ours = ours.split(' ').map(Number);
+  theirs = theirs.split(' ').map(Number);
+  NAMES.forEach((name, i) => {
+    // The larger, the more of a limit. A client may keep itself to more than it told the server.
+    const limits = (value) => (i < 2 ? value : -value);
+    const mayDiffer = role === 'client' && name.startsWith('client') && limits(ours[i]) > limits(theirs[i]);
+    if (ours[i] !== theirs[i] && !mayDiffer) differs.push(`${name} is ${ours[i]} here and ${theirs[i]} there`);
+    const limit = Number(task.query.get(name) ?? (i < 2 ? 0 : 15));
+    if (limits(ours[i]) < limits(limit)) differs.push(`${name} is ${ours[i]} in spite of ${limit}`);
+  });
+  return differs;
+}
+
+function compare(role, task, said, { wrong, deflate, code, reason }) {
   const expected = { kind: 'ended', id: task.id, messages: `${task.messages.length}`, code: `${task.code}`, clean: 'true', strange: '0' };
-  if (!task.weClose) Object.assign(expected, { reason: task.reason, pongs: `${pings}`, unanswered: '0' });
-  const differs = [...wrong];
+  if (!task.weClose) Object.assign(expected, { reason: task.reason, pongs: said.pings, unanswered: '0' });
+  const differs = [...wrong, ...compareDeflate(role, task, said.deflate ?? 'none', deflate)];
   for (const [key, value] of Object.entries(expected)) {
     if (said[key] !== value) differs.push(`${key} is ${said[key]}, not ${value}`);
   }
@@ -200,14 +248,14 @@ function compare(task, said, { wrong, code, reason }) {
 
 async function role(role, program, connect) {
   let done = 0, bytes = 0;
-  for (let number = 0; number < CONNECTIONS; number++) {
+  for (let number = 0; number < COMBINATIONS + PLAIN; number++) {
     const task = new Task(role, number);
     let differs;
     try {
       const seen = await withDeadline(task.id, connect(task));
       const [kind, ...words] = (await program.line()).split('\t');
       const said = Object.fromEntries(words.map((word) => [word.split('=', 1)[0], word.slice(word.indexOf('=') + 1)]));
-      differs = compare(task, { kind, ...said }, seen);
+      differs = compare(role, task, { kind, ...said }, seen);
     } catch (error) {
       differs = [error.message];
     }
@@ -216,7 +264,7 @@ async function role(role, program, connect) {
     bytes += task.messages.reduce((sum, { data }) => sum + data.length, 0);
   }
   check(`our ${role} is still up`, program.isUp);
-  check(`our ${role}: ${done} connections, ${bytes >> 10} KiB there and back (seed ${SEED})`, done === CONNECTIONS);
+  check(`our ${role}: ${done} connections, ${bytes >> 10} KiB there and back (seed ${SEED})`, done === COMBINATIONS + PLAIN);
 }
 
 async function main() {
@@ -224,7 +272,7 @@ async function main() {
   const [, port] = /^listening on ws:\/\/127\.0\.0\.1:(\d+)$/.exec(await server.line());
   await role('server', server, async (task) => {
     const near = await proxy(Number(port), task.random);
-    const socket = new WebSocket(`ws://127.0.0.1:${near.address().port}/?${task.query}`);
+    const socket = new WebSocket(`ws://127.0.0.1:${near.address().port}/?${task.query}`, { perMessageDeflate: task.deflate });
     await once(socket, 'open');
     const seen = await traffic(socket, task);
     near.close();
@@ -233,7 +281,7 @@ async function main() {
 
   const client = new Program('ws-test-client');
   await role('client', client, async (task) => {
-    const listener = new WebSocketServer({ host: '127.0.0.1', port: 0 });
+    const listener = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: task.deflate });
     await once(listener, 'listening');
     const near = await proxy(listener.address().port, task.random);
     client.child.stdin.write(`ws://127.0.0.1:${near.address().port}/?${task.query}\n`);

@@ -17,6 +17,8 @@ from common import Checks, Example, shorten
 
 SEED = int(os.environ.get("SEED") or int.from_bytes(os.urandom(4)))
 SECONDS = 20  # for one connection
+COMBINATIONS = 28  # both sides with and without context takeover, each with windows of 9 to 15 bits
+PLAIN = 6  # connections on which one side alone would compress
 
 # Several scripts, characters of one to four bytes.
 WORDS = ["tide ", "wire ", "na\u00efve ", "\u03b8\u03ac\u03bb\u03b1\u03c3\u03c3\u03b1 ", "\u043f\u0440\u0438\u043b\u0438\u0432 ",
@@ -48,7 +50,7 @@ def message(rng, earlier):
 class Task:
     """What one connection does, from a seed."""
 
-    def __init__(self, name, number, deflate):
+    def __init__(self, name, number):
         rng = self.rng = random.Random(f"{SEED} {name} {number}")
         self.id = f"{name}-{number}"
         self.messages = []
@@ -59,12 +61,35 @@ class Task:
         self.we_close = rng.random() < 0.5  # we: the library's side, as `ours` everywhere
         self.pings = rng.random() < 0.7
         self.our_pings = rng.choice([0, 1, 3])
-        self.deflate = deflate
-        self.query = {"id": self.id}
+        self.query = {"id": self.id} | rng.choice([{}, {"stream": 1}, {"fragment": rng.choice([1000, 65536])}])
+        self.deflate = None  # the peer's part: parameters by their names
+        if number < COMBINATIONS:
+            self.compress(number)
+        elif number % 2:  # one side alone would
+            self.deflate = {}
+        else:
+            self.query["deflate"] = 1
         if self.our_pings:
             self.query["ping"] = self.our_pings
         if self.we_close:
             self.query |= {"after": len(self.messages), "close": self.code, "reason": self.reason.encode().hex()}
+
+    def compress(self, number):
+        """A limit is set by either side, or by both."""
+        limits = {
+            "server_no_context_takeover": number & 1,
+            "client_no_context_takeover": number >> 1 & 1,
+            "server_max_window_bits": 9 + number // 4,
+            "client_max_window_bits": 15 - number // 4,
+        }
+        self.query |= {"deflate": 1, "level": self.rng.randrange(1, 10), "threshold": self.rng.choice([0, 0, 64, 1000])}
+        self.deflate = {}
+        for name, limit in limits.items():
+            side = self.rng.choice(["ours", "theirs", "both"])
+            if limit and side != "theirs":
+                self.query[name] = limit
+            if limit and side != "ours":
+                self.deflate[name] = limit
 
     def cuts(self, whole):
         """The fragments to send a message in; one of them: no fragments."""
@@ -125,7 +150,7 @@ class Proxy:
 
 async def traffic(peer, task):
     """The peer's part in a connection: `peer` has the methods that are called here. Returns what
-    was wrong, or None, and the code and reason of the Close frame that came."""
+    was wrong, or None, the agreed compression, and the code and reason of the Close frame that came."""
     wrong = None
 
     async def send():
@@ -146,14 +171,18 @@ async def traffic(peer, task):
     if not task.we_close:
         await peer.pinged()  # the last of its pings is answered
         await peer.close(task.code, task.reason)
-    return wrong, *await peer.ended()
+    return wrong, peer.deflate(), *await peer.ended()
+
+
+NAMES = ["server_no_context_takeover", "client_no_context_takeover", "server_max_window_bits", "client_max_window_bits"]
 
 
 class Run:
-    """Both roles against one package: `connect(task, port)` and `listen(task)` give its connections."""
+    """Both roles against one package: `connect(task, port)` and `listen(task)` give its connections.
+    `fit(role, task)` leaves out what it cannot do."""
 
-    def __init__(self, name, connect, listen, tasks):
-        self.check, self.name, self.tasks = Checks(), name, tasks
+    def __init__(self, name, connect, listen, fit=lambda role, task: None):
+        self.check, self.name, self.fit = Checks(), name, fit
         self.connect, self.listen = connect, listen
 
     async def ours(self, program, task):
@@ -165,20 +194,36 @@ class Run:
         kind, *words = match.string.split("\t")
         return {"kind": kind, **dict(word.split("=", 1) for word in words)}
 
-    def compare(self, task, said, wrong, code, reason):
-        """Whether both sides tell the same; how it went in words if they do not."""
-        count = len(task.messages)
-        pings = count // task.our_pings if task.our_pings else 0
-        expected = {"kind": "ended", "messages": str(count), "code": str(task.code), "clean": "true", "strange": "0"}
+    def compare(self, role, task, said, wrong, deflate, code, reason):
+        """In what the two sides differ, in words."""
+        expected = {"kind": "ended", "messages": str(len(task.messages)), "code": str(task.code), "clean": "true", "strange": "0"}
         if not task.we_close:
-            expected |= {"reason": task.reason, "pongs": str(pings), "unanswered": "0"}
+            expected |= {"reason": task.reason, "pongs": said.get("pings"), "unanswered": "0"}
         differs = [f"{k} is {said.get(k)!r}, not {v!r}" for k, v in expected.items() if said.get(k) != v]
         if wrong:
             differs.append(wrong)
+        differs += self.compare_deflate(role, task, said.get("deflate", "none"), deflate)
         if task.we_close and (code, reason) != (task.code, task.reason):
             differs.append(f"closed with {code} {reason!r}, not {task.code} {task.reason!r}")
         if not task.we_close and code != task.code:
             differs.append(f"the echo of the Close has {code}, not {task.code}")
+        return differs
+
+    def compare_deflate(self, role, task, ours, theirs):
+        both = "deflate" in task.query and task.deflate is not None
+        if not both or ours == "none" or theirs is None:
+            return [] if not both and ours == "none" and theirs is None else [f"compression is {ours} here and {theirs} there"]
+        ours = dict(zip(NAMES, map(int, ours.split())))
+        theirs = dict(zip(NAMES, map(int, theirs)))
+        differs = []
+        for name in NAMES:
+            # What holds more of either parameter is what is more of a limit.
+            here, there = (x[name] if "context" in name else -x[name] for x in (ours, theirs))
+            if here != there and not (role == "client" and name.startswith("client") and here > there):
+                differs.append(f"{name} is {ours[name]} here and {theirs[name]} there")
+            limit = task.query.get(name, 0 if "context" in name else 15)
+            if here < (limit if "context" in name else -limit):
+                differs.append(f"{name} is {ours[name]} in spite of {limit}")
         return differs
 
     async def our_server(self, server, port, task):
@@ -196,18 +241,20 @@ class Run:
         done = bytes_ = 0
         with program:
             url = program.url("ws") if role == "server" else None
-            for task in self.tasks(f"{self.name}-{role}"):
+            for number in range(COMBINATIONS + PLAIN):
+                task = Task(f"{self.name}-{role}", number)
+                self.fit(role, task)
                 try:
                     seen = await asyncio.wait_for(one(program, *([int(url.rpartition(":")[2])] if url else []), task), SECONDS)
                 except (OSError, EOFError, asyncio.TimeoutError, *self.errors) as error:
-                    seen = repr(error), None, None
-                differs = self.compare(task, await self.ours(program, task), *seen)
+                    seen = repr(error), None, None, None
+                differs = self.compare(role, task, await self.ours(program, task), *seen)
                 if differs:
                     self.check(f"our {role}, {task.id} {task.query} {task.deflate}", False, "; ".join(differs))
                 done += not differs
                 bytes_ += sum(map(len, task.messages))
             self.check(f"our {role} is still up", program.process.poll() is None)
-        self.check(f"our {role}: {done} connections, {bytes_ >> 10} KiB there and back (seed {SEED})", done)
+        self.check(f"our {role}: {done} connections, {bytes_ >> 10} KiB there and back (seed {SEED})", done == number + 1)
 
     def run(self, *errors):
         self.errors = errors

@@ -6,8 +6,10 @@ import contextlib
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConcurrencyError, ConnectionClosed, InvalidHandshake
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory, ServerPerMessageDeflateFactory
+from websockets.protocol import Side
 
-from ws_traffic import Run, Task
+from ws_traffic import Run
 
 OPTIONS = {"compression": None, "max_size": None, "ping_interval": None, "open_timeout": 10, "close_timeout": 10}
 
@@ -42,6 +44,14 @@ class Peer:
         if self.pong:
             await self.pong
 
+    def deflate(self):
+        for it in self.ws.protocol.extensions:
+            local = int(it.local_no_context_takeover), it.local_max_window_bits
+            remote = int(it.remote_no_context_takeover), it.remote_max_window_bits
+            server, client = (remote, local) if self.ws.protocol.side is Side.CLIENT else (local, remote)
+            return server[0], client[0], server[1], client[1]
+        return None
+
     async def close(self, code, reason):
         await self.ws.close(code, reason)
 
@@ -51,8 +61,15 @@ class Peer:
         return (close.code, close.reason) if close else (None, None)
 
 
+def extensions(task, factory):
+    if task.deflate is None:
+        return None
+    return [factory(**task.deflate, compress_settings={"level": task.rng.randrange(10)})]
+
+
 async def to(task, port):
-    return Peer(await connect(f"ws://127.0.0.1:{port}{task.target}", proxy=None, **OPTIONS))
+    offer = extensions(task, ClientPerMessageDeflateFactory)
+    return Peer(await connect(f"ws://127.0.0.1:{port}{task.target}", extensions=offer, proxy=None, **OPTIONS))
 
 
 @contextlib.asynccontextmanager
@@ -63,16 +80,19 @@ async def listen(task):
         arrived.set_result(Peer(ws))
         await done.wait()
 
-    async with serve(handler, "127.0.0.1", 0, **OPTIONS) as server:
+    accepted = extensions(task, ServerPerMessageDeflateFactory)
+    async with serve(handler, "127.0.0.1", 0, extensions=accepted, **OPTIONS) as server:
         try:
             yield server.sockets[0].getsockname()[1], arrived
         finally:
             done.set()
 
 
-def tasks(name):
-    for number in range(20):
-        yield Task(name, number, None)
+def fit(role, task):
+    # The package cannot compress with a window of 8 bits; we can.
+    name = f"{role}_max_window_bits"
+    if task.query.get(name) == 9 and name not in task.deflate:
+        task.query[name] = 8
 
 
-Run("websockets", to, listen, tasks).run(ConnectionClosed, InvalidHandshake)
+Run("websockets", to, listen, fit).run(ConnectionClosed, InvalidHandshake)

@@ -1,6 +1,8 @@
 //! permessage-deflate (RFC 7692) between our client and our server, through real sockets.
 
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
+use std::time::Duration;
 use tidewire_runtime::ws::handshake::{
     HandshakeConfig, Origins, Rejection, Request, ServerOptions,
 };
@@ -9,7 +11,7 @@ use tidewire_runtime::ws::{
 };
 use tidewire_runtime::{Error, Exchange, SendRuntime, WebSocket};
 use tidewire_tests::frames::{CLOSE, field, masked, opening};
-use tidewire_tests::net::{RawPeer, on_thread, serve};
+use tidewire_tests::net::{PATIENCE, RawPeer, on_thread, serve, sleep};
 use tidewire_tests::on_every_runtime;
 
 const MESSAGES: usize = 40;
@@ -153,6 +155,28 @@ async fn what_leaves_is_smaller<R: SendRuntime>(runtime: R) {
     .await;
 }
 
+/// A connection that is idle gives the memory of its windows back, and goes on as before.
+async fn what_is_idle_gives_memory_back<R: SendRuntime>(runtime: R) {
+    let deflate = Some(DeflateConfig::default());
+    let address = echo(&runtime, deflate, Config::default()).await;
+    let mut socket = connect(&runtime, address, deflate, Config::default()).await;
+    there_and_back(&mut socket, Delivery::Whole).await;
+    let busy = socket.connection().heap_size();
+    let mut idle = std::pin::pin!(sleep(&runtime, Duration::from_millis(1500)));
+    {
+        let mut next = std::pin::pin!(socket.next());
+        poll_fn(|cx| {
+            assert!(next.as_mut().poll(cx).is_pending());
+            idle.as_mut().poll(cx)
+        })
+        .await;
+    }
+    // What the server sends next may reach back into its window.
+    let left = socket.connection().heap_size();
+    assert!(left < busy / 4 && left < 40 * 1024, "{left} of {busy} bytes");
+    there_and_back(&mut socket, Delivery::Whole).await;
+}
+
 /// A message is limited by what it inflates to (RFC 7692, 8): 1009.
 async fn a_bomb_goes_off_at_the_limit<R: SendRuntime>(runtime: R) {
     for delivery in [Delivery::Whole, Delivery::Streaming] {
@@ -214,7 +238,7 @@ async fn the_server_chooses_its_clients<R: SendRuntime>(runtime: R) {
         Ok(_) => panic!("it was let in"),
     };
     assert_eq!(status(ask("/", "http://elsewhere.example").await).0, 403);
-    assert_eq!(told.try_recv(), Ok(Rejection::Origin));
+    assert_eq!(told.recv_timeout(PATIENCE), Ok(Rejection::Origin));
     let origin = format!("http://{address}");
     assert_eq!(status(ask("/closed", &origin).await), (503, "later".into()));
     on_thread(move || {
@@ -229,6 +253,7 @@ on_every_runtime!(
     every_message_comes_back_whatever_was_agreed_on,
     what_one_side_does_not_speak_is_not_spoken,
     what_leaves_is_smaller,
+    what_is_idle_gives_memory_back,
     a_bomb_goes_off_at_the_limit,
     the_server_chooses_its_clients,
 );

@@ -220,7 +220,8 @@ impl Assembler {
         let done = match (message.area, &mut self.inflater) {
             (Area::Inflated, Some(inflater)) => {
                 let max = self.max_message;
-                inflate(message, frame, inflater, max, streaming, rx).map_err(|kind| (kind, 0))?
+                inflate(message, frame, inflater, max, streaming, rx)
+                    .map_err(|kind| (message.first_fault(kind, max, rx), 0))?
             }
             _ => message.take(frame, rx)?,
         };
@@ -272,6 +273,33 @@ impl Message {
         let piece = frame.take(rx);
         self.validate(piece).map_err(|at| (Kind::InvalidUtf8, at))?;
         Ok(frame.missing == 0)
+    }
+
+    /// So much more of it was inflated.
+    fn grow(&mut self, written: usize, max: u64, rx: &mut RecvBuf) -> Result<(), Kind> {
+        let before = rx.inflated().len();
+        rx.commit_inflated(written);
+        self.len += written as u64;
+        // Of several faults the first counts, however much came at once.
+        let within = rx.inflated().len() - self.beyond(max);
+        self.validate(&rx.inflated()[before..within]).map_err(|_| Kind::InvalidUtf8)?;
+        if self.len > max { Err(Kind::MessageTooBig) } else { Ok(()) }
+    }
+
+    /// How many bytes of it are beyond the limit: one, once it is reached.
+    fn beyond(&self, max: u64) -> usize {
+        self.len.saturating_sub(max) as usize
+    }
+
+    /// What was the first thing wrong with it, if it is a text that nobody has looked at yet.
+    #[cold]
+    fn first_fault(&self, kind: Kind, max: u64, rx: &RecvBuf) -> Kind {
+        let within = rx.inflated().len() - self.beyond(max);
+        let unseen = self.kind == MessageKind::Text && self.utf8.is_none();
+        match unseen && Utf8::new().push(&rx.inflated()[..within]).is_err() {
+            true => Kind::InvalidUtf8,
+            false => kind,
+        }
     }
 
     /// Looks at the next piece of it. The error is the first bad byte.
@@ -328,28 +356,27 @@ fn inflate(
         let (input, output) = rx.content_and_spare(min, before.saturating_add(room));
         let limit = output.len().min(room);
         let output = &mut output[..limit];
-        let (read, written) = if ends {
-            let (written, done) = inflater.finish(output).map_err(invalid)?;
-            frame.inflated = done;
-            (0, written)
+        let inflated = if ends {
+            inflater.finish(output).map(|(written, done)| {
+                frame.inflated = done;
+                (0, written)
+            })
         } else {
-            inflater.inflate(input, output).map_err(invalid)?
+            inflater.inflate(input, output)
+        };
+        let (read, written) = match inflated {
+            Ok(inflated) => inflated,
+            Err(Invalid { written }) => {
+                message.grow(written, max_message, rx)?;
+                return Err(Kind::InvalidDeflate);
+            }
         };
         if read == 0 && written == 0 && !frame.inflated {
             // It neither reads nor writes although there is room: it never will.
             return Err(Kind::InvalidDeflate);
         }
         rx.consume(read);
-        rx.commit_inflated(written);
-        message.len += written as u64;
-        if message.len > max_message {
-            return Err(Kind::MessageTooBig);
-        }
-        message.validate(&rx.inflated()[before..]).map_err(|_| Kind::InvalidUtf8)?;
+        message.grow(written, max_message, rx)?;
     }
     Ok(true)
-}
-
-fn invalid(Invalid: Invalid) -> Kind {
-    Kind::InvalidDeflate
 }

@@ -4,9 +4,7 @@ use super::link::{Chance, Wire};
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::fmt;
-use tidewire::ws::{
-    CloseCode, Closed, Config, Connection, Delivery, Event, MessageKind, SendError,
-};
+use tidewire::ws::{CloseCode, Closed, Config, Connection, Event, MessageKind, SendError};
 use tidewire::{Instant, RecvBuf, SendBuf, Transport};
 
 pub(crate) const MAX_MESSAGE: usize = 4000;

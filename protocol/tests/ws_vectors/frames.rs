@@ -152,7 +152,8 @@ fn agreed(deflate: Deflate) -> Negotiated {
 
 #[cfg(not(feature = "deflate"))]
 fn agreed(deflate: Deflate) -> Negotiated {
-    panic!("{deflate:?} without the feature")
+    let Deflate { window_bits, no_context_takeover } = deflate;
+    unreachable!("without the feature: {window_bits} bits, no takeover: {no_context_takeover}")
 }
 
 /// Feeds `pieces`, then the end of the stream.

@@ -397,6 +397,12 @@ impl<R: Runtime> WebSocket<R> {
         self.how()
     }
 
+    /// How many bytes wait to be written.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.driver.queued()
+    }
+
     /// The machine underneath, to ask it something.
     #[must_use]
     pub fn connection(&self) -> &Connection {

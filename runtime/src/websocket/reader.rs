@@ -238,8 +238,7 @@ impl<R: Runtime> WebSocket<R> {
     /// Waits for the next message and gives what reads it; `None` once the connection is closed in
     /// order. What was not read of the message before is skipped.
     ///
-    /// Cancel-safe: after a dropped future the message that had begun, if one had, is still there, as
-    /// [`unread_message`](Self::unread_message), and another call skips nothing of it.
+    /// Cancel-safe: a dropped future takes no message with it.
     ///
     /// # Errors
     /// [`Error::WebSocket`] if the connection ends in another way than a closing handshake.

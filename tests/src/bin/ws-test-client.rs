@@ -4,7 +4,8 @@
 
 use std::{error::Error, process::ExitCode};
 use tidewire_examples::{Flags, Program};
-use tidewire_runtime::ws::handshake::Request;
+use tidewire_runtime::ws::ClientConfig;
+use tidewire_runtime::ws::handshake::{HandshakeConfig, Request};
 use tidewire_runtime::{HandlerError, SendRuntime, WebSocket};
 use tidewire_tests::echo::Task;
 
@@ -14,7 +15,12 @@ async fn run<R: SendRuntime>(
     task: &Task<'_>,
 ) -> Result<String, HandlerError> {
     let request = Request::new(url)?;
-    let (mut socket, _) = WebSocket::connect(runtime.clone(), &request, task.config()).await?;
+    let config = ClientConfig {
+        connection: task.config(),
+        handshake: HandshakeConfig { deflate: task.deflate(), ..HandshakeConfig::default() },
+        ..ClientConfig::default()
+    };
+    let (mut socket, _) = WebSocket::connect(runtime.clone(), &request, config).await?;
     task.echo(&mut socket).await
 }
 

@@ -11,7 +11,8 @@ use tidewire_tests::echo::Task;
 async fn on_request<R: SendRuntime>(exchange: Exchange<R>) -> Result<(), HandlerError> {
     let query = exchange.query().unwrap_or_default().to_owned();
     let task = Task::new(&query);
-    let told = match exchange.websocket(&ServerOptions::default(), task.config()).await {
+    let options = ServerOptions { deflate: task.deflate(), ..ServerOptions::default() };
+    let told = match exchange.websocket(&options, task.config()).await {
         Ok(mut socket) => task.echo(&mut socket).await,
         Err(error) => Err(error.into()),
     };

@@ -71,11 +71,15 @@ impl Inflater {
         let (mut read, mut written) = (0, 0);
         loop {
             let before = (read, written);
-            let step = self.step(&input[read..], &mut output[written..], InflateFlush::NoFlush)?;
+            let (input, output) = (&input[read..], &mut output[written..]);
+            let step = self
+                .step(input, output, InflateFlush::NoFlush)
+                .map_err(|invalid| Invalid { written: written + invalid.written })?;
             read += step.read;
             written += step.written;
-            if read == input.len() || written == output.len() || (read, written) == before {
-                self.full = written == output.len();
+            if step.read == input.len() || step.written == output.len() || (read, written) == before
+            {
+                self.full = step.written == output.len();
                 return Ok((read, written));
             }
         }
@@ -99,18 +103,21 @@ impl Inflater {
             // The tail has nothing to write, so that it needs no room. The backend is to stop behind
             // the block that ends with it, and would go on to the sentinel anywhere else.
             let [a, b, c, d] = TAIL;
-            match self.step(&[a, b, c, d, SENTINEL], &mut [], InflateFlush::Block)?.read {
+            let invalid = |_| Invalid { written: drained };
+            let tail = [a, b, c, d, SENTINEL];
+            match self.step(&tail, &mut [], InflateFlush::Block).map_err(invalid)?.read {
                 4 => {}
                 0 if self.full => return Ok((drained, false)),
-                _ => return Err(Invalid),
+                _ => return Err(Invalid { written: drained }),
             }
             // A block can end in the midst of the tail's last byte, if its code for the end is made of
             // ones. What is left of the byte would spoil the next message, and spoils these blocks.
-            match self.step(&EMPTY_BLOCKS, &mut [], InflateFlush::NoFlush)?.read {
+            let step = self.step(&EMPTY_BLOCKS, &mut [], InflateFlush::NoFlush);
+            match step.map_err(invalid)?.read {
                 6 => {}
                 // The tail's block was a final one.
                 0 if self.between => {}
-                _ => return Err(Invalid),
+                _ => return Err(Invalid { written: drained }),
             }
             self.between = true;
         }
@@ -141,9 +148,10 @@ impl Inflater {
             }
         };
         let (total_in, total_out) = (backend.total_in(), backend.total_out());
-        let status = backend.decompress(input, output, flush).map_err(|_| Invalid)?;
+        let status = backend.decompress(input, output, flush);
         let read = (backend.total_in() - total_in) as usize;
         let written = (backend.total_out() - total_out) as usize;
+        let status = status.map_err(|_| Invalid { written })?;
         window.push(&output[..written]);
         self.between &= read == 0;
         if status == Status::StreamEnd {
@@ -210,7 +218,7 @@ impl Window {
     fn restore(&self, backend: &mut Inflate) -> Result<(), Invalid> {
         let (older, newer) = self.bytes.as_slices();
         for part in [older, newer] {
-            backend.set_dictionary(part).map_err(|_| Invalid)?;
+            backend.set_dictionary(part).map_err(|_| Invalid { written: 0 })?;
         }
         Ok(())
     }

@@ -27,4 +27,7 @@ pub(super) use {
 
 /// What a peer sent as compressed data is none (RFC 1951).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Invalid;
+pub(super) struct Invalid {
+    /// So much of the output is what came before the fault.
+    pub(super) written: usize,
+}

@@ -14,19 +14,19 @@ fn inflate(
     payload: &[u8],
     step: usize,
     room: usize,
-) -> Result<Vec<u8>, Invalid> {
+) -> Result<Vec<u8>, ()> {
     let mut message = Vec::new();
     let mut output = alloc::vec![0; room];
     for mut piece in payload.chunks(step) {
         while !piece.is_empty() {
-            let (read, written) = inflater.inflate(piece, &mut output)?;
+            let (read, written) = inflater.inflate(piece, &mut output).map_err(|_| ())?;
             assert!(read > 0 || written > 0, "stuck");
             piece = &piece[read..];
             message.extend(&output[..written]);
         }
     }
     loop {
-        let (written, done) = inflater.finish(&mut output)?;
+        let (written, done) = inflater.finish(&mut output).map_err(|_| ())?;
         message.extend(&output[..written]);
         if done {
             return Ok(message);
@@ -58,7 +58,7 @@ fn are_not(payload: &[u8]) {
         for room in PIECES {
             let mut inflater = Inflater::new(15, true);
             let inflated = inflate(&mut inflater, payload, step, room);
-            assert_eq!(inflated, Err(Invalid), "{payload:x?} by {step} to {room}");
+            assert_eq!(inflated, Err(()), "{payload:x?} by {step} to {room}");
         }
     }
 }
@@ -79,7 +79,7 @@ fn messages_share_the_window_with_context_takeover_alone() {
     are(false, &[(HELLO, b"Hello"), (HELLO, b"Hello")]);
     let mut inflater = Inflater::new(15, false);
     assert_eq!(inflate(&mut inflater, HELLO, 9, 9).as_deref(), Ok(&b"Hello"[..]));
-    assert_eq!(inflate(&mut inflater, second, 9, 9), Err(Invalid));
+    assert_eq!(inflate(&mut inflater, second, 9, 9), Err(()));
 }
 
 /// 7.2.3.3: a block that is stored.
@@ -319,7 +319,7 @@ proptest! {
         let mut reference = Reference::new(takeover);
         for (index, payload) in payloads.iter().enumerate() {
             let inflated = inflate(&mut inflater, payload, step, room);
-            let message = reference.message(payload).ok_or(Invalid);
+            let message = reference.message(payload).ok_or(());
             prop_assert_eq!(&inflated, &message);
             if message.is_err() {
                 break;
