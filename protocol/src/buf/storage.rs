@@ -8,7 +8,11 @@ const SMALLEST: usize = 256;
 
 /// An allocation that is initialised once, when it is made, so that it can be handed out as
 /// `&mut [u8]` to read into again and again without zeroing it and without `unsafe`.
+///
+/// It lies in one cache line: `start` and `end` are written together, and to read one of them back
+/// from a write that went over the end of a line takes longer than a small message does.
 #[derive(Clone, Debug, Default)]
+#[repr(align(64))]
 pub(super) struct Storage {
     /// All of it is initialised; only `start..end` means anything.
     bytes: Vec<u8>,
