@@ -571,6 +571,17 @@ fn what_was_sent_before_close_may_take_as_long_as_it_leaves() {
     let timeout = [Owned::Closed(Closed::CloseTimeout, String::new())];
     assert_eq!(server.events(at(55)), timeout);
 
+    // All of it leaves at once, late: the answer has its time from then.
+    let mut server = End::server();
+    server.conn.send_binary(&[0; 10_000], &mut server.tx).unwrap();
+    server.conn.close(CloseCode::NORMAL, "", at(0), &mut server.tx).unwrap();
+    server.sent();
+    assert_eq!(server.events(at(4)), []);
+    server.conn.handle_timeout(at(5), &mut server.tx);
+    assert_eq!((server.events(at(5)), server.conn.poll_timeout()), (vec![], Some(at(9))));
+    server.conn.handle_timeout(at(9), &mut server.tx);
+    assert_eq!(server.events(at(9)), timeout);
+
     let mut server = End::server();
     server.conn.close(CloseCode::NORMAL, "", at(0), &mut server.tx).unwrap();
     server.sent();

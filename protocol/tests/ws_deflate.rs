@@ -71,7 +71,7 @@ fn tell(conn: &mut Connection, rx: &mut RecvBuf, bytes: &[u8], told: &mut Told) 
 
 fn received(config: Config, params: DeflateParams, bytes: &[u8]) -> Told {
     let mut told = Told::default();
-    tell(&mut client(config, params), &mut RecvBuf::with_limit(1 << 16), bytes, &mut told);
+    tell(&mut client(config, params), &mut RecvBuf::with_limit(2 << 20), bytes, &mut told);
     told
 }
 
@@ -218,7 +218,7 @@ fn the_limit_is_on_the_inflated_size_and_met_while_inflating() {
     for config in [Config::default(), streaming()] {
         let config = Config { max_message: limit, ..config };
         let mut conn = client(config, DEFAULT);
-        let (mut rx, mut told) = (RecvBuf::with_limit(1 << 17), Told::default());
+        let (mut rx, mut told) = (RecvBuf::with_limit(limit + 139), Told::default());
         tell(&mut conn, &mut rx, &bomb, &mut told);
         assert_eq!(told.failed, Some(ProtocolErrorKind::MessageTooBig));
         assert!(rx.heap_size() <= limit + (1 << 18), "{}", rx.heap_size());

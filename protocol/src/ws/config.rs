@@ -38,14 +38,14 @@ pub struct Config {
     /// 20 s by default.
     pub pong_timeout: Duration,
     /// How long nothing at all may arrive, pongs and pieces of frames included. The connection is then
-    /// closed with 1001. `None`, the default, for ever.
+    /// closed with 1001. `None`, the default, and zero mean for ever.
     pub idle_timeout: Option<Duration>,
-    /// How long the peer may take nothing of what waits to be written. `None` for ever; 30 s by
-    /// default.
+    /// How long the peer may take nothing of what waits to be written. `None` and zero mean for ever;
+    /// 30 s by default.
     pub write_timeout: Option<Duration>,
     /// How long the closing handshake may take, counted from our Close or our answer to the peer's;
-    /// on a client it covers the wait for the end of the stream. It begins anew while our Close is
-    /// still queued behind messages and some of them have left meanwhile. 5 s by default.
+    /// on a client it covers the wait for the end of the stream. While messages that were queued ahead
+    /// of our Close leave it counts from when the last bytes did. 5 s by default.
     pub close_timeout: Duration,
     /// What `send` makes of its bytes. Text by default.
     pub message_kind: MessageKind,

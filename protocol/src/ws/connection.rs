@@ -142,8 +142,8 @@ pub struct Connection {
     full: bool,
     /// The latest ping for whose pong there was no room.
     pong: Option<Box<Control>>,
-    /// How many bytes waited, our Close the last of them, when its deadline was set.
-    unsent: usize,
+    /// Whether something waited ahead of our Close when that was queued.
+    closes_behind: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -213,6 +213,9 @@ impl Connection {
         sender: Sender,
         now: Instant,
     ) -> Self {
+        for timeout in [&mut config.idle_timeout, &mut config.write_timeout] {
+            *timeout = timeout.filter(|timeout| !timeout.is_zero());
+        }
         // With zero there would be no room for a pong either.
         config.send_high_water = config.send_high_water.max(1);
         config.send_low_water = config.send_low_water.min(config.send_high_water.saturating_sub(1));
@@ -255,7 +258,7 @@ impl Connection {
             stalled_since: now,
             full: false,
             pong: None,
-            unsent: 0,
+            closes_behind: false,
             config,
         }
     }
@@ -345,9 +348,10 @@ impl Connection {
     ) -> Result<(), Misuse> {
         let payload = close::Payload::new(code, reason)?;
         if matches!(self.state, State::Open) {
+            let behind = !tx.is_empty();
             self.sender.control(OpCode::Close, payload.bytes(), tx);
             self.state = State::Closing;
-            self.begin_closing(now, tx);
+            self.begin_closing(behind, now, tx);
         }
         Ok(())
     }

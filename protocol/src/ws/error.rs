@@ -88,7 +88,8 @@ pub enum ProtocolErrorKind {
 #[non_exhaustive]
 pub enum SendError {
     /// [`Config::send_high_water`](super::Config::send_high_water) bytes or more wait to be written.
-    /// [`Event::Drained`](super::Event::Drained) tells when to try again.
+    /// [`Event::Drained`](super::Event::Drained) tells when to try again, unless the connection ends
+    /// before that.
     #[error("too many bytes wait to be sent")]
     Full,
     /// The closing handshake has begun or the connection is over.

@@ -24,7 +24,8 @@ pub enum Event<'a> {
         length: Option<u64>,
     },
     /// The next bytes of the message that has begun: at least one, of a text whole characters only.
-    /// Control frames may come between two of them.
+    /// Control frames may come between two of them. How the message is cut depends on how it came,
+    /// and so does how much of one is lent that breaks a rule further on.
     Chunk(&'a [u8]),
     /// The message that has begun is complete.
     MessageEnd,

@@ -2,8 +2,8 @@
 //! that its pong measures.
 
 use super::Timer;
-use crate::Instant;
 use crate::timer::Timers;
+use crate::{Instant, SendBuf};
 use core::time::Duration;
 
 /// The payload of our pings: a number, by which the pong to the latest is known.
@@ -27,6 +27,8 @@ pub(super) struct Keepalive {
 struct Flight {
     /// It has left when so many bytes were taken out of the send buffer.
     end: u64,
+    /// Whether something waited there before it.
+    behind: bool,
     /// When it was last known to wait there.
     waited: Instant,
     /// How much had been taken then, and when that last became more: the peer, or its system, lives.
@@ -74,10 +76,11 @@ impl Keepalive {
         (self.count + 1).to_be_bytes()
     }
 
-    /// That ping was queued behind `ahead` bytes, itself included, after `taken` were taken.
-    pub(super) fn pinged(&mut self, taken: u64, ahead: usize, now: Instant) {
+    /// That ping was queued, as the last of what waits, `behind` something or not.
+    pub(super) fn pinged(&mut self, behind: bool, now: Instant, tx: &SendBuf) {
         self.count += 1;
-        let flight = Flight { end: taken + ahead as u64, waited: now, taken, lived: now };
+        let (taken, end) = (tx.taken(), tx.taken() + tx.len() as u64);
+        let flight = Flight { end, behind, waited: now, taken, lived: now };
         self.first.get_or_insert(flight);
         self.latest = Some(flight);
     }
@@ -91,11 +94,15 @@ impl Keepalive {
     /// Sees which pings still wait: so many bytes were taken.
     pub(super) fn look(&mut self, now: Instant, taken: u64) {
         for flight in self.first.iter_mut().chain(&mut self.latest) {
+            if taken != flight.taken && flight.taken < flight.end {
+                flight.taken = taken;
+                // One that nothing was ahead of had its deadline from the start.
+                if flight.behind {
+                    flight.lived = now;
+                }
+            }
             if taken < flight.end {
                 flight.waited = now;
-                if taken != flight.taken {
-                    (flight.taken, flight.lived) = (taken, now);
-                }
             }
         }
     }

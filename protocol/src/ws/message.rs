@@ -219,7 +219,9 @@ impl Assembler {
         };
         let done = match (message.area, &mut self.inflater) {
             (Area::Inflated, Some(inflater)) => {
-                let max = self.max_message;
+                // Whole messages are bounded by the buffer, plain ones and these alike.
+                let limit = if streaming { u64::MAX } else { rx.limit() as u64 };
+                let max = self.max_message.min(limit);
                 inflate(message, frame, inflater, max, streaming, rx).map_err(|kind| (kind, 0))?
             }
             _ => message.take(frame, rx)?,

@@ -22,9 +22,9 @@ impl Connection {
                     let waits = self.timers.get(Timer::Pong).is_some()
                         || self.keepalive.is_unsent(tx.taken());
                     if !waits || tx.len() < self.config.send_high_water {
-                        let payload = self.keepalive.next_payload();
+                        let (payload, behind) = (self.keepalive.next_payload(), !tx.is_empty());
                         self.sender.control(OpCode::Ping, &payload, tx);
-                        self.keepalive.pinged(tx.taken(), tx.len(), now);
+                        self.keepalive.pinged(behind, now, tx);
                     }
                     self.keepalive.ping_was_due(due, now, &mut self.timers);
                 }
@@ -54,9 +54,16 @@ impl Connection {
                 }
                 (Some(Timer::Close), _) => match self.state {
                     State::Finishing(clean) => self.end(clean),
-                    // It is still on its way, behind messages that leave: no peer can answer yet.
-                    _ if !tx.is_empty() && tx.len() < self.unsent => self.begin_closing(now, tx),
-                    _ => self.end(Closed::CloseTimeout),
+                    _ => {
+                        self.watch(now, tx);
+                        let later = self.stalled_since + self.config.close_timeout;
+                        // As long as messages ahead of it leave, no peer can answer it.
+                        if self.closes_behind && later > now {
+                            self.timers.set(Timer::Close, later);
+                        } else {
+                            self.end(Closed::CloseTimeout);
+                        }
+                    }
                 },
             }
         }
@@ -80,7 +87,7 @@ impl Connection {
     }
 
     fn watch_waiting(&mut self, waits: bool, now: Instant, tx: &SendBuf) {
-        if waits && (!self.waits || tx.taken() != self.taken) {
+        if waits && !self.waits || tx.taken() != self.taken {
             self.taken = tx.taken();
             self.stalled_since = now;
         }
@@ -95,9 +102,11 @@ impl Connection {
         self.waits = waits;
     }
 
-    /// A Close frame was queued: nothing may follow it, and the rest has a deadline.
-    pub(super) fn begin_closing(&mut self, now: Instant, tx: &SendBuf) {
-        self.unsent = tx.len();
+    /// A Close frame was queued, `behind` something or not: nothing may follow it, and the rest has a
+    /// deadline.
+    pub(super) fn begin_closing(&mut self, behind: bool, now: Instant, tx: &SendBuf) {
+        self.closes_behind = behind;
+        (self.waits, self.taken, self.stalled_since) = (true, tx.taken(), now);
         self.quiet = false;
         self.full = false;
         self.pong = None;

@@ -208,8 +208,9 @@ impl Connection {
         let initiator = match self.state {
             State::Open => {
                 let answer = if code.is_sendable() { payload } else { &[] };
+                let behind = !tx.is_empty();
                 self.sender.control(OpCode::Close, answer, tx);
-                self.begin_closing(now, tx);
+                self.begin_closing(behind, now, tx);
                 Initiator::Remote
             }
             _ => Initiator::Local,

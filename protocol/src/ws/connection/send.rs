@@ -37,13 +37,16 @@ impl Connection {
     /// # Errors
     /// As [`send_text`](Self::send_text), and [`SendError::NotUtf8`] for a text that is none.
     pub fn send(&mut self, message: &[u8], tx: &mut SendBuf) -> Result<(), SendError> {
-        match self.config.message_kind {
-            MessageKind::Binary => self.send_binary(message, tx),
+        self.check_message(tx)?;
+        let opcode = match self.config.message_kind {
+            MessageKind::Binary => OpCode::Binary,
             MessageKind::Text => {
-                let text = utf8::validate(message).map_err(|_| SendError::NotUtf8)?;
-                self.send_text(text, tx)
+                utf8::validate(message).map_err(|_| SendError::NotUtf8)?;
+                OpCode::Text
             }
-        }
+        };
+        self.sender.message(opcode, message, tx);
+        Ok(())
     }
 
     /// Queues a message that others may share. A server does not copy it if it is large and not to be
@@ -99,7 +102,7 @@ impl Connection {
     /// [`SendError::NotUtf8`] if a text goes wrong in this piece; it may end within a character, whose
     /// rest comes with the next. After an error the piece was not taken and the message can go on.
     pub fn send_chunk(&mut self, bytes: &[u8], tx: &mut SendBuf) -> Result<(), SendError> {
-        self.check_room(tx)?;
+        self.check_fragment(tx)?;
         self.sender.fragment(bytes, false, tx)
     }
 
@@ -109,7 +112,7 @@ impl Connection {
     /// As [`send_chunk`](Self::send_chunk), and [`SendError::NotUtf8`] if a text would end within a
     /// character. After an error the message can go on.
     pub fn end_message(&mut self, last: &[u8], tx: &mut SendBuf) -> Result<(), SendError> {
-        self.check_room(tx)?;
+        self.check_fragment(tx)?;
         self.sender.fragment(last, true, tx)
     }
 
@@ -171,6 +174,14 @@ impl Connection {
         if self.sender.is_fragmenting() {
             self.check_open()?;
             return Err(SendError::Unfinished);
+        }
+        self.check_room(tx)
+    }
+
+    fn check_fragment(&mut self, tx: &SendBuf) -> Result<(), SendError> {
+        self.check_open()?;
+        if !self.sender.is_fragmenting() {
+            return Err(SendError::NotStarted);
         }
         self.check_room(tx)
     }

@@ -5,6 +5,7 @@ use crate::http::{Headers, ParameterValue, Split};
 #[cfg(feature = "deflate")]
 use crate::ws::DeflateParams;
 use crate::ws::deflate::{self, Agreed, DeflateConfig};
+use crate::ws::frame::RSV1;
 use alloc::string::String;
 
 /// Where extensions are offered and answered.
@@ -65,7 +66,7 @@ impl Negotiated {
     /// message: RSV1 says that it is compressed (RFC 7692, 6).
     pub(crate) const fn reserved_bits(self) -> u8 {
         match self.deflate {
-            Some(_) => 0x40,
+            Some(_) => RSV1,
             None => 0,
         }
     }
