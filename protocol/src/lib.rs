@@ -43,7 +43,8 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `std` | yes | `Clock`, which converts `std::time::Instant` |
-//! | `simd` | no | UTF-8 validation with SIMD instructions |
+//! | `simd` | no | UTF-8 validation, and masking of large payloads, with SIMD instructions |
+//! | `deflate` | no | permessage-deflate (RFC 7692) for WebSocket, where it is configured |
 //! | `http` | no | conversions to and from the types of the `http` crate; includes `std` |
 #![no_std]
 #![warn(clippy::std_instead_of_core, clippy::std_instead_of_alloc, clippy::alloc_instead_of_core)]

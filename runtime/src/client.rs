@@ -412,6 +412,12 @@ impl Control<'_> {
         self.note(result)
     }
 
+    /// The open connection, to ask it what it knows: its round trip, what was agreed on.
+    #[must_use]
+    pub fn connection(&self) -> Option<&ws::Connection> {
+        self.machine.connection()
+    }
+
     /// Begins a message in pieces; as [`Client::start_message`].
     ///
     /// # Errors

@@ -159,12 +159,17 @@ where
                 let over = home.as_ref().is_none_or(|conn| conn.is_over());
                 let handled = handled.or_else(|error| {
                     // That the client left, or the server shuts down, is no failure of the handler.
-                    let told = matches!(
-                        error.downcast_ref(),
-                        Some(Error::Closed | Error::Http(_) | Error::Io(_))
-                    );
-                    if told && over {
-                        return Ok(());
+                    match error.downcast_ref() {
+                        Some(
+                            Error::Closed | Error::Http(_) | Error::Io(_) | Error::WebSocket(_),
+                        ) if over => return Ok(()),
+                        // Nor is a bad opening handshake, which was answered.
+                        Some(Error::Refused(rejection))
+                            if rejection.status() != Status::INTERNAL_SERVER_ERROR =>
+                        {
+                            return Ok(());
+                        }
+                        _ => {}
                     }
                     (this.on_error)(*this.peer, &error);
                     Err(status_of(&*error))

@@ -315,8 +315,8 @@ impl<R: Runtime> Exchange<R> {
     ///
     /// # Errors
     /// [`Error::Refused`] if the request does not ask for it in order; the client has then been
-    /// answered as RFC 6455 says, `426` for another version and else `400`; [`Error::Io`] if the
-    /// client is gone.
+    /// answered with the status of that [`Rejection`](ws::handshake::Rejection::status): `426` for
+    /// another version, `403` for an origin, mostly `400`. [`Error::Io`] if the client is gone.
     pub async fn websocket(
         mut self,
         options: &ws::handshake::ServerOptions<'_>,

@@ -20,6 +20,11 @@ async fn handler<R: SendRuntime>(mut exchange: Exchange<R>) -> Result<(), Handle
             exchange.collect(1).await?;
             Ok(())
         }
+        "/socket" => {
+            let options = tidewire_runtime::ws::handshake::ServerOptions::new();
+            exchange.websocket(&options, Default::default()).await?;
+            Ok(())
+        }
         _ => Ok(exchange.respond("ok").await?),
     }
 }
@@ -64,7 +69,27 @@ async fn a_client_that_leaves_or_breaks_the_rules_is_no_failure<R: SendRuntime>(
     }
 }
 
+async fn a_bad_opening_handshake_is_no_failure<R: SendRuntime>(runtime: R) {
+    let config = ServerConfig { on_error: tell, ..ServerConfig::default() };
+    let (server, _handle) = serve_with(&runtime, config, handler).await;
+    let (client, heads) = on_thread(move || {
+        let mut client = RawPeer::connect(server);
+        let mut ask = |path| {
+            client.send(format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n"));
+            client.read_head()
+        };
+        // The connection goes on.
+        let heads = [ask("/socket"), ask("/socket")];
+        (client.0.local_addr().unwrap(), heads)
+    })
+    .await;
+    assert!(heads.iter().all(|head| head.starts_with("HTTP/1.1 400 ")), "{heads:?}");
+    let told = TOLD.lock().unwrap();
+    assert_eq!(told.iter().find(|(address, _)| *address == client), None);
+}
+
 tidewire_tests::on_every_runtime! {
+    a_bad_opening_handshake_is_no_failure,
     a_client_that_leaves_or_breaks_the_rules_is_no_failure,
     a_failing_handler_is_told_to_the_operator,
 }
