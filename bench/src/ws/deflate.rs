@@ -127,7 +127,8 @@ fn tidewire(role: Role, wire: Wire, context: Context) -> Box<dyn Connection> {
         server_max_window_bits: 15,
         client_max_window_bits: 15,
     };
-    let negotiated = Negotiated::default().with_deflate(params, &DeflateConfig::default());
+    let config = DeflateConfig { level: 6, ..DeflateConfig::default() };
+    let negotiated = Negotiated::default().with_deflate(params, &config);
     Box::new(Tidewire::new(role, negotiated, wire))
 }
 
