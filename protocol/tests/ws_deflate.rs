@@ -57,7 +57,7 @@ fn tell(conn: &mut Connection, rx: &mut RecvBuf, bytes: &[u8], told: &mut Told) 
                 }
                 Event::Ping(_) => told.pings += 1,
                 Event::Closed { why: Closed::Protocol(error), .. } => {
-                    told.failed = Some(error.kind)
+                    told.failed = Some(error.kind);
                 }
                 Event::Closed { why, .. } => panic!("{why}"),
                 Event::MessageEnd | Event::Pong(_) | Event::Drained => {}
