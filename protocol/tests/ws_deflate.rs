@@ -231,6 +231,17 @@ fn the_limit_is_on_the_inflated_size_and_met_while_inflating() {
 }
 
 #[test]
+fn a_limit_that_is_lowered_in_the_midst_of_a_message_refuses_it() {
+    let bytes = zeros(1 << 20);
+    let mut conn = client(Config::default(), DEFAULT);
+    let (mut rx, mut told) = (RecvBuf::with_limit(2 << 20), Told::default());
+    tell(&mut conn, &mut rx, &bytes[..bytes.len() / 2], &mut told);
+    rx.set_limit(1024);
+    tell(&mut conn, &mut rx, &bytes[bytes.len() / 2..][..100], &mut told);
+    assert_eq!(told.failed, Some(ProtocolErrorKind::MessageTooBig));
+}
+
+#[test]
 fn a_streamed_message_is_inflated_in_bounded_memory() {
     let (bytes, len) = (zeros(64 << 20), 64 << 20);
     let mut conn = client(Config { max_message: usize::MAX, ..streaming() }, DEFAULT);

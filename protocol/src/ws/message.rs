@@ -321,9 +321,12 @@ fn inflate(
     }
     while !frame.inflated {
         let before = rx.inflated().len();
+        // The caller may have lowered the buffer's limit meanwhile.
+        let Some(room) = max_message.checked_sub(message.len) else {
+            return Err(Kind::MessageTooBig);
+        };
         // One byte above the limit tells that there are more.
-        let room = usize::try_from((max_message - message.len).saturating_add(1));
-        let room = room.unwrap_or(usize::MAX);
+        let room = usize::try_from(room.saturating_add(1)).unwrap_or(usize::MAX);
         let room = if streaming { room.min(PIECE.saturating_sub(before)) } else { room };
         if room == 0 {
             return Ok(false);

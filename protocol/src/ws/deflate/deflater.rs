@@ -143,8 +143,8 @@ fn backend_bits(window_bits: u8) -> u8 {
     window_bits.clamp(9, 15)
 }
 
-/// How many symbols a block may have, as a power of two less six. More than this makes
-/// what is sent 1 % smaller with the largest window, and 5 % with the smallest, for twice the memory.
+/// How many symbols a block may have, as a power of two less six. Level 8 for all windows made JSON of
+/// 64 KB less than 1 % smaller with the largest, 5 % with one of 9 bits, and takes 86 and 108 KB more.
 fn mem_level(window_bits: u8) -> i32 {
     i32::from((window_bits / 2 - 1).max(4))
 }

@@ -49,8 +49,8 @@ pub struct DeflateConfig {
     pub server_max_window_bits: u8,
     /// The base-2 logarithm of the client's largest window in bytes, 8 to 15 (7.1.2.2), likewise.
     pub client_max_window_bits: u8,
-    /// How hard this side tries, 1 (fast) to 9 (small). 4 by default: 6 makes messages 3 to 4 % smaller
-    /// and takes up to half as long again. What lies outside counts as the nearest of these.
+    /// How hard this side tries, 1 (fast) to 9 (small). 4 by default: 6 made JSON 3 to 4 % smaller and
+    /// took 7 to 58 % longer. What lies outside counts as the nearest of these.
     pub level: u8,
     /// Messages of fewer bytes than this go out as they are. 64 by default.
     pub threshold: usize,
