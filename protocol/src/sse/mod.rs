@@ -16,8 +16,8 @@ pub use crate::http::RedirectError;
 pub use decode::{Decoded, Decoder, Limits, MessageEvent};
 pub use encode::Event;
 pub use error::{EncodeError, ErrorKind, ProtocolError, SourceClosed, SourceError, Timer};
-pub use request::{SourceConfig, SourceRequest};
-pub use source::{EventSource, ReadyState, SourceEvent};
+pub use request::{SourceConfig, SourceRequest, TRANSIENT};
+pub use source::{EventSource, OwnedMessageEvent, OwnedSourceEvent, ReadyState, SourceEvent};
 pub use stream::{SendError, Stream, last_event_id};
 
 /// The media type of an event stream (WHATWG HTML, 9.2.5).
