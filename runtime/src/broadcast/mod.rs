@@ -179,7 +179,10 @@ impl Broadcast {
         let mut subscription = self.subscribe(topic, last_event_id);
         let mut stream: EventStream<R> =
             exchange.event_stream_with(fields, self.hub.config.stream).await?;
-        match stream.forward(&mut subscription).await {
+        let forwarded = stream.forward(&mut subscription).await;
+        // It is no subscriber any more, however long it takes for the rest.
+        drop(subscription);
+        match forwarded {
             Ok(()) => stream.finish().await,
             Err(Error::Closed) => Ok(()),
             Err(error) => Err(error),
