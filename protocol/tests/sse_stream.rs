@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use tidewire::http::{Closed, NO_FIELDS, Server, ServerConfig, ServerEvent};
 use tidewire::sse::{
     EncodeError, Event, EventSource, SendError, SourceConfig, SourceEvent, SourceRequest, Stream,
-    last_event_id,
+    StreamConfig, last_event_id,
 };
 use tidewire::url::Url;
 use tidewire::{Instant, RecvBuf, Seed, SendBuf, Transport};
@@ -34,11 +34,15 @@ impl Peer {
     }
 
     fn open(&mut self) -> Stream {
-        Stream::open(&mut self.server, NO_FIELDS, NOW, &mut self.tx).unwrap()
+        self.open_with(StreamConfig::default())
+    }
+
+    fn open_with(&mut self, config: StreamConfig) -> Stream {
+        Stream::open(&mut self.server, NO_FIELDS, config, NOW, &mut self.tx).unwrap()
     }
 
     fn send(&mut self, stream: &mut Stream, event: Event<'_>) -> Result<(), SendError> {
-        stream.send(&event, &mut self.server, &mut self.tx)
+        stream.send(&event, NOW, &mut self.server, &mut self.tx)
     }
 
     fn written(&mut self) -> String {
@@ -87,7 +91,8 @@ fn a_head_request_gets_the_head_alone() {
 fn the_users_fields_come_last_and_replace_ours() {
     let mut peer = Peer::asked(GET);
     let fields = [("Access-Control-Allow-Origin", "*"), ("cache-control", "no-store")];
-    Stream::open(&mut peer.server, fields, NOW, &mut peer.tx).unwrap();
+    let config = StreamConfig::default();
+    Stream::open(&mut peer.server, fields, config, NOW, &mut peer.tx).unwrap();
     assert_eq!(
         peer.written(),
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nX-Accel-Buffering: no\r\n\
@@ -97,20 +102,21 @@ fn the_users_fields_come_last_and_replace_ours() {
     // RFC 9110, 5.3: only a list may have several lines, and Content-Type is none.
     let mut peer = Peer::asked(GET);
     let fields = [("content-type", "text/event-stream; charset=utf-8")];
-    Stream::open(&mut peer.server, fields, NOW, &mut peer.tx).unwrap();
+    let config = StreamConfig::default();
+    Stream::open(&mut peer.server, fields, config, NOW, &mut peer.tx).unwrap();
     let head = peer.written().to_ascii_lowercase();
     assert_eq!(head.matches("content-type").count(), 1, "{head}");
     let mut peer = Peer::asked(GET);
-    assert!(Stream::open(&mut peer.server, [("a", "b\r\nc")], NOW, &mut peer.tx).is_err());
+    let fields = [("a", "b\r\nc")];
+    assert!(Stream::open(&mut peer.server, fields, config, NOW, &mut peer.tx).is_err());
     assert!(peer.tx.is_empty());
 }
 
 #[test]
 fn an_event_is_queued_whole_or_not_at_all() {
     let mut peer = Peer::asked(GET);
-    let mut stream = peer.open();
+    let mut stream = peer.open_with(StreamConfig { high_water: 100, ..Default::default() });
     peer.written();
-    stream.set_high_water(100);
     let text = "x".repeat(60);
     assert_eq!(peer.send(&mut stream, Event::data(&text)), Ok(()));
     let waiting = peer.tx.len();
@@ -118,13 +124,13 @@ fn an_event_is_queued_whole_or_not_at_all() {
     let error = SendError::Encode(EncodeError::NulInId(0));
     assert_eq!(peer.send(&mut stream, Event::data("a").id("\0")), Err(error));
     let shared = Event::data(&text).to_bytes().unwrap();
-    let full = stream.send_shared(&shared, &mut peer.server, &mut peer.tx);
+    let full = stream.send_shared(&shared, NOW, &mut peer.server, &mut peer.tx);
     assert_eq!((full, peer.tx.len()), (Err(SendError::Full), waiting));
     // When all is written there is room, for an event of any size.
     peer.written();
     assert_eq!(peer.send(&mut stream, Event::data(&"y".repeat(1000))), Ok(()));
     peer.written();
-    assert_eq!(stream.send_shared(&shared, &mut peer.server, &mut peer.tx), Ok(()));
+    assert_eq!(stream.send_shared(&shared, NOW, &mut peer.server, &mut peer.tx), Ok(()));
     assert_eq!(peer.written(), format!("44\r\ndata: {text}\n\n\r\n"));
 }
 
@@ -223,13 +229,14 @@ proptest! {
                     if let ServerEvent::Request(head) = event {
                         at = next(last_event_id(head.headers));
                         prop_assert_eq!(at, received.len());
-                        stream = Stream::open(&mut server, NO_FIELDS, now, &mut server_tx).ok();
+                        let config = StreamConfig::default();
+                        stream = Stream::open(&mut server, NO_FIELDS, config, now, &mut server_tx).ok();
                     }
                 }
                 if let (Some(stream), Some((data, event_type))) = (&mut stream, sent.get(at)) {
                     let id = at.to_string();
                     let event = Event::data(data).id(&id).event(event_type.as_deref().unwrap_or(""));
-                    stream.send(&event, &mut server, &mut server_tx).unwrap();
+                    stream.send(&event, now, &mut server, &mut server_tx).unwrap();
                     at += 1;
                 }
                 carry(&mut tx, &mut server_rx, cuts.next().unwrap());
