@@ -404,7 +404,7 @@ impl Subscriber {
         {
             match event {
                 SourceEvent::Message(event) => {
-                    self.got.push(format!("{:?}", Decoded::Event(event)))
+                    self.got.push(format!("{:?}", Decoded::Event(event)));
                 }
                 SourceEvent::Comment(line) => {
                     self.got.push(format!("{:?}", Decoded::Comment(line)));

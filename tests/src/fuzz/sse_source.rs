@@ -121,7 +121,6 @@ impl Run {
         }
         let config = SourceConfig {
             limits: LIMITS,
-            http: super::http::LIMITS,
             connect_timeout: flag(2).then_some(second),
             response_timeout: flag(3).then_some(second),
             idle_timeout: flag(4).then_some(second),
