@@ -4,8 +4,8 @@ use core::time::Duration;
 use proptest::prelude::*;
 use tidewire::http::{Closed, NO_FIELDS, Server, ServerConfig, ServerEvent};
 use tidewire::sse::{
-    EncodeError, Event, EventSource, SendError, SourceConfig, SourceEvent, SourceRequest, Stream,
-    StreamConfig, last_event_id,
+    EncodeError, Event, EventSource, Overflow, SendError, SourceConfig, SourceEvent, SourceRequest,
+    Stream, StreamConfig, last_event_id,
 };
 use tidewire::url::Url;
 use tidewire::{Instant, RecvBuf, Seed, SendBuf, Transport};
@@ -132,6 +132,80 @@ fn an_event_is_queued_whole_or_not_at_all() {
     peer.written();
     assert_eq!(stream.send_shared(&shared, NOW, &mut peer.server, &mut peer.tx), Ok(()));
     assert_eq!(peer.written(), format!("44\r\ndata: {text}\n\n\r\n"));
+}
+
+#[test]
+fn a_comment_is_sent_after_silence_of_ours_and_only_then() {
+    let mut peer = Peer::asked(GET);
+    let mut stream = peer.open();
+    peer.written();
+    let later = |seconds| NOW + Duration::from_secs(seconds);
+    assert_eq!(stream.poll_timeout(), Some(later(15)));
+    stream.send(&Event::data("a"), later(10), &mut peer.server, &mut peer.tx).unwrap();
+    assert_eq!(stream.poll_timeout(), Some(later(25)));
+    peer.written();
+    // Too early.
+    stream.handle_timeout(later(24), &mut peer.server, &mut peer.tx);
+    assert_eq!(peer.written(), "");
+    stream.handle_timeout(later(25), &mut peer.server, &mut peer.tx);
+    assert_eq!(stream.poll_timeout(), Some(later(40)));
+    // It still waits: a second one would only fill the buffer of somebody who doesn't read.
+    stream.handle_timeout(later(40), &mut peer.server, &mut peer.tx);
+    assert_eq!(stream.poll_timeout(), Some(later(55)));
+    assert_eq!(peer.written(), "3\r\n:\n\n\r\n");
+    // Nothing to keep alive any more.
+    peer.server.abort();
+    stream.handle_timeout(later(55), &mut peer.server, &mut peer.tx);
+    assert_eq!((stream.poll_timeout(), peer.written().as_str()), (None, ""));
+    let mut peer = Peer::asked(GET);
+    let stream = peer.open_with(StreamConfig { heartbeat: None, ..Default::default() });
+    assert_eq!(stream.poll_timeout(), None);
+}
+
+#[test]
+fn the_reconnection_time_comes_before_any_event() {
+    let mut peer = Peer::asked("GET / HTTP/1.0\r\n\r\n");
+    let retry = Some(Duration::from_millis(1500));
+    let mut stream = peer.open_with(StreamConfig { retry, ..Default::default() });
+    peer.send(&mut stream, Event::data("a")).unwrap();
+    let written = peer.written();
+    assert!(written.ends_with("\r\n\r\nretry: 1500\n\ndata: a\n\n"), "{written}");
+}
+
+#[test]
+fn of_what_waits_in_the_stream_the_oldest_whole_events_are_dropped() {
+    let mut peer = Peer::asked(GET);
+    let overflow = Overflow::DropOldest;
+    let config = StreamConfig { high_water: 39, queue: 30, overflow, ..Default::default() };
+    let mut stream = peer.open_with(config);
+    peer.written();
+    // Ten bytes an event, and five of framing.
+    for number in 10..20 {
+        assert_eq!(peer.send(&mut stream, Event::data(&number.to_string())), Ok(()));
+    }
+    assert_eq!((stream.dropped(), stream.queued()), (5, 30));
+    assert_eq!(peer.written(), "a\r\ndata: 10\n\n\r\na\r\ndata: 11\n\n\r\n");
+    stream.pump(NOW, &mut peer.server, &mut peer.tx);
+    assert_eq!(peer.written(), "a\r\ndata: 17\n\n\r\na\r\ndata: 18\n\n\r\n");
+    // What comes later stays behind what waits, also at the end.
+    peer.send(&mut stream, Event::data("20")).unwrap();
+    stream.finish(&mut peer.server, &mut peer.tx).unwrap();
+    assert_eq!(peer.written(), "a\r\ndata: 19\n\n\r\na\r\ndata: 20\n\n\r\n0\r\n\r\n");
+}
+
+#[test]
+fn a_slow_subscriber_can_be_disconnected_and_keeps_no_memory() {
+    let mut peer = Peer::asked(GET);
+    let overflow = Overflow::Disconnect;
+    let mut stream =
+        peer.open_with(StreamConfig { high_water: 40, overflow, ..Default::default() });
+    peer.written();
+    peer.send(&mut stream, Event::data("0123456789")).unwrap();
+    let refused = peer.send(&mut stream, Event::data("0123456789"));
+    assert_eq!((refused, peer.tx.len()), (Err(SendError::TooSlow), 0));
+    let event = peer.server.poll_event(NOW, &mut peer.rx, &mut peer.tx);
+    assert!(matches!(event, Some(ServerEvent::Closed(Closed::Aborted))), "{event:?}");
+    assert_eq!(peer.send(&mut stream, Event::data("a")), Err(SendError::Closed));
 }
 
 #[test]

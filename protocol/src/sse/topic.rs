@@ -163,6 +163,8 @@ impl Topic {
         for _ in 0..excess {
             self.drop_oldest();
         }
+        // Who was let go just now may have been the last to need some.
+        self.forget();
         if self.config.replay || self.reading > 0 {
             self.log.push(event)?;
             self.readers.push_back(0);

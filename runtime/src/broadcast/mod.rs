@@ -1,20 +1,21 @@
 //! Events for many subscribers.
 
+mod channel;
+mod subscription;
+
 use crate::error::Error;
 use crate::event_stream::EventStream;
 use crate::exchange::Exchange;
 use crate::runtime::Runtime;
-use event_listener::Event as Signal;
-use futures_core::Stream;
+use channel::Channel;
 use std::collections::HashMap;
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use subscription::{Delivery, Subscription};
 use tidewire::http::NO_FIELDS;
+#[cfg(doc)]
+use tidewire::sse::Overflow;
 use tidewire::sse::{
-    Cursor, Encoded, Event, Next, Overflow, PublishError, StreamConfig, Topic, TopicConfig,
-    TopicStats,
+    EncodeError, Encoded, Event, PublishError, StreamConfig, TopicConfig, TopicStats,
 };
 
 /// How a [`Broadcast`] works.
@@ -75,68 +76,13 @@ struct Hub {
     channels: RwLock<HashMap<String, Arc<Channel>>>,
 }
 
-/// A topic, and who waits for it.
-#[derive(Debug)]
-struct Channel {
-    name: String,
-    state: Mutex<State>,
-    /// A subscriber has moved on, which only [`Overflow::Wait`] waits for.
-    room: Signal,
-}
-
-#[derive(Debug)]
-struct State {
-    topic: Topic,
-    /// Nothing is published here any more.
-    closed: bool,
-    /// A place for each subscriber, with its waker while it waits.
-    places: Vec<Place>,
-    /// The first place that is free; each names the next.
-    free: usize,
-    /// How many wait.
-    waiting: usize,
-    /// Kept from one event to the next.
-    woken: Vec<Waker>,
-}
-
-#[derive(Debug)]
-enum Place {
-    Free(usize),
-    Taken(Option<Waker>),
-}
-
-/// Somebody who gets the events of a topic. Dropped, it is none any more.
-///
-/// Also a [`Stream`] of [`Delivery`].
-#[derive(Debug)]
-pub struct Subscription {
-    hub: Arc<Hub>,
-    channel: Arc<Channel>,
-    /// `None` only while it is dropped.
-    cursor: Option<Cursor>,
-    place: usize,
-    ended: bool,
-}
-
-/// What a [`Subscription`] gets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Delivery {
-    /// An event.
-    Event(Encoded),
-    /// Events are missing here: so many, or nobody knows how many, since the one that the client
-    /// has seen last isn't kept any more, or never was.
-    Gap(Option<u64>),
-    /// The subscriber was too slow for [`Overflow::Disconnect`]. Nothing follows.
-    TooSlow,
-}
-
 /// Why an event was not published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum BroadcastError {
     /// The event cannot be encoded.
     #[error(transparent)]
-    Encode(#[from] tidewire::sse::EncodeError),
+    Encode(#[from] EncodeError),
     /// The topic does not take it.
     #[error(transparent)]
     Publish(#[from] PublishError),
@@ -201,14 +147,9 @@ impl Broadcast {
     pub fn subscribe(&self, topic: &str, last_event_id: Option<&str>) -> Subscription {
         loop {
             let channel = self.hub.channel(topic);
-            let mut state = channel.state();
-            if state.closed {
-                continue;
+            if let Some(subscription) = Subscription::new(&self.hub, channel, last_event_id) {
+                return subscription;
             }
-            let cursor = Some(state.topic.subscribe(last_event_id));
-            let place = state.take_place();
-            drop(state);
-            return Subscription { hub: self.hub.clone(), channel, cursor, place, ended: false };
         }
     }
 
@@ -277,11 +218,11 @@ impl Broadcast {
 }
 
 impl Hub {
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<String, Arc<Channel>>> {
+    fn read(&self) -> RwLockReadGuard<'_, HashMap<String, Arc<Channel>>> {
         self.channels.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<String, Arc<Channel>>> {
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<String, Arc<Channel>>> {
         self.channels.write().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -313,179 +254,6 @@ impl Hub {
                 state.closed = true;
                 channels.remove(&channel.name);
             }
-        }
-    }
-}
-
-impl Channel {
-    fn new(name: &str, config: TopicConfig) -> Self {
-        let state = State {
-            topic: Topic::new(config),
-            closed: false,
-            places: Vec::new(),
-            free: 0,
-            waiting: 0,
-            woken: Vec::new(),
-        };
-        Self { name: name.to_owned(), state: Mutex::new(state), room: Signal::new() }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Publishes to how many; `None` if the channel is closed.
-    fn publish(&self, event: &Encoded) -> Option<Result<usize, PublishError>> {
-        let mut state = self.state();
-        if state.closed {
-            return None;
-        }
-        let published = state.topic.publish(event.clone());
-        let subscribers = state.topic.stats().subscribers;
-        if published.is_ok() {
-            self.wake(state);
-        }
-        Some(published.map(|()| subscribers))
-    }
-
-    fn close(&self) {
-        let mut state = self.state();
-        state.closed = true;
-        self.wake(state);
-        self.room.notify(usize::MAX);
-    }
-
-    /// Wakes all who wait, without the lock: they want it next.
-    fn wake(&self, mut state: MutexGuard<'_, State>) {
-        if state.waiting == 0 {
-            return;
-        }
-        state.waiting = 0;
-        let mut woken = std::mem::take(&mut state.woken);
-        woken.extend(state.places.iter_mut().filter_map(|place| match place {
-            Place::Taken(waker) => waker.take(),
-            Place::Free(_) => None,
-        }));
-        drop(state);
-        woken.drain(..).for_each(Waker::wake);
-        self.state().woken = woken;
-    }
-}
-
-impl State {
-    fn take_place(&mut self) -> usize {
-        let place = self.free;
-        match self.places.get_mut(place) {
-            Some(free) => {
-                if let Place::Free(next) = std::mem::replace(free, Place::Taken(None)) {
-                    self.free = next;
-                }
-            }
-            None => {
-                self.places.push(Place::Taken(None));
-                self.free = self.places.len();
-            }
-        }
-        place
-    }
-
-    fn give_place_back(&mut self, place: usize) {
-        let free = Place::Free(self.free);
-        if let Place::Taken(Some(_)) = std::mem::replace(&mut self.places[place], free) {
-            self.waiting -= 1;
-        }
-        self.free = place;
-    }
-
-    fn wait(&mut self, place: usize, waker: &Waker) {
-        match &mut self.places[place] {
-            Place::Taken(Some(known)) => known.clone_from(waker),
-            free => {
-                *free = Place::Taken(Some(waker.clone()));
-                self.waiting += 1;
-            }
-        }
-    }
-
-    fn is_unused(&self) -> bool {
-        let stats = self.topic.stats();
-        stats.subscribers == 0 && stats.kept == 0
-    }
-}
-
-impl Subscription {
-    /// Waits for what comes next; `None` once the topic was closed and everything is taken, or after
-    /// [`Delivery::TooSlow`].
-    ///
-    /// Cancel-safe: a dropped future takes nothing with it.
-    pub async fn next(&mut self) -> Option<Delivery> {
-        poll_fn(|cx| self.poll_delivery(cx)).await
-    }
-
-    /// The topic's name.
-    #[must_use]
-    pub fn topic(&self) -> &str {
-        &self.channel.name
-    }
-
-    /// As [`next`](Self::next).
-    pub(crate) fn poll_delivery(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
-        let Some(cursor) = self.cursor.as_mut().filter(|_| !self.ended) else {
-            return Poll::Ready(None);
-        };
-        let mut state = self.channel.state();
-        let closed = state.closed;
-        let delivery = match state.topic.next(cursor) {
-            Some(Next::Event(event)) => Delivery::Event(event.clone()),
-            Some(Next::Gap(missed)) => Delivery::Gap(missed),
-            Some(Next::TooSlow) => Delivery::TooSlow,
-            None if closed => {
-                self.ended = true;
-                return Poll::Ready(None);
-            }
-            None => {
-                state.wait(self.place, cx.waker());
-                return Poll::Pending;
-            }
-        };
-        drop(state);
-        self.ended = delivery == Delivery::TooSlow;
-        self.make_room();
-        Poll::Ready(Some(delivery))
-    }
-
-    /// What to send where events are missing.
-    pub(crate) fn gap(&self) -> Option<&Encoded> {
-        self.hub.config.gap.as_ref()
-    }
-
-    /// Tells whoever waits to publish that this subscriber has moved on.
-    fn make_room(&self) {
-        if self.hub.config.topic.overflow == Overflow::Wait {
-            self.channel.room.notify(usize::MAX);
-        }
-    }
-}
-
-impl Stream for Subscription {
-    type Item = Delivery;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
-        self.get_mut().poll_delivery(cx)
-    }
-}
-
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        let Some(cursor) = self.cursor.take() else { return };
-        let mut state = self.channel.state();
-        state.give_place_back(self.place);
-        state.topic.unsubscribe(cursor);
-        let unused = state.is_unused();
-        drop(state);
-        self.make_room();
-        if unused {
-            self.hub.tidy(&self.channel);
         }
     }
 }
