@@ -161,7 +161,7 @@ pub fn interpret(stream: &[u8], defect: Option<Defect>) -> Verdict {
                 };
                 let digits =
                     if digits.is_empty() && has(Defect::EmptyTimeTaken) { "0" } else { digits };
-                if !digits.is_empty() && digits.chars().all(|char| matches!(char, '0'..='9')) {
+                if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
                     // The only error that is left is a number beyond 64 bits.
                     let ms = match digits.parse() {
                         Err(_) if has(Defect::LongTimeIgnored) => continue,
