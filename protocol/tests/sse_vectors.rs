@@ -12,7 +12,7 @@ use run::{Framing, Run, Source, decode, decode_body, response};
 use std::collections::{BTreeMap, BTreeSet};
 use table::{Item, Vector, encodings, streams};
 use tidewire::SendBuf;
-use tidewire::sse::{MEDIA_TYPE, SourceClosed, SourceError};
+use tidewire::sse::{EncodeError, Encoded, MEDIA_TYPE, SourceClosed, SourceError};
 
 /// The error says what is not as the table says.
 fn check(vector: &Vector, run: &Run) -> Result<(), String> {
@@ -218,7 +218,47 @@ fn an_event_is_encoded_as_the_table_says_or_not_at_all() {
         assert_eq!(event.encode_to(&mut bytes), result.as_ref().map(drop).map_err(|error| *error));
         assert_eq!(bytes[6..], *result.as_deref().unwrap_or_default(), "{}", vector.id);
         assert_eq!(event.to_bytes().map(Vec::from), result, "{}", vector.id);
+        let encoded = event.to_encoded();
+        assert_eq!(encoded.map(|encoded| encoded.bytes().to_vec()), result, "{}", vector.id);
     }
+}
+
+/// What others have encoded is taken if an event that follows begins anew, which is so behind an empty
+/// line. The decoder is the judge of that.
+#[test]
+fn what_others_encoded_is_taken_if_nothing_of_it_reaches_the_next_event() {
+    const PARTS: [&str; 5] = ["data: a", "\r", "\n", "\r\n", ":"];
+    let limits = tidewire::sse::Limits::default();
+    let (mut taken, mut refused) = (0, 0);
+    for length in 0..=5 {
+        for mut number in 0..PARTS.len().pow(length) {
+            let mut text = String::new();
+            for _ in 0..length {
+                text += PARTS[number % PARTS.len()];
+                number /= PARTS.len();
+            }
+            let mut next = text.clone().into_bytes();
+            let before = decode([text.as_bytes()], limits, "").items;
+            next.extend(b"event: next\ndata: x\n\n");
+            let both = decode([&next[..]], limits, "").items;
+            let event_type = "next".to_owned();
+            let x = Item::Event { event_type, data: "x".to_owned(), id: String::new() };
+            let apart = both.len() == before.len() + 1 && both.last() == Some(&x);
+            let raw = Encoded::raw(text.clone(), None);
+            if raw.is_ok() {
+                assert!(apart, "{text:?}");
+                taken += 1;
+            } else {
+                assert_eq!(raw, Err(EncodeError::Unfinished(text.len())));
+                // Something without any line is no event; lines that say nothing are harmless.
+                let says = text.trim_end_matches(['\r', '\n']).len() > 0;
+                let ended = text.ends_with("\n\n") || text.ends_with("\r\r");
+                assert!(!(says && ended), "{text:?} is refused");
+                refused += 1;
+            }
+        }
+    }
+    assert!(taken > 500 && refused > 500, "{taken} {refused}");
 }
 
 #[test]
@@ -357,6 +397,8 @@ fn every_kind_of_error_has_a_vector() {
     // That depends on the buffer and not on the stream.
     assert!(seen.insert("BufferFull".to_owned()));
     assert_eq!(seen, variants(source, "ErrorKind"));
-    let seen: BTreeSet<_> = encodings().into_iter().filter_map(|vector| vector.error).collect();
+    let mut seen: BTreeSet<_> = encodings().into_iter().filter_map(|vector| vector.error).collect();
+    // That is about what others have encoded.
+    assert!(seen.insert("Unfinished".to_owned()));
     assert_eq!(seen, variants(source, "EncodeError"));
 }

@@ -3,6 +3,7 @@
 use super::table::Item;
 use core::time::Duration;
 use tidewire::http::{BodyLength, Client, ClientConfig, ClientEvent};
+use tidewire::reconnect::Policy;
 use tidewire::sse::{
     Decoded, Decoder, EventSource, Limits, MessageEvent, ProtocolError, SourceClosed, SourceConfig,
     SourceError, SourceEvent, SourceRequest,
@@ -170,6 +171,7 @@ impl Source {
             limits,
             min_retry: Duration::ZERO,
             max_retry: Duration::MAX,
+            reconnect: Policy::fixed(Duration::from_secs(3)),
             ..SourceConfig::default()
         };
         let mut source = EventSource::new(request, config, &Seed::new([1; 32]), NOW).unwrap();

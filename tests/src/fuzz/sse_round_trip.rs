@@ -6,6 +6,7 @@ use super::{Cuts, Random, Transcript, feed, hash, same_however_cut};
 use core::time::Duration;
 use std::collections::VecDeque;
 use tidewire::http::{NO_FIELDS, Server, ServerConfig, ServerEvent};
+use tidewire::reconnect::Policy;
 use tidewire::sse::{
     Decoded, Decoder, EncodeError, Event, EventSource, Limits, MessageEvent, Overflow, SendError,
     SourceConfig, SourceEvent, SourceRequest, Stream, StreamConfig, last_event_id,
@@ -26,7 +27,7 @@ pub fn sse_round_trip(data: &[u8]) {
     let mut input = Input(data);
     let config = input.byte();
     let (mut wire, mut events, mut told) = (Vec::new(), Vec::new(), Told::default());
-    while !input.0.is_empty() && events.len() < 64 {
+    while !input.0.is_empty() && events.len() < 24 {
         let sent = Sent::take(&mut input);
         let before = wire.len();
         encode(&sent, &mut wire);
@@ -222,6 +223,7 @@ impl Subscriber {
         let source = SourceConfig {
             min_retry: Duration::ZERO,
             max_retry: Duration::MAX,
+            reconnect: Policy::fixed(WAIT),
             ..SourceConfig::default()
         };
         let seed = Seed::new([1; 32]);

@@ -6,7 +6,7 @@ use tidewire::http::{Server, ServerConfig, ServerEvent};
 use tidewire::reconnect::Policy;
 use tidewire::sse::{
     EventSource, Limits, ReadyState, SourceClosed, SourceConfig, SourceError, SourceEvent,
-    SourceRequest, last_event_id,
+    SourceRequest, TRANSIENT, Timer, last_event_id,
 };
 use tidewire::url::Url;
 use tidewire::{DialError, Instant, RecvBuf, Seed, SendBuf, Transport};
@@ -18,7 +18,9 @@ const SCRATCH: usize = 2 * 3 * (LIMITS.event + 2 * LIMITS.name);
 const MIN_RETRY: Duration = Duration::from_millis(50);
 const MAX_RETRY: Duration = Duration::from_secs(9);
 const MAX_ATTEMPTS: usize = 6;
-const RESPONSES: [&[u8]; 24] = [
+const METHODS: [&str; 4] = ["GET", "POST", "QUERY", "PUT"];
+const URLS: [&str; 4] = ["http://h:81/a?b=c", "http://h:81/", "https://h:81/", "http://new/x"];
+const RESPONSES: [&[u8]; 26] = [
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n",
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n",
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 9\r\n\r\n",
@@ -43,6 +45,8 @@ const RESPONSES: [&[u8]; 24] = [
     b"HTTP/1.1 401 Who\r\nContent-Length: 99\r\n\r\n",
     b"HTTP/2 200\r\n\r\n",
     b"\xff\xfe\r\n\r\n",
+    b"HTTP/1.1 503 Later\r\nRetry-After: 4\r\nContent-Length: 4\r\n\r\nwait",
+    b"HTTP/1.1 429 Much\r\nRetry-After: 99999999999999999999\r\nContent-Length: 0\r\n\r\n",
 ];
 const PIECES: [&[u8]; 16] = [
     b"data: a\n\n",
@@ -70,12 +74,16 @@ const PIECES: [&[u8]; 16] = [
 /// If a promise is broken.
 pub fn sse_source(data: &[u8]) {
     let mut input = Input(data);
-    let mut run = Run::new(input.byte());
+    let mut run = Run::new(input.byte(), input.byte());
     while let Some((call, with)) = input.call() {
         run.call(call, with, &mut input);
         run.check();
     }
     run.end();
+}
+
+fn url(number: usize) -> Url {
+    Url::parse(URLS[number % URLS.len()]).expect("a URL")
 }
 
 /// What may come next.
@@ -98,7 +106,10 @@ struct Run {
     now: Instant,
     told: Told,
     attempts: u64,
-    posts: bool,
+    method: &'static str,
+    announces: bool,
+    /// An event was announced and not taken.
+    announced: bool,
     /// Errors since the last event.
     failures: usize,
     gives_up: bool,
@@ -109,7 +120,7 @@ struct Run {
 }
 
 impl Run {
-    fn new(config: u8) -> Self {
+    fn new(config: u8, more: u8) -> Self {
         let flag = |bit: u8| config >> bit & 1 == 1;
         let second = Duration::from_secs(1);
         let mut reconnect = match flag(0) {
@@ -129,12 +140,15 @@ impl Run {
             max_retry: MAX_RETRY,
             max_redirects: if flag(5) { 0 } else { 3 },
             error_body: if flag(6) { 0 } else { 8 },
+            announce: more & 1 == 1,
+            retried: if more & 2 == 0 { (&[]).into() } else { TRANSIENT.into() },
             ..SourceConfig::default()
         };
-        let url = Url::parse("http://h:81/a?b=c").expect("a URL");
-        let mut request = SourceRequest::new(url).field("X-A", "1").field("Cookie", "a");
+        let method = METHODS[usize::from(more >> 2) % 4];
+        let request = SourceRequest::new(url(0)).field("X-A", "1").field("Cookie", "a");
+        let mut request = request.method(method);
         if flag(7) {
-            request = request.post(&b"{\"a\": 1}"[..]);
+            request = request.body(&b"{\"a\": 1}"[..]);
         }
         let seed = Seed::new([7; 32]);
         Self {
@@ -144,7 +158,9 @@ impl Run {
             now: START,
             told: Told::Nothing,
             attempts: 0,
-            posts: flag(7),
+            method,
+            announces: more & 1 == 1,
+            announced: false,
             failures: 0,
             gives_up: flag(1),
             pushed: 0,
@@ -179,10 +195,14 @@ impl Run {
                 1..=4 => self.reconnect(Duration::from_millis(with as u64)),
                 5 => self.reconnect(Duration::ZERO),
                 6 => self.source.request_mut().set_field("x-a", "2"),
-                7..=10 => self.rx.shrink(),
+                7 => self.source.request_mut().set_body(&b"other"[..]),
+                8 => self.source.request_mut().set_url(url(with / 16)),
+                9 | 10 => self.restart(Duration::from_millis(with as u64 / 16)),
+                11 => self.rx.shrink(),
                 _ => self.tx.shrink(),
             },
             12 => take(&mut self.tx, 1 + with, &mut Vec::new()),
+            13 => self.advance(),
             _ => {
                 for _ in 0..=with % 4 {
                     self.poll();
@@ -206,6 +226,7 @@ impl Run {
         self.attempts = self.source.attempts();
         assert!(self.source.last_event_id().len() <= 3 * LIMITS.name);
         match self.told {
+            Told::Open if self.announced => {}
             Told::Open => assert_ne!(self.source.ready_state(), ReadyState::Connecting),
             Told::Over => {
                 assert_eq!(self.source.ready_state(), ReadyState::Closed);
@@ -226,6 +247,8 @@ impl Run {
     }
 
     fn connected(&mut self) {
+        // Another URL is taken note of with the next `advance`.
+        self.advance();
         let (before, wanted) = (self.state(), self.source.transport() == Transport::Dial);
         if wanted {
             self.rx.clear();
@@ -255,14 +278,15 @@ impl Run {
                 ServerEvent::Request(head) => {
                     assert!(!head_seen);
                     head_seen = true;
-                    assert!(head.method == "GET" || self.posts && head.method == "POST");
+                    assert!(head.method == "GET" || head.method == self.method);
                     assert_eq!(head.target, url.target());
                     assert_eq!(head.headers.get_str("Host"), Some(url.host_header().as_str()));
                     assert_eq!(head.headers.get_str("Accept"), Some("text/event-stream"));
                     assert!(matches!(head.headers.get_str("X-A"), Some("1" | "2")));
                     // Credentials go to one host alone.
-                    let home = url.host_header() == "h:81";
-                    assert_eq!(head.headers.get("Cookie").is_some(), home);
+                    let asked = self.source.url();
+                    let origin = |url: &Url| (url.host_header(), url.is_secure());
+                    assert_eq!(head.headers.get("Cookie").is_some(), origin(asked) == origin(&url));
                     let fits = !id.contains(|c: char| c.is_ascii_control() && c != '\t');
                     let sent = if fits { id.trim_matches([' ', '\t']) } else { "" };
                     assert_eq!(last_event_id(head.headers).unwrap_or_default(), sent);
@@ -273,7 +297,7 @@ impl Run {
             }
         }
         assert!(head_seen && end && rx.is_empty());
-        assert!(body.is_empty() || self.posts);
+        assert!([&b""[..], b"{\"a\": 1}", b"other"].contains(&&body[..]));
     }
 
     fn reconnect(&mut self, after: Duration) {
@@ -285,18 +309,46 @@ impl Run {
         }
     }
 
+    fn restart(&mut self, after: Duration) {
+        let over = self.source.ready_state() == ReadyState::Closed;
+        assert_eq!(self.source.restart(after, self.now), !over);
+        if !over {
+            // What was announced before still comes.
+            if self.announced {
+                self.poll();
+            }
+            // Nothing more comes of the connection that there was.
+            self.told = Told::Nothing;
+            self.advance();
+        }
+    }
+
+    /// What it announces is taken later.
+    fn advance(&mut self) {
+        self.announced = self.source.advance(self.now, &mut self.rx, &mut self.tx);
+        let transport = self.source.transport();
+        assert!(!self.announced || transport != Transport::Dial, "it dials with an event to tell");
+    }
+
     /// Takes an event. Returns whether there was one.
     fn poll(&mut self) -> bool {
+        let before = core::mem::take(&mut self.announced);
         let announced = self.source.advance(self.now, &mut self.rx, &mut self.tx);
-        let before = (self.state(), self.rx.content().len());
+        // An attempt that was put off is not to be told of.
+        assert!(announced || !before || self.announces, "an event that was announced is lost");
+        let state = (self.state(), self.rx.content().len());
         let again = self.source.advance(self.now, &mut self.rx, &mut self.tx);
         assert_eq!(again, announced, "an event that was not taken is lost");
-        assert_eq!((self.state(), self.rx.content().len()), before);
+        assert_eq!((self.state(), self.rx.content().len()), state);
         let event = self.source.event(self.now, &mut self.rx, &mut self.tx);
         assert_eq!(event.is_some(), announced);
         let Some(event) = event else { return false };
         self.events += 1;
         self.told = match (self.told, event) {
+            (Told::Nothing, SourceEvent::Attempt) => {
+                assert!(self.announces && self.source.transport() == Transport::Down);
+                Told::Nothing
+            }
             (Told::Nothing, SourceEvent::Open(head)) => {
                 assert_eq!(head.status.code(), 200);
                 Told::Open
@@ -316,13 +368,18 @@ impl Run {
             (told, SourceEvent::Error { why, body })
                 if !matches!(told, Told::Final(_) | Told::Over) =>
             {
-                assert!(told != Told::Refused || why.is_final());
+                let unavailable = matches!(why, SourceError::Unavailable(_));
+                assert!(told != Told::Refused || why.is_final() || unavailable);
+                assert!(told == Told::Refused || !unavailable);
                 assert!(body.is_empty() || told == Told::Refused && body.len() <= 8);
                 self.failures += 1;
                 if why.is_final() || self.source.ready_state() == ReadyState::Closed {
                     Told::Final(why)
                 } else {
-                    self.waits();
+                    // Unless the caller has decided otherwise since.
+                    if !before {
+                        self.waits();
+                    }
                     Told::Nothing
                 }
             }
@@ -345,11 +402,11 @@ impl Run {
     /// Behind an error there is another attempt, and not too late.
     fn waits(&self) {
         let wait = match self.source.next_timer() {
-            Some((at, tidewire::sse::Timer::Reconnect)) => at.saturating_since(self.now),
+            Some((at, Timer::Reconnect)) => at.saturating_since(self.now),
             other => unreachable!("{other:?}"),
         };
-        // The jitter shortens a time by nine tenths at most.
-        assert!((MIN_RETRY / 11..=MAX_RETRY).contains(&wait), "{wait:?}");
+        // A second without what the jitter takes, or what the server has said and the jitter adds.
+        assert!((MIN_RETRY..=2 * MAX_RETRY).contains(&wait), "{wait:?}");
         assert_eq!(self.source.transport(), Transport::Down);
     }
 

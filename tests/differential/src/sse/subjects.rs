@@ -10,6 +10,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tidewire::http::{BodyLength, Client, ClientConfig, ClientEvent};
+use tidewire::reconnect::Policy;
 use tidewire::sse::{Decoded, Decoder, EventSource, MessageEvent, SourceEvent};
 use tidewire::sse::{Limits, SourceConfig, SourceRequest};
 use tidewire::url::Url;
@@ -90,7 +91,8 @@ pub fn tidewire(stream: &[u8], cuts: &[usize], way: Way) -> Verdict {
         Way::Source => {
             let request = SourceRequest::new(Url::parse("http://h/").expect("a URL"));
             let (min_retry, max_retry) = (Duration::ZERO, Duration::MAX);
-            let config = SourceConfig { min_retry, max_retry, ..SourceConfig::default() };
+            let reconnect = Policy::fixed(Duration::from_secs(3));
+            let config = SourceConfig { min_retry, max_retry, reconnect, ..SourceConfig::default() };
             let mut source = EventSource::new(request, config, &Seed::new([1; 32]), now)
                 .expect("a good request");
             source.connected(now, &mut tx);
