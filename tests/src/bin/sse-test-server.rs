@@ -8,6 +8,10 @@
 //! | `/formats` | one event for each thing that an event can have |
 //! | `/words` | each word of a POST's body as an event, and then `[DONE]`, as language models do |
 //! | `/silent` | a stream without an event |
+//! | `/hub/TOPIC` | the events of a topic; of the last 100, those behind `Last-Event-ID` |
+//! | `/hub/TOPIC` with the method POST | publishes events with the numbers `from` to `to`, and tells of the topic |
+//! | `/hub/TOPIC` with the method DELETE | closes the topic |
+//! | `/topic/TOPIC` | tells of the topic |
 //! | `/status/S` | the status S |
 //! | `/redirect/S?TARGET` | the status S, to the target |
 //! | `/as/TYPE/SUBTYPE` | an event, as this media type |
@@ -24,6 +28,7 @@
 //! | `size` | data of so many bytes behind the number |
 //! | `type` | events of this type |
 //! | `utf8` | ids with letters beyond ASCII before the number |
+//! | `heartbeat` | a comment after so many milliseconds of silence; else after 15 s |
 //! | `retry` | to tell this time of reconnection first, in milliseconds |
 //! | `cors` | `none` or `any`, instead of naming the origin that asks and taking its cookies |
 //! | `cookie` | to set this cookie |
@@ -35,9 +40,13 @@ use std::time::Duration;
 use std::{error::Error, process::ExitCode, str::FromStr};
 use tidewire_examples::{Flags, Program};
 use tidewire_runtime::http::{NO_FIELDS, Status};
-use tidewire_runtime::sse::{Event, SendError, last_event_id};
-use tidewire_runtime::{Error as ServerError, ServerConfig};
-use tidewire_runtime::{EventStream, Exchange, HandlerError, SendRuntime, Server};
+use tidewire_runtime::sse::{
+    Event, ReplayLimits, SendError, StreamConfig, TopicConfig, last_event_id,
+};
+use tidewire_runtime::{
+    Broadcast, BroadcastConfig, Delivery, Error as ServerError, EventStream, Exchange,
+    HandlerError, SendRuntime, Server, ServerConfig,
+};
 
 /// What stands before the number in the ids that `utf8` asks for.
 const UTF8: &str = "Grüße ☃ 𝄞 ";
@@ -58,6 +67,19 @@ impl Query {
         let value =
             self.value(key).map(|value| value.parse().map_err(|_| format!("{key}={value}")));
         Ok(value.transpose()?)
+    }
+
+    /// What `size` asks for behind the number.
+    fn padded(&self, number: &str) -> Result<String, HandlerError> {
+        let size = self.number("size")?.unwrap_or(0);
+        Ok(format!("{number}{}", "x".repeat(size)))
+    }
+
+    fn stream_config(&self) -> Result<StreamConfig, HandlerError> {
+        let mut config = StreamConfig::default();
+        config.retry = self.milliseconds("retry")?;
+        config.heartbeat = self.milliseconds("heartbeat")?.or(config.heartbeat);
+        Ok(config)
     }
 
     fn milliseconds(&self, key: &str) -> Result<Option<Duration>, HandlerError> {
@@ -125,7 +147,10 @@ fn cors<R: SendRuntime>(exchange: &Exchange<R>, query: &Query) -> Vec<(&'static 
     fields
 }
 
-async fn answer<R: SendRuntime>(mut exchange: Exchange<R>) -> Result<(), HandlerError> {
+async fn answer<R: SendRuntime>(
+    mut exchange: Exchange<R>,
+    hub: Broadcast,
+) -> Result<(), HandlerError> {
     tell(&json!({ "request": described(&exchange) }));
     let query = Query(exchange.query().unwrap_or_default().to_owned());
     let fields = cors(&exchange, &query);
@@ -140,8 +165,28 @@ async fn answer<R: SendRuntime>(mut exchange: Exchange<R>) -> Result<(), Handler
         "words" if exchange.method() == "POST" => words(exchange, &query, fields).await?,
         "silent" => {
             let _told = Told::new(&exchange);
-            exchange.event_stream(fields).await?.closed().await;
+            let config = query.stream_config()?;
+            exchange.event_stream_with(fields, config).await?.closed().await;
         }
+        "hub" if exchange.method() == "POST" => {
+            for number in query.number("from")?.unwrap_or(1)..=query.number("to")?.unwrap_or(1_u64)
+            {
+                let id = number.to_string();
+                hub.publish(argument, &Event::data(&query.padded(&id)?).id(&id))?;
+            }
+            exchange.respond_with(Status::OK, fields, described_topic(&hub, argument)).await?;
+        }
+        "hub" if exchange.method() == "DELETE" => {
+            exchange.respond(hub.close(argument).to_string()).await?;
+        }
+        "hub" => {
+            let _told = Told::new(&exchange);
+            match query.number("end")? {
+                None => hub.serve_with(exchange, argument, fields).await?,
+                Some(end) => some(exchange, &hub, argument, end, fields).await?,
+            }
+        }
+        "topic" => exchange.respond(described_topic(&hub, argument)).await?,
         "status" => {
             let status = argument.parse().ok().and_then(Status::new).ok_or("no status")?;
             let body = if status == Status::NO_CONTENT { "" } else { "as asked" };
@@ -167,6 +212,48 @@ async fn answer<R: SendRuntime>(mut exchange: Exchange<R>) -> Result<(), Handler
     Ok(())
 }
 
+fn described_topic(hub: &Broadcast, topic: &str) -> String {
+    let stats = hub.stats(topic).unwrap_or_default();
+    json!({
+        "subscribers": stats.subscribers,
+        "queued": stats.queued,
+        "dropped": stats.dropped,
+        "published": stats.published,
+        "kept": stats.kept,
+    })
+    .to_string()
+}
+
+/// Ends the response after so many events of a topic.
+async fn some<R: SendRuntime>(
+    exchange: Exchange<R>,
+    hub: &Broadcast,
+    topic: &str,
+    count: u64,
+    fields: Vec<(&'static str, Vec<u8>)>,
+) -> Result<(), HandlerError> {
+    let mut subscription = hub.subscribe(topic, last_event_id(exchange.head().headers));
+    let mut events = exchange.event_stream_with(fields, streams_of_topics()).await?;
+    for _ in 0..count {
+        match events.while_open(subscription.next()).await {
+            Ok(Some(Delivery::Event(event))) => events.try_send_encoded(&event)?,
+            Ok(Some(Delivery::Gap(_))) => events.send(&Event::data("").event("gap")).await?,
+            Ok(Some(Delivery::TooSlow) | None) => break,
+            Err(_) => return Ok(()),
+        }
+    }
+    Ok(events.finish().await?)
+}
+
+/// Silence is short here, so that nobody has to wait for its end.
+fn streams_of_topics() -> StreamConfig {
+    StreamConfig {
+        heartbeat: Some(Duration::from_secs(1)),
+        retry: Some(Duration::from_millis(50)),
+        ..StreamConfig::default()
+    }
+}
+
 /// Numbered events.
 async fn events<R: SendRuntime>(
     mut exchange: Exchange<R>,
@@ -184,15 +271,12 @@ async fn events<R: SendRuntime>(
     }
     let (end, cut) = (query.number("end")?, query.number("cut")?);
     let every = query.milliseconds("every")?;
-    let padding = "x".repeat(query.number("size")?.unwrap_or(0));
+    let config = query.stream_config()?;
     let mut told = Told::new(&exchange);
-    let mut events = exchange.event_stream(fields).await?;
-    if let Some(retry) = query.milliseconds("retry")? {
-        events.send(&Event::new().retry(retry)).await?;
-    }
+    let mut events = exchange.event_stream_with(fields, config).await?;
     for number in last + 1..=to {
         let id = format!("{prefix}{number}");
-        let data = format!("{number}{padding}");
+        let data = query.padded(&number.to_string())?;
         let mut event = Event::data(&data).id(&id);
         if let Some(name) = query.value("type") {
             event = event.event(name);
@@ -278,9 +362,17 @@ impl Program for TestServer {
             on_error: |_, error| tell(&json!({ "failed": error.to_string() })),
             ..ServerConfig::default()
         };
+        let hub = Broadcast::new(BroadcastConfig {
+            topic: TopicConfig {
+                keep: ReplayLimits { events: 100, ..ReplayLimits::default() },
+                ..TopicConfig::default()
+            },
+            stream: streams_of_topics(),
+            gap: Some(Event::data("").event("gap").to_encoded()?),
+        });
         let server = Server::bind_with(runtime, address, config).await?;
         println!("listening on http://{}", server.local_addr()?);
-        Ok(server.serve(answer).await?)
+        Ok(server.serve(move |exchange| answer(exchange, hub.clone())).await?)
     }
 }
 
