@@ -1,6 +1,7 @@
 """What the peers in Python share: checks that print a line, and examples that run as processes."""
 
 import hashlib
+import json
 import os
 import queue
 import re
@@ -240,6 +241,43 @@ def test_server(*args):
 def stats(url):
     """Connections and requests so far, and connections now, this one among all of them."""
     return [int(number) for number in curl(url + "/stats")[0].split()]
+
+
+class EventServer(Example):
+    """The test server of event streams, and what it tells with the time that it came."""
+
+    def __init__(self):
+        self.told = []
+        super().__init__("sse-test-server", folder="PROGRAMS")
+        self.at = self.url("http")
+
+    def _read(self):
+        for line in self.process.stdout:
+            if line.startswith("{"):
+                self.told.append((time.monotonic(), json.loads(line)))
+            else:
+                self.queue.put((time.monotonic(), line.rstrip("\n")))
+
+    def requests(self, target):
+        told = [(at, line["request"]) for at, line in list(self.told) if "request" in line]
+        return [(at, request) for at, request in told if request["target"] == target]
+
+    def named(self, target):
+        """The last ids that requests have named."""
+        return [request.get("Last-Event-ID") for _, request in self.requests(target)]
+
+    def ended(self, target, count=1, seconds=3):
+        """The streams that have ended, once there are so many, or time is up."""
+        end = time.monotonic() + seconds
+        while True:
+            told = [(at, line) for at, line in list(self.told) if line.get("ended") == target]
+            if len(told) >= count or time.monotonic() > end:
+                return told
+            time.sleep(0.01)
+
+    def failures(self):
+        failed = [line["failed"] for _, line in list(self.told) if "failed" in line]
+        return [why for why in failed if why != "cut, as asked"]
 
 
 class Answer:
