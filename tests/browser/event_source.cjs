@@ -21,13 +21,13 @@ async function awaitTold(key, target, count, seconds = 3) {
 }
 
 /** In the page: reads events until there are `count`, or the source is closed, or time is up. */
-async function watch({ url, types = [], count = Infinity, seconds = 10, withCredentials = false, linger = 0 }) {
+async function watch({ url, types = [], count = Infinity, seconds = 10, withCredentials = false }) {
   const source = new EventSource(url, { withCredentials });
   const seen = { events: [], opens: 0, errors: [] };
   await new Promise((resolve) => {
     const note = ({ type, data, lastEventId, origin }) => {
       seen.events.push({ type, data, id: lastEventId, origin, at: performance.now() });
-      if (seen.events.length === count) setTimeout(resolve, linger);
+      if (seen.events.length === count) resolve();
     };
     ['message', ...types].forEach((type) => source.addEventListener(type, note));
     source.onopen = () => { seen.opens += 1; seen.state = source.readyState; };
@@ -39,6 +39,7 @@ async function watch({ url, types = [], count = Infinity, seconds = 10, withCred
   });
   seen.final = source.readyState;
   source.close();
+  await new Promise((resolve) => setTimeout(resolve, 100)); // what the server has told is read now
   return seen;
 }
 
@@ -125,7 +126,7 @@ async function ends(page) {
 
   let target = '/events?every=20';
   await page.evaluate(watch, { url: target, count: 3 });
-  const now = performance.now();
+  const now = performance.now() - 100;
   let [end] = await awaitTold('ended', target, 1);
   check('close() is noticed by the server within a second', end?.how === 'left' && end.at - now < 1000, end);
 

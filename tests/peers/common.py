@@ -134,7 +134,8 @@ class Example:
         self.process = subprocess.Popen(
             [program, "--runtime", RUNTIME, *args], stdin=stdin, stdout=subprocess.PIPE, text=True
         )
-        threading.Thread(target=self._read, daemon=True).start()
+        self.thread = threading.Thread(target=self._read, daemon=True)
+        self.thread.start()
 
     def _read(self):
         for line in self.process.stdout:
@@ -263,7 +264,8 @@ class EventServer(Example):
         return [(at, request) for at, request in told if request["target"] == target]
 
     def named(self, target):
-        """The last ids that requests have named."""
+        """The last ids that requests have named. What was answered was told before, and is read soon."""
+        time.sleep(0.1)
         return [request.get("Last-Event-ID") for _, request in self.requests(target)]
 
     def ended(self, target, count=1, seconds=3):
