@@ -20,14 +20,14 @@ async function awaitTold(key, target, count, seconds = 3) {
   return told(key, target);
 }
 
-/** In the page: reads events until there are `count`, or the source is closed, or time is up. */
-async function watch({ url, types = [], count = Infinity, seconds = 10, withCredentials = false }) {
+/** In the page: reads events until there are `count`, or the one with the id `until` has come, or the source is closed, or time is up. */
+async function watch({ url, types = [], count = Infinity, until, seconds = 10, withCredentials = false }) {
   const source = new EventSource(url, { withCredentials });
   const seen = { events: [], opens: 0, errors: [] };
   await new Promise((resolve) => {
     const note = ({ type, data, lastEventId, origin }) => {
       seen.events.push({ type, data, id: lastEventId, origin, at: performance.now() });
-      if (seen.events.length === count) resolve();
+      if (seen.events.length === count || lastEventId === until) resolve();
     };
     ['message', ...types].forEach((type) => source.addEventListener(type, note));
     source.onopen = () => { seen.opens += 1; seen.state = source.readyState; };
@@ -158,6 +158,38 @@ async function origins(page, elsewhere) {
   }
 }
 
+async function hub(page) {
+  const post = (query, method = 'POST') => page.evaluate(([at, how]) => fetch(at, { method: how }).then((it) => it.json()), [query, method]);
+  await post('/hub/tabs?from=1&to=5');
+  const watching = page.evaluate(watch, { url: '/hub/tabs', count: 500 });
+  const end = performance.now() + 3000;
+  while ((await post('/topic/tabs', 'GET')).subscribers < 1 && performance.now() < end) await sleep(0.02);
+  for (let from = 6; from <= 505; from += 50) await post(`/hub/tabs?from=${from}&to=${from + 49}`);
+  let seen = await watching;
+  same('a topic: 500 events, from when it subscribed', seen.events.map(({ id }) => id), numbers(6, 505));
+
+  // Each stream ends after 40 events, so that it comes back 24 times for what is kept.
+  const slowly = page.evaluate(watch, { url: '/hub/short?end=40', count: 1000, seconds: 20 });
+  while ((await post('/topic/short', 'GET')).subscribers < 1 && performance.now() < end + 3000) await sleep(0.02);
+  for (let from = 1; from <= 1000; from += 20) {
+    // A hundred are kept.
+    while (from + 19 > Number(asked('/hub/short?end=40').at(-1)) + 100 && performance.now() < end + 20_000) await sleep(0.005);
+    await post(`/hub/short?from=${from}&to=${from + 19}`);
+  }
+  seen = await slowly;
+  same('a topic: 1,000 events through replays, none lost or twice', seen.events.map(({ id }) => id), numbers(1, 1000));
+  check('    for each of which it said where to go on', asked('/hub/short?end=40').length >= 25 &&
+    asked('/hub/short?end=40').every((id, n) => id === (n ? String(n * 40) : null)), asked('/hub/short?end=40'));
+
+  const away = page.evaluate(watch, { url: '/hub/away?end=40', types: ['gap'], until: '300' });
+  while ((await post('/topic/away', 'GET')).subscribers < 1 && performance.now() < end + 30_000) await sleep(0.02);
+  await post('/hub/away?from=1&to=300');
+  seen = await away;
+  const ids = seen.events.map(({ type, id }) => (type === 'gap' ? type : Number(id)));
+  check('a topic: who was away for too long is told of the gap', ids.includes('gap') && ids.at(-1) === 300 &&
+    ids.filter((id) => id !== 'gap').every((id, n, all) => n === 0 || id > all[n - 1]), ids);
+}
+
 /** In the page: a POST whose response is read while it comes. */
 async function post({ url, words, abortAfter }) {
   const abort = new AbortController();
@@ -215,6 +247,7 @@ run(async () => {
     await streams(page);
     await reconnection(page);
     await ends(page);
+    await hub(page);
     await fetchStreaming(page, 'home', '');
     await origins(page, pages.url);
     await fetchStreaming(page, 'elsewhere', server.url);

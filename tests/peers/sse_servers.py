@@ -40,7 +40,7 @@ class Source(Example):
         """What it has told of this kind, once there are so many, or it has ended, or time is up."""
         end = time.monotonic() + seconds
         while True:
-            over = self.process.poll() is not None or time.monotonic() > end
+            over = not self.thread.is_alive() or time.monotonic() > end
             found = [(at, told) for at, told in list(self.told) if told["kind"] == kind]
             if len(found) >= count or over:
                 return found
@@ -118,7 +118,7 @@ def numbered(name, server, **more):
             source.all("closed", seconds=20)
             check.equal(f"{name}: 1,000 events, {how} twice", source.messages(1000), numbers(1, 1000, size=300))
     with ask(f"{server}/events?to=2&size=3000000", messages=2) as source:
-        check(f"{name}: events of 3 MB", source.messages(2) == numbers(1, 2, size=3_000_000))
+        check(f"{name}: events of 3 MB", source.messages(2) == numbers(1, 2, size=3_000_000), [told["kind"] for _, told in source.told])
     with ask(f"{server}/events?every=200&to=7", messages=7) as source:
         one_by_one(name, source.all("message", 7), 7)
     with ask(f"{server}/events?to=9", last_event_id=5, messages=4) as source:
