@@ -178,6 +178,19 @@ class Example:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
 
+def listens(process, port):
+    """Whether it is this process that listens there. That somebody does is not enough."""
+    with open("/proc/net/tcp") as file:
+        sockets = [line.split() for line in file]
+    # Local address, state (0A is LISTEN), inode.
+    inodes = {line[9] for line in sockets if line[1].endswith(f":{port:04X}") and line[3] == "0A"}
+    try:
+        files = [os.readlink(f"/proc/{process}/fd/{fd}") for fd in os.listdir(f"/proc/{process}/fd")]
+    except OSError:
+        return False  # one of them was closed meanwhile
+    return any(f"socket:[{inode}]" in files for inode in inodes)
+
+
 class Peer:
     """A program of others that listens on a port of its choice: `start(port)` gives its command."""
 
@@ -188,11 +201,9 @@ class Peer:
             self.process = subprocess.Popen(start(self.port), stdin=subprocess.DEVNULL)
             end = time.monotonic() + 10
             while self.process.poll() is None and time.monotonic() < end:
-                try:
-                    socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                if listens(self.process.pid, self.port):
                     return
-                except OSError:
-                    time.sleep(0.02)
+                time.sleep(0.02)
             self.stop()  # somebody else got the port
         sys.exit(f"FAIL  {self.process.args[0]} starts")
 
