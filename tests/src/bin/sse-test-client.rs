@@ -11,6 +11,7 @@
 //! | `--idle` | to take the stream for lost after so many milliseconds of silence |
 //! | `--attempts` | to give up after so many attempts in a row that failed |
 //! | `--messages` | to close after so many messages |
+//! | `--renew` | a token that is another one for each attempt: `Authorization: Bearer 1` at first |
 
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -50,12 +51,19 @@ impl Program for TestClient {
         let idle: u64 = flags.value("--idle", "0").parse()?;
         config.idle_timeout = (idle > 0).then(|| Duration::from_millis(idle));
         let messages: usize = flags.value("--messages", "0").parse()?;
+        config.announce = flags.switch("--renew");
         flags.end()?;
 
         let mut source = EventSource::new(runtime, request, config)?;
-        let mut seen = 0;
+        let (mut seen, mut attempts) = (0, 0);
         while let Some(event) = source.next().await {
             let line = match event {
+                SourceEvent::Attempt => {
+                    attempts += 1;
+                    let token = format!("Bearer {attempts}");
+                    source.request_mut().set_field("Authorization", token);
+                    json!({ "kind": "attempt" })
+                }
                 SourceEvent::Open(head) => told("open", head),
                 SourceEvent::Message(message) => {
                     seen += 1;
