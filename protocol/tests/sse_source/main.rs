@@ -1,0 +1,9 @@
+//! `EventSource` in virtual time, against a server made of strings.
+
+mod answers;
+mod properties;
+mod redirects;
+mod request;
+mod stream;
+mod support;
+mod time;
