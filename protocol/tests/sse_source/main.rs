@@ -1,6 +1,9 @@
 //! `EventSource` in virtual time, against a server made of strings.
 
 mod answers;
+mod attempts;
+mod formats;
+mod ids;
 mod properties;
 mod redirects;
 mod request;

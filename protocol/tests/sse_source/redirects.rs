@@ -109,3 +109,79 @@ fn a_redirected_post_becomes_a_get_unless_the_status_forbids_it() {
         assert_eq!(sent.contains("{}"), method == "POST");
     }
 }
+
+/// Fetch, HTTP-redirect fetch, step 12: 301 and 302 make a GET of a POST, 303 of anything but GET and
+/// HEAD. RFC 9110, 15.4.8 and 15.4.9: 307 and 308 change nothing.
+#[test]
+fn a_redirect_changes_the_method_where_fetch_says_so() {
+    for (status, changed) in [
+        (301, &["POST"][..]),
+        (302, &["POST"]),
+        (303, &["POST", "PUT", "DELETE", "QUERY"]),
+        (307, &[]),
+        (308, &[]),
+    ] {
+        for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "QUERY"] {
+            let request = request("http://h/").method(method).body("{}").field("content-type", "x");
+            let mut net = Net::new(request, plain());
+            assert!(net.connect().starts_with(&format!("{method} / ")));
+            net.feed(&moved(status, "/b"));
+            let sent = net.connect();
+            let is_changed = changed.contains(&method);
+            let expected = if is_changed { "GET" } else { method };
+            assert!(sent.starts_with(&format!("{expected} /b ")), "{status} {method}: {sent}");
+            assert_eq!(sent.ends_with("\r\n\r\n{}"), !is_changed, "{status} {method}: {sent}");
+            assert_eq!(sent.contains("content-type: x"), !is_changed, "{status} {method}: {sent}");
+            assert_eq!(sent.contains("Content-Length"), !is_changed, "{status} {method}: {sent}");
+        }
+    }
+}
+
+/// The next attempt asks as the first one did, or as a permanent redirect has changed it.
+#[test]
+fn a_method_that_a_permanent_redirect_has_changed_stays_changed() {
+    for (status, next) in [
+        (301, "GET /b "),
+        (302, "POST /a "),
+        (303, "POST /a "),
+        (307, "POST /a "),
+        (308, "POST /b "),
+    ] {
+        let mut net = Net::new(request("http://h/a").post("{}"), plain());
+        net.connect();
+        net.feed(&moved(status, "/b"));
+        net.stream("data: a\n\n");
+        let sent = net.connect();
+        assert!(sent.starts_with(next), "{status}: {sent}");
+    }
+}
+
+/// 9.2.6: the origin of an event is that "of the event stream's final URL (i.e., the URL after
+/// redirects)".
+#[test]
+fn the_origin_is_that_of_the_final_url() {
+    for (location, origin) in [
+        ("/b", "http://h"),
+        ("http://i/", "http://i"),
+        ("http://I:80/", "http://i"),
+        ("http://i:8080/x?y", "http://i:8080"),
+        ("https://i/", "https://i"),
+        ("https://i:80/", "https://i:80"),
+        ("http://[::1]:81/", "http://[::1]:81"),
+        ("http://user:secret@i/", "http://i"),
+    ] {
+        let mut net = Net::new(request("http://h/a"), plain());
+        assert_eq!(net.source.origin(), "http://h");
+        net.connect();
+        net.feed(&moved(302, location));
+        net.connect();
+        net.feed(OPEN);
+        assert_eq!(net.source.origin(), origin);
+        // The DOM's url is the one that was asked for.
+        assert_eq!(net.source.url().to_string(), "http://h/a");
+        net.hang_up();
+        assert_eq!(net.source.origin(), "http://h");
+    }
+    let net = Net::new(request("ws://h:1/"), plain());
+    assert_eq!(net.source.origin(), "http://h:1");
+}

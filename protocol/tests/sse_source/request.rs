@@ -61,14 +61,53 @@ fn a_post_sends_its_body_with_each_attempt() {
     }
 }
 
+/// Any method, with or without a body.
 #[test]
-fn an_id_that_no_field_can_carry_is_not_sent() {
-    let mut net = Net::simple();
-    net.connect();
-    net.feed(OPEN);
-    assert_eq!(net.feed("id: a\u{1}\ndata\n\n"), ["message: \"\" #a\u{1}"]);
+fn method_and_body_are_the_callers() {
+    for (method, body, line) in [
+        ("PUT", "{}", "Content-Length: 2\r\n"),
+        ("PUT", "", "Content-Length: 0\r\n"),
+        ("QUERY", "q", "Content-Length: 1\r\n"),
+        ("REPORT", "", ""),
+        ("DELETE", "", ""),
+        ("GET", "x", "Content-Length: 1\r\n"),
+        ("OPTIONS", "", ""),
+    ] {
+        let mut request = request("http://h/").method(method);
+        if !body.is_empty() {
+            request = request.body(body);
+        }
+        let mut net = Net::new(request, plain());
+        for _ in 0..2 {
+            assert_eq!(
+                net.connect(),
+                format!(
+                    "{method} / HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream\r\n\
+                     Cache-Control: no-store\r\n{line}\r\n{body}"
+                )
+            );
+            net.feed(OPEN);
+            net.hang_up();
+            net.sleep();
+        }
+    }
+}
+
+#[test]
+fn a_method_that_is_none_is_refused() {
+    for method in ["", "GET /", "G\r\nET", "CONNECT", "ä"] {
+        let request = request("http://h/").method(method);
+        let source = EventSource::new(request, plain(), &Seed::new([1; 32]), Instant::EPOCH);
+        assert!(source.is_err(), "{method:?}");
+    }
+}
+
+#[test]
+fn the_body_can_be_changed_between_attempts() {
+    let mut net = Net::new(request("http://h/").post("first"), plain());
+    assert!(net.connect().ends_with("Content-Length: 5\r\n\r\nfirst"));
     net.hang_up();
+    net.source.request_mut().set_body("goes on");
     net.sleep();
-    assert!(!net.connect().contains("Last-Event-ID"));
-    assert_eq!(net.source.last_event_id(), "a\u{1}");
+    assert!(net.connect().ends_with("Content-Length: 7\r\n\r\ngoes on"));
 }

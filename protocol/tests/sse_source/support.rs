@@ -51,6 +51,8 @@ impl Net {
     #[track_caller]
     pub(crate) fn events(&mut self) -> Vec<String> {
         let mut log = Vec::new();
+        // The state at an error that was told last.
+        let mut failed = None;
         while let Some(event) = self.source.poll_event(self.now, &mut self.rx, &mut self.tx) {
             let (line, state) = match event {
                 SourceEvent::Attempt => ("attempt".into(), ReadyState::Connecting),
@@ -67,17 +69,19 @@ impl Net {
                 }
                 SourceEvent::Error { why, body } => {
                     let line = format!("error {why:?} {}", String::from_utf8_lossy(body));
-                    let gave_up = !why.is_final() && self.source.poll_timeout().is_none();
-                    let over =
-                        why.is_final() || gave_up && self.source.transport() == Transport::Down;
-                    let state = if over { ReadyState::Closed } else { ReadyState::Connecting };
-                    (line.trim_end().into(), state)
+                    (line.trim_end().into(), self.source.ready_state())
                 }
                 SourceEvent::Closed(closed) => (format!("closed {closed:?}"), ReadyState::Closed),
             };
             assert_eq!(self.source.ready_state(), state, "at {line}");
+            if let Some(state) = failed {
+                let over = state == ReadyState::Closed;
+                assert_eq!(line.starts_with("closed"), over, "{line} behind an error");
+            }
+            failed = line.starts_with("error").then_some(state);
             log.push(line);
         }
+        assert!(matches!(failed, None | Some(ReadyState::Connecting)), "no end: {log:?}");
         log
     }
 
