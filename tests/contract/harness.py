@@ -20,13 +20,13 @@ MOMENT = 0.3  # seconds for what must not
 CHECKS = []
 
 
-def check(name):
-    """Makes a check of a function of a Case."""
+def check(name, alone=False):
+    """Makes a check of a function of a Case; `alone`, if others at the same time would disturb it."""
 
     def add(body):
-        if any(name == known for known, _ in CHECKS):
+        if any(name == known for known, _, _ in CHECKS):
             sys.exit(f"two checks are called {name}")
-        CHECKS.append((name, body))
+        CHECKS.append((name, body, alone))
         return body
 
     return add
@@ -283,7 +283,7 @@ class StreamServer:
 
     def nobody(self, seconds=MOMENT):
         """No connection comes for so long."""
-        self.socket.settimeout(seconds)
+        self.socket.settimeout(max(seconds, 0.01))
         try:
             self.socket.accept()
         except TimeoutError:

@@ -101,11 +101,11 @@ def _(case):
     for _ in range(3):
         client.error("no address accepted the connection")
     server.socket = socket.create_server(("127.0.0.1", server.port))
-    connection = server.next().open()
+    connection = server.next().open().send("data: a\n\n")
     equal(connection.field("last-event-id"), "7", "Last-Event-ID")
-    while client.next()["kind"] == "error":
-        pass  # one that was on its way
-    # The loop has ended with something else, which nothing sent yet can be.
+    while (item := client.next())["kind"] == "error":
+        pass  # of attempts before
+    equal(item, event("a", id="7"), "the first item that is no error")
 
 
 @check("a server that goes away for a while")

@@ -30,14 +30,17 @@ pub(super) struct Callbacks<R: SendRuntime> {
 
 impl<R: SendRuntime> Callbacks<R> {
     /// Tells them to `url/1`, `url/2`, and so on.
-    pub(super) fn new(client: HttpClient<R>, url: String) -> Result<Self, HandlerError> {
-        Url::parse(&url).map_err(|why| format!("callbackUrl: {why}"))?;
+    pub(super) fn new(client: HttpClient<R>, url: &str) -> Result<Self, HandlerError> {
+        if Url::parse(url).map_err(|why| format!("callbackUrl: {why}"))?.is_secure() {
+            return Err("callbackUrl: there is no TLS".into());
+        }
+        let url = url.trim_end_matches('/').to_owned();
         Ok(Self { client, url, sent: 0, waiting: VecDeque::new(), bytes: 0, sending: None })
     }
 
-    pub(super) fn push(&mut self, item: Vec<u8>) {
-        self.bytes += item.len();
-        self.waiting.push_back(item);
+    pub(super) fn push(&mut self, item: Option<Vec<u8>>) {
+        self.bytes += item.as_ref().map_or(0, Vec::len);
+        self.waiting.extend(item);
     }
 
     /// Whether another item may be pushed.

@@ -34,6 +34,11 @@ pub(super) struct Start {
     body: Option<String>,
 }
 
+/// What is given and not empty.
+fn filled(text: &Option<String>) -> Option<&str> {
+    text.as_deref().filter(|text| !text.is_empty())
+}
+
 /// What can be done to a stream.
 #[derive(Deserialize)]
 #[serde(tag = "command", rename_all = "lowercase")]
@@ -48,14 +53,14 @@ impl Start {
         for (name, value) in self.headers.iter().flatten() {
             request = request.field(name, value.as_str());
         }
-        if let Some(id) = &self.last_event_id {
+        if let Some(id) = filled(&self.last_event_id) {
             request = request.last_event_id(id);
         }
-        let method = self.method.as_deref().filter(|method| !method.is_empty()).unwrap_or("GET");
-        match (method, &self.body) {
-            ("GET", None) => {}
-            ("POST", body) => request = request.post(body.clone().unwrap_or_default()),
-            _ => return Err(format!("method: {method} is not there yet").into()),
+        if let Some(method) = filled(&self.method) {
+            request = request.method(method.to_owned());
+        }
+        if let Some(body) = filled(&self.body) {
+            request = request.body(body.to_owned());
         }
         Ok(request)
     }

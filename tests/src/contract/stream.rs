@@ -4,8 +4,9 @@ use super::callbacks::Callbacks;
 use super::item;
 use super::params::Start;
 use smol::channel::{Receiver, Sender, bounded};
-use smol::future::or;
+use smol::future::{or, poll_once};
 use std::future::{Future, pending};
+use std::time::Duration;
 use tidewire_runtime::{EventSource, HandlerError, HttpClient, SendRuntime};
 
 /// A handle to the task that drives a stream.
@@ -22,17 +23,13 @@ impl Stream {
         client: &HttpClient<R>,
         start: Start,
     ) -> Result<Self, HandlerError> {
-        let callbacks = Callbacks::new(client.clone(), start.callback_url.clone())?;
+        let callbacks = Callbacks::new(client.clone(), &start.callback_url)?;
         let source = EventSource::new(runtime.clone(), start.request()?, start.config())?;
-        let (request, config, new) = (start.request()?, start.config(), runtime.clone());
-        let again = move |id: &str| {
-            EventSource::new(new.clone(), request.clone().last_event_id(id), config.clone())
-        };
         let (restarts, asked) = bounded(1);
         let (end, ended) = bounded(1);
         runtime.spawn_send(async move {
-            if let Err(why) = drive(source, again, callbacks, asked).await {
-                eprintln!("{}: {why}", start.tag.unwrap_or_default());
+            if let Err(why) = drive(source, callbacks, asked).await {
+                eprintln!("{}: {why}", start.tag.as_deref().unwrap_or("a stream"));
             }
             drop(end);
         });
@@ -69,7 +66,6 @@ enum Step {
 /// Drives the stream until it is closed, or nobody listens any more.
 async fn drive<R: SendRuntime>(
     mut source: EventSource<R>,
-    again: impl Fn(&str) -> Result<EventSource<R>, tidewire_runtime::Error>,
     mut callbacks: Callbacks<R>,
     asked: Receiver<Sender<bool>>,
 ) -> Result<(), HandlerError> {
@@ -88,14 +84,17 @@ async fn drive<R: SendRuntime>(
         match or(ask, or(tell, listen)).await {
             Step::Asked(None) => return Ok(()),
             Step::Asked(Some(reply)) => {
-                if !over {
-                    source = again(source.last_event_id())?;
+                let restarts = source.restart(Duration::ZERO);
+                if restarts {
+                    // The connection is dropped now, whether there is room or not.
+                    let came = poll_once(source.next()).await.flatten();
+                    callbacks.push(came.and_then(|event| item::to_json(&event)));
                 }
                 // Whoever asked may have left.
-                let _ = reply.try_send(!over);
+                let _ = reply.try_send(restarts);
             }
             Step::Told(told) => told?,
-            Step::Came(item) => item.into_iter().for_each(|item| callbacks.push(item)),
+            Step::Came(item) => callbacks.push(item),
             Step::Over => over = true,
         }
     }
