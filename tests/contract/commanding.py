@@ -197,6 +197,24 @@ def _(case):
     client.data("b", "c", id="1")
 
 
+@check("a restart while more events wait than are kept")
+def _(case):
+    server, connection, client = case.stream()
+    client.receiver.gate.clear()
+    connection.send(*(f"data: {number}\n\n" for number in range(500)))
+    client.data("0")  # under way
+    time.sleep(0.2)
+    client.restart()
+    connection.dropped()
+    client.receiver.gate.set()
+    server.next().open().send("data: last\n\n")
+    following = 1
+    while (item := client.next()) == event(str(following)):
+        following += 1
+    equal(item, event("last"), f"the item behind {following - 1}")
+    expect(following < 500, "all of them were kept")
+
+
 @check("many restarts in a row")
 def _(case):
     server, connection, client = case.stream()
