@@ -2,6 +2,7 @@
 
 import http.client
 import http.server
+import itertools
 import json
 import os
 import queue
@@ -53,10 +54,6 @@ def comment(text):
     return {"kind": "comment", "comment": text}
 
 
-def listener():
-    return socket.create_server(("127.0.0.1", 0), backlog=512)
-
-
 class Callbacks(http.server.ThreadingHTTPServer):
     """Takes the callbacks of all streams: `/NAME/1`, `/NAME/2`, ..."""
 
@@ -66,15 +63,16 @@ class Callbacks(http.server.ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Callback)
         self.receivers = {}
+        self.names = itertools.count()  # of which each is given once, to whichever thread
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def handle_error(self, *_):
         pass  # a callback that was given up
 
     def receiver(self):
-        receiver = Receiver(f"http://127.0.0.1:{self.server_port}/{len(self.receivers)}")
-        self.receivers[receiver.url.rpartition("/")[2]] = receiver
-        return receiver
+        name = str(next(self.names))
+        self.receivers[name] = Receiver(f"http://127.0.0.1:{self.server_port}/{name}")
+        return self.receivers[name]
 
 
 class Receiver:
@@ -259,10 +257,21 @@ class StreamServer:
     """A server whose every byte the check decides on."""
 
     def __init__(self):
-        self.socket = listener()
+        self.socket = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port = self.socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/stream"
         self.connections = []
+
+    def down(self):
+        """Refuses connections, and keeps its port."""
+        self.socket.close()
+        self.socket = socket.socket()
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(("127.0.0.1", self.port))
+        return self
+
+    def up(self):
+        self.socket.listen(512)
 
     def close(self):
         self.socket.close()

@@ -1,6 +1,5 @@
 """What follows when a connection ends (WHATWG HTML, 9.2.3), how long after, and from which event on (9.2.4)."""
 
-import socket
 import time
 
 from harness import PATIENCE, check, comment, equal, event, expect
@@ -95,12 +94,11 @@ def _(case):
 
 @check("a server that is not there yet")
 def _(case):
-    server = case.server()
-    server.socket.close()
+    server = case.server().down()
     client = case.start(server.url, lastEventId="7")
     for _ in range(3):
         client.error("no address accepted the connection")
-    server.socket = socket.create_server(("127.0.0.1", server.port))
+    server.up()
     connection = server.next().open().send("data: a\n\n")
     equal(connection.field("last-event-id"), "7", "Last-Event-ID")
     while (item := client.next())["kind"] == "error":
@@ -113,11 +111,11 @@ def _(case):
     server, connection, client = case.stream()
     connection.send("id: 1\ndata: a\n\n")
     client.data("a", id="1")
-    server.socket.close()
+    server.down()
     connection.end()
     client.error(END_OF_STREAM)
     client.error("no address accepted the connection")
-    server.socket = socket.create_server(("127.0.0.1", server.port))
+    server.up()
     equal(server.next().field("last-event-id"), "1", "Last-Event-ID")
 
 
@@ -259,8 +257,7 @@ def _(case):
 
 @check("initialDelayMs is waited for when nobody answers")
 def _(case):
-    server = case.server()
-    server.socket.close()
+    server = case.server().down()
     client = case.start(server.url, initialDelayMs=500)
     client.error()
     since = time.monotonic()
@@ -349,6 +346,20 @@ def _(case):
     connection.dropped()
     server.next().open().send("data: a\n\n")
     client.data("a")
+
+
+@check("readTimeoutMs is for a silent server, not for one that is not listened to")
+def _(case):
+    server, connection, client = case.stream(readTimeoutMs=300)
+    client.receiver.gate.clear()
+    connection.send(*(f"data: {number}\n\n" for number in range(300)))
+    for _ in range(10):
+        connection.send(":\n", pause=0.1)
+    client.receiver.gate.set()
+    client.data(*(str(number) for number in range(300)))
+    client.expect(*[comment("")] * 10)
+    client.error("too long")
+    server.next()
 
 
 @check("readTimeoutMs is not there unless given")

@@ -57,7 +57,8 @@ def main():
                 tell(name, run(body, service))
         tell("nothing is left of streams that are closed", left_over(service, idle))
         tell("DELETE / ends the service and its streams", end(service))
-    print(f"SUMMARY {harness.RUNTIME}: {len(chosen) + 2} checks, {failed} failed, {time.monotonic() - start:.1f} s")
+        tell("the service has never panicked", panics(service))
+    print(f"SUMMARY {harness.RUNTIME}: {len(chosen) + 3} checks, {failed} failed, {time.monotonic() - start:.1f} s")
     sys.exit(1 if failed else 0)
 
 
@@ -83,6 +84,12 @@ def end(service):
     except Exception as error:
         return repr(error)
     return None
+
+
+def panics(service):
+    """Once it has ended."""
+    _, match = service.wait_for("panicked at", 1)
+    return match and match.string
 
 
 if __name__ == "__main__":

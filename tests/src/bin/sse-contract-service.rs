@@ -23,5 +23,6 @@ impl Program for Service {
 }
 
 fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(|panic| println!("{panic}")));
     tidewire_examples::main(Service)
 }

@@ -1,10 +1,4 @@
-//! What a stream brings, as JSON:
-//!
-//! ```json
-//! {"kind":"event","event":{"type":"message","data":"hello","id":"1"}}
-//! {"kind":"comment","comment":"still here"}
-//! {"kind":"error","error":"the stream came to its end"}
-//! ```
+//! What is told of a stream.
 
 use serde::Serialize;
 use tidewire_runtime::sse::SourceEvent;

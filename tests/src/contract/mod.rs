@@ -1,17 +1,34 @@
 //! An HTTP service that drives our `EventSource` on command, for harnesses that test SSE clients of
-//! any language in the same way.
+//! any language in the same way. `tests/contract/run` is one; the contract is that of LaunchDarkly's
+//! `sse-contract-tests`, which is run with `-url http://localhost:8000 -stop-service-at-end`.
 //!
 //! | request | what it does |
 //! |---|---|
 //! | `GET /` | tells what the client can do: `{"capabilities":[…]}` |
-//! | `POST /` | starts a stream as the body says, see [`Start`](params::Start), and answers `201` with its `Location` |
+//! | `POST /` | starts a stream and answers `201` with its `Location` |
 //! | `POST` to a location, `{"command":"restart"}` | drops the connection and makes another one, at once |
 //! | `DELETE` to a location | closes the stream; nothing is told of it once this is answered |
 //! | `DELETE /` | ends the service |
 //!
-//! Each item of a stream is told to its callback URL, see [`item`]. What is unknown gets `404`, a
-//! method out of place `405`, what cannot be read or sent `400` with the reason, a command to a
-//! stream that is over `409`, and a stream too many `503`.
+//! What is unknown gets `404`, a method out of place `405`, what cannot be read or sent `400` with the
+//! reason, a restart of what is over `409`, and a stream too many `503`.
+//!
+//! A stream is started with this, of which only the two URLs are needed; the method is `GET` unless
+//! said otherwise, and `readTimeoutMs` is how long the server may be silent:
+//!
+//! ```json
+//! {"streamUrl":"http://…","callbackUrl":"http://…","tag":"the test's name","initialDelayMs":1000,
+//!  "readTimeoutMs":500,"lastEventId":"1","headers":{"name":"value"},"method":"POST","body":"…"}
+//! ```
+//!
+//! What comes of it is posted to `callbackUrl/1`, `callbackUrl/2` and so on, each when the one before
+//! was answered. A callback that fails, or is answered otherwise than `2xx`, ends the stream.
+//!
+//! ```json
+//! {"kind":"event","event":{"type":"message","data":"hello","id":"1"}}
+//! {"kind":"comment","comment":"still here"}
+//! {"kind":"error","error":"the stream came to its end"}
+//! ```
 
 mod callbacks;
 mod item;
@@ -60,7 +77,7 @@ const LOCATION: &str = "/streams/";
 pub async fn serve<R: SendRuntime>(runtime: R, address: SocketAddr) -> Result<(), Box<dyn Error>> {
     let config = ServerConfig {
         grace: Duration::from_secs(2),
-        on_error: |_, error| eprintln!("handler: {error}"),
+        on_error: |_, error| println!("handler: {error}"),
         ..ServerConfig::default()
     };
     let server = Server::bind_with(runtime.clone(), address, config).await?;

@@ -1,4 +1,4 @@
-//! What the service is asked to do, as JSON.
+//! What the service is asked to do.
 
 use serde::Deserialize;
 use std::collections::BTreeMap;

@@ -29,7 +29,7 @@ impl Stream {
         let (end, ended) = bounded(1);
         runtime.spawn_send(async move {
             if let Err(why) = drive(source, callbacks, asked).await {
-                eprintln!("{}: {why}", start.tag.as_deref().unwrap_or("a stream"));
+                println!("{}: {why}", start.tag.as_deref().unwrap_or("a stream"));
             }
             drop(end);
         });
