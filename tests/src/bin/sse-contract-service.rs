@@ -18,7 +18,7 @@ impl Program for Service {
         flags.end()?;
         let port = port.parse().map_err(|error| format!("--port {port}: {error}"))?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        tidewire_tests::contract::serve(runtime, address).await
+        Ok(tidewire_tests::contract::serve(runtime, address).await?)
     }
 }
 

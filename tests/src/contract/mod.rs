@@ -1,6 +1,7 @@
 //! An HTTP service that drives our `EventSource` on command, for harnesses that test SSE clients of
-//! any language in the same way. `tests/contract/run` is one; the contract is that of LaunchDarkly's
-//! `sse-contract-tests`, which is run with `-url http://localhost:8000 -stop-service-at-end`.
+//! any language in the same way. `tests/contract/run` is one; the contract is that of
+//! `sse-contract-tests` of `LaunchDarkly`, run as
+//! `sse-contract-tests -url http://localhost:8000 -stop-service-at-end`.
 //!
 //! | request | what it does |
 //! |---|---|
@@ -36,16 +37,15 @@ mod params;
 mod stream;
 
 use params::{Command, Start};
-use serde::de::DeserializeOwned;
 use std::collections::HashMap;
-use std::error::Error;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use stream::Stream;
-use tidewire_runtime::http::{NO_FIELDS, Status};
+use tidewire_runtime::http::Status;
 use tidewire_runtime::{
-    Exchange, HandlerError, HttpClient, HttpClientConfig, SendRuntime, Server, ServerConfig,
+    Error, Exchange, HandlerError, HttpClient, HttpClientConfig, SendRuntime, Server, ServerConfig,
     ServerHandle, Timeouts,
 };
 
@@ -74,7 +74,7 @@ const LOCATION: &str = "/streams/";
 ///
 /// # Errors
 /// If the operating system doesn't let it listen there.
-pub async fn serve<R: SendRuntime>(runtime: R, address: SocketAddr) -> Result<(), Box<dyn Error>> {
+pub async fn serve<R: SendRuntime>(runtime: R, address: SocketAddr) -> io::Result<()> {
     let config = ServerConfig {
         grace: Duration::from_secs(2),
         on_error: |_, error| println!("handler: {error}"),
@@ -94,7 +94,7 @@ pub async fn serve<R: SendRuntime>(runtime: R, address: SocketAddr) -> Result<()
         let service = service.clone();
         async move { service.answer(exchange).await }
     };
-    Ok(server.serve(answer).await?)
+    server.serve(answer).await
 }
 
 struct Service<R: SendRuntime> {
@@ -110,86 +110,103 @@ struct Streams {
     by_number: HashMap<u64, Stream>,
 }
 
-/// What becomes of a request, unless it is an error: a status and a `Location`.
-type Answer = Result<(Status, Option<String>), Refusal>;
+/// How a request is answered.
+struct Answer {
+    status: Status,
+    field: Option<(&'static str, String)>,
+    body: String,
+}
 
-/// Why a request is refused.
-struct Refusal(Status, String);
+impl Answer {
+    fn new(status: Status, body: impl ToString) -> Self {
+        Self { status, field: None, body: body.to_string() }
+    }
+
+    fn field(mut self, name: &'static str, value: String) -> Self {
+        self.field = Some((name, value));
+        self
+    }
+
+    fn done() -> Self {
+        Self::new(Status::NO_CONTENT, "")
+    }
+
+    fn unknown() -> Self {
+        Self::new(Status::NOT_FOUND, "there is no such stream")
+    }
+}
 
 impl<R: SendRuntime> Service<R> {
     async fn answer(&self, mut exchange: Exchange<R>) -> Result<(), HandlerError> {
-        let path = exchange.path().to_owned();
+        let Answer { status, field, body } = self.carry_out(&mut exchange).await?;
+        Ok(exchange.respond_with(status, field, body).await?)
+    }
+
+    async fn carry_out(&self, exchange: &mut Exchange<R>) -> Result<Answer, Error> {
+        let path = exchange.path();
         let number = path.strip_prefix(LOCATION).and_then(|number| number.parse().ok());
         let number = number.filter(|number| self.streams().by_number.contains_key(number));
-        let allowed = match (path.as_str(), number) {
-            ("/", _) => "GET, HEAD, POST, DELETE",
-            (_, Some(_)) => "POST, DELETE",
-            _ => return refuse(exchange, Status::NOT_FOUND, "there is no such stream").await,
-        };
+        if path != "/" && number.is_none() {
+            return Ok(Answer::unknown());
+        }
         let method = exchange.method().to_owned();
-        let answer = match (method.as_str(), number) {
+        Ok(match (method.as_str(), number) {
             ("GET" | "HEAD", None) => {
-                let fields = [("Content-Type", "application/json")];
-                let known = serde_json::json!({ "capabilities": CAPABILITIES }).to_string();
-                return Ok(exchange.respond_with(Status::OK, fields, known).await?);
+                let known = serde_json::json!({ "capabilities": CAPABILITIES });
+                Answer::new(Status::OK, known).field("Content-Type", "application/json".into())
             }
             ("POST", None) => self.start(&exchange.collect(BODY).await?),
             ("POST", Some(number)) => self.command(number, &exchange.collect(BODY).await?).await,
-            ("DELETE", Some(number)) => self.close(number).await,
             ("DELETE", None) => self.end().await,
-            _ => {
-                let fields = [("Allow", allowed)];
-                let status = Status::METHOD_NOT_ALLOWED;
-                return Ok(exchange.respond_with(status, fields, allowed).await?);
+            ("DELETE", Some(number)) => self.close(number).await,
+            (_, number) => {
+                let others = number.map_or("GET, HEAD, POST, DELETE", |_| "POST, DELETE");
+                let answer = Answer::new(Status::METHOD_NOT_ALLOWED, others);
+                answer.field("Allow", others.into())
             }
-        };
-        match answer {
-            Ok((status, location)) => {
-                let location = location.iter().map(|it| ("Location", it));
-                Ok(exchange.respond_with(status, location, "").await?)
-            }
-            Err(Refusal(status, why)) => refuse(exchange, status, &why).await,
-        }
+        })
     }
 
     fn start(&self, body: &[u8]) -> Answer {
-        let start: Start = read(body)?;
+        let start: Start = match serde_json::from_slice(body) {
+            Ok(start) => start,
+            Err(why) => return Answer::new(Status::BAD_REQUEST, why),
+        };
         let mut streams = self.streams();
         if streams.by_number.len() >= STREAMS {
             let why = format!("there are {STREAMS} streams already");
-            return Err(Refusal(Status::SERVICE_UNAVAILABLE, why));
+            return Answer::new(Status::SERVICE_UNAVAILABLE, why);
         }
-        let stream = Stream::start(&self.runtime, &self.client, start)
-            .map_err(|why| Refusal(Status::BAD_REQUEST, why.to_string()))?;
+        let stream = match Stream::start(&self.runtime, &self.client, start) {
+            Ok(stream) => stream,
+            Err(why) => return Answer::new(Status::BAD_REQUEST, why),
+        };
         streams.started += 1;
         let number = streams.started;
         streams.by_number.insert(number, stream);
-        Ok((Status::CREATED, Some(format!("{LOCATION}{number}"))))
+        Answer::new(Status::CREATED, "").field("Location", format!("{LOCATION}{number}"))
     }
 
     async fn command(&self, number: u64, body: &[u8]) -> Answer {
-        let Command::Restart = read(body)?;
+        match serde_json::from_slice(body) {
+            Ok(Command::Restart) => {}
+            Err(why) => return Answer::new(Status::BAD_REQUEST, why),
+        }
         // The lock is not held over what follows.
         let restart = self.streams().by_number.get(&number).map(Stream::restart);
-        let restarted = match restart {
-            Some(restart) => restart.await,
-            // Closed by another request, meanwhile.
-            None => false,
-        };
-        if !restarted {
-            return Err(Refusal(Status::CONFLICT, "the stream is over".into()));
+        // Another request may have closed it meanwhile.
+        let Some(restart) = restart else { return Answer::unknown() };
+        if !restart.await {
+            return Answer::new(Status::CONFLICT, "the stream is over");
         }
-        Ok((Status::NO_CONTENT, None))
+        Answer::done()
     }
 
     async fn close(&self, number: u64) -> Answer {
         let stream = self.streams().by_number.remove(&number);
-        match stream {
-            Some(stream) => stream.close().await,
-            // By another request, meanwhile.
-            None => return Err(Refusal(Status::NOT_FOUND, "there is no such stream".into())),
-        }
-        Ok((Status::NO_CONTENT, None))
+        let Some(stream) = stream else { return Answer::unknown() };
+        stream.close().await;
+        Answer::done()
     }
 
     async fn end(&self) -> Answer {
@@ -198,23 +215,10 @@ impl<R: SendRuntime> Service<R> {
             stream.close().await;
         }
         self.handle.shutdown();
-        Ok((Status::NO_CONTENT, None))
+        Answer::done()
     }
 
     fn streams(&self) -> MutexGuard<'_, Streams> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
-    serde_json::from_slice(body).map_err(|why| Refusal(Status::BAD_REQUEST, why.to_string()))
-}
-
-async fn refuse<R: SendRuntime>(
-    mut exchange: Exchange<R>,
-    status: Status,
-    why: &str,
-) -> Result<(), HandlerError> {
-    // The longest reason names what somebody sent.
-    Ok(exchange.respond_with(status, NO_FIELDS, why.to_owned()).await?)
 }
