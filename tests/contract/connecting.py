@@ -1,6 +1,8 @@
 """How a stream is asked for, and what counts as one (WHATWG HTML, 9.2.3; RFC 9110)."""
 
-from harness import check, equal, event, expect
+import time
+
+from harness import PATIENCE, check, equal, event, expect
 
 BODY = '{"hello": "world"}'
 JSON = {"content-type": "application/json; charset=utf-8"}
@@ -196,6 +198,63 @@ for status in (204, 201, 205, 206, 400, 401, 403, 404, 410, 429, 500, 502, 503):
         server.nobody(0.5)
         client.nothing(0)
         equal(client.command("restart")[0], 409, "the status of a restart")
+
+
+@check("a refusal whose body does not end")
+def _(case):
+    server = case.server()
+    client = case.start(server.url, readTimeoutMs=300)
+    connection = server.next().head(404, ("Content-Type", "text/plain"))
+    connection.send("no ")
+    client.error("404")
+    connection.dropped()
+    server.nobody()
+
+
+@check("a refusal whose body is longer than anybody wants")
+def _(case):
+    server = case.server()
+    client = case.start(server.url)
+    connection = server.next().head(500, ("Content-Length", 1 << 40))
+    try:
+        for _ in range(1000):
+            connection.send("x" * 100_000)
+        expect(False, "took 100 MB")
+    except OSError:
+        pass  # the client has gone
+    client.error("500")
+    server.nobody()
+
+
+@check("a head without end is an error, and tried again")
+def _(case):
+    server = case.server()
+    client = case.start(server.url)
+    connection = server.next()
+    try:
+        connection.head(200, *((f"x-{number}", "x" * 500) for number in range(90)))
+    except OSError:
+        pass  # the client has gone
+    client.error("HTTP")
+    connection.dropped()
+    server.next().open().send("data: a\n\n")
+    client.data("a")
+
+
+@check("interim responses without end are no response")
+def _(case):
+    server = case.server()
+    client = case.start(server.url, readTimeoutMs=500)
+    connection = server.next()
+    end = time.monotonic() + PATIENCE
+    try:
+        while time.monotonic() < end and client.receiver.items.empty():
+            connection.raw("HTTP/1.1 102 Processing\r\n\r\n" * 100)
+    except OSError:
+        pass  # the client has gone
+    client.error()
+    server.next().open().send("data: a\n\n")
+    client.data("a")
 
 
 @check("204 stops it in place of a reconnection")

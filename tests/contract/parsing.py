@@ -193,6 +193,22 @@ def _(case):
     client.nothing(0)
 
 
+@check("a line without end is an error, and the end", alone=True)
+def _(case):
+    server, connection, client = case.stream()
+    before = case.service.memory()
+    try:
+        for _ in range(100):
+            connection.send("x" * 1_000_000)
+        expect(False, "took 100 MB")
+    except OSError:
+        pass  # the client has gone
+    client.error("too")
+    grown = case.service.memory() - before
+    expect(grown < 50 << 20, f"the service grew by {grown >> 20} MiB")
+    server.nobody()
+
+
 @check("an id beyond the limit is an error, and the end")
 def _(case):
     server, connection, client = case.stream()
