@@ -361,7 +361,7 @@ async fn fields_are_renewed_before_each_attempt<R: SendRuntime>(runtime: R) {
         announce: true,
         retried: vec![unauthorized].into(),
         // The caller's time is not the network's.
-        connect_timeout: Some(Duration::from_millis(500)),
+        connect_timeout: Some(Duration::from_secs(1)),
         ..hasty()
     };
     let request = request(address).field("Authorization", "Bearer none");
@@ -370,7 +370,7 @@ async fn fields_are_renewed_before_each_attempt<R: SendRuntime>(runtime: R) {
     while let Some(event) = source.next().await {
         match event {
             SourceEvent::Attempt => {
-                let wait = if token == 0 { 700 } else { 5 };
+                let wait = if token == 0 { 1200 } else { 5 };
                 sleep(&runtime, Duration::from_millis(wait)).await;
                 token += 1;
                 source.request_mut().set_field("authorization", format!("Bearer {token}"));
@@ -429,14 +429,14 @@ async fn the_last_event_id_comes_back_as_it_was<R: SendRuntime>(runtime: R) {
 /// An event stream may be silent for as long as it likes, unless the caller knows better; a comment
 /// keeps it alive.
 async fn a_silent_stream_is_left_if_the_caller_wants_it<R: SendRuntime>(runtime: R) {
-    const IDLE: Duration = Duration::from_millis(300);
+    const IDLE: Duration = Duration::from_millis(600);
     let (listener, address) = listener();
     let server = background(move || {
         let mut peer = RawPeer::accept(&listener);
         peer.read_head();
         peer.send(STREAM);
         for byte in [":", "\n", "d", "a"] {
-            std::thread::sleep(IDLE * 2 / 3);
+            std::thread::sleep(IDLE / 3);
             peer.send(byte);
         }
         let silent = Instant::now();
