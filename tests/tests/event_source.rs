@@ -99,8 +99,7 @@ async fn tell_all<R: SendRuntime>(source: &mut EventSource<R>) -> Vec<String> {
 const STOPPED: [&str; 3] =
     ["refused 204", "error Status(Status(204))", "closed Failed(Status(Status(204)))"];
 
-/// 9.2.3 and 9.2.5: "Clients will reconnect if the connection is closed; a client can be told to stop
-/// reconnecting using the HTTP 204 No Content response code."
+/// 9.2: a client comes back when its connection is closed, until the server answers with 204.
 async fn it_reconnects_after_each_end_until_204_and_knows_the_formats<R: SendRuntime>(runtime: R) {
     let streams: [(&str, &[&str]); 13] = [
         ("data: plain\n\n", &[r#"message: "plain" #"#]),
@@ -153,7 +152,7 @@ async fn it_reconnects_after_each_end_until_204_and_knows_the_formats<R: SendRun
     assert_eq!(ids[9..12], [Some(1), Some(1), None], "{ids:?}");
 }
 
-/// 9.2.2: "The `readyState` attribute represents the state of the connection."
+/// 9.2.2 and 9.2.3: the values of `readyState`, and when they change.
 async fn each_event_comes_in_its_state<R: SendRuntime>(runtime: R) {
     let (listener, address) = listener();
     let server = answer(listener, vec![format!("{STREAM}: hi\ndata: a\n\n"), STOP.into()]);
@@ -184,8 +183,7 @@ async fn each_event_comes_in_its_state<R: SendRuntime>(runtime: R) {
     server.await;
 }
 
-/// 9.2.2, `close()`: "abort any instances of the fetch algorithm started for this EventSource object,
-/// and must set [the state] to CLOSED", from wherever it is called.
+/// 9.2.2: `close` gives up what is under way, and the state is CLOSED, wherever it is called.
 async fn it_can_be_closed_at_each_event<R: SendRuntime>(runtime: R) {
     let config = SourceConfig { announce: true, retried: TRANSIENT.into(), ..hasty() };
     for events in 0..12 {

@@ -8,7 +8,9 @@ use std::pin::Pin;
 use std::time::Duration;
 use tidewire_runtime::EventSource;
 use tidewire_runtime::reconnect::Policy;
-use tidewire_runtime::sse::{OwnedSourceEvent, SourceConfig, SourceRequest, TRANSIENT};
+use tidewire_runtime::sse::{
+    OwnedSourceEvent, SourceConfig, SourceEvent, SourceRequest, TRANSIENT,
+};
 use tidewire_runtime::url::Url;
 use tidewire_tests::frames::field;
 use tidewire_tests::scripted::{Drops, Executor, Peer, Random, Scripted};
@@ -96,7 +98,7 @@ fn live(executor: &mut Executor, seed: u64, as_stream: bool) {
             if as_stream {
                 poll_fn(|cx| Pin::new(&mut source).poll_next(cx)).await
             } else {
-                source.next().await.map(|event| event.to_owned())
+                source.next().await.map(SourceEvent::to_owned)
             }
         });
         let Some(event) = event else { break };
