@@ -456,6 +456,12 @@ async fn a_silent_stream_is_left_if_the_caller_wants_it<R: SendRuntime>(runtime:
 
 /// What the policy or the server wants, the caller may know better.
 async fn an_attempt_can_be_asked_for<R: SendRuntime>(runtime: R) {
+    for after in [Duration::ZERO, Duration::from_millis(20)] {
+        ask_for_attempts(&runtime, after).await;
+    }
+}
+
+async fn ask_for_attempts<R: SendRuntime>(runtime: &R, after: Duration) {
     let (listener, address) = listener();
     let server = background(move || {
         let mut peer = RawPeer::accept(&listener);
@@ -464,7 +470,8 @@ async fn an_attempt_can_be_asked_for<R: SendRuntime>(runtime: R) {
         drop(peer);
         let mut peer = RawPeer::accept(&listener);
         let second = peer.read_head();
-        peer.send(format!("{STREAM}id: 2\ndata: b\n\n"));
+        // What comes behind the event at which it is left is asked for again.
+        peer.send(format!("{STREAM}id: 2\ndata: b\n\nid: 3\ndata: c\n\n"));
         // It is left, and another one made.
         let mut next = RawPeer::accept(&listener);
         let third = next.read_head();
@@ -472,14 +479,14 @@ async fn an_attempt_can_be_asked_for<R: SendRuntime>(runtime: R) {
         next.send(STOP);
         [second, third].map(|head| field(&head, "Last-Event-ID").to_string())
     });
-    let mut source = source(&runtime, request(address), SourceConfig::default());
+    let mut source = source(runtime, request(address), SourceConfig::default());
     let mut told = Vec::new();
     while let Some((line, _)) = tell(&mut source).await {
         match line.as_str() {
             "error EndOfStream" => assert!(source.reconnect(Duration::ZERO)),
             "message: \"b\" #2" => {
                 assert!(!source.reconnect(Duration::ZERO), "there is a stream");
-                assert!(source.restart(Duration::from_millis(20)));
+                assert!(source.restart(after));
                 assert_eq!(source.attempts(), 2);
             }
             _ => {}
