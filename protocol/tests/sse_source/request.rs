@@ -13,7 +13,7 @@ fn the_request_asks_for_an_event_stream_and_ends_with_the_users_fields() {
     assert_eq!(
         net.connect(),
         "GET /a?b=c HTTP/1.1\r\nHost: example.com:81\r\nAccept: text/event-stream\r\n\
-         Cache-Control: no-store\r\nLast-Event-ID: käse\r\nX-b: 2\r\nCookie: a=1\r\n\r\n"
+         Cache-Control: no-cache\r\nLast-Event-ID: käse\r\nX-b: 2\r\nCookie: a=1\r\n\r\n"
     );
 }
 
