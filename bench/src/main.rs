@@ -3,6 +3,7 @@
 //! ```text
 //! bench http                                   # every case
 //! bench ws                                     # the same for WebSocket
+//! bench sse                                    # and for Server-Sent Events
 //! bench http --only 73 --rounds 500            # the cases whose name has this in it
 //! bench http --only 73 --who tidewire --times 10000   # for valgrind --tool=callgrind
 //! ```
@@ -11,6 +12,7 @@
 
 mod http;
 mod measure;
+mod sse;
 mod ws;
 
 use measure::{Case, Contestant, race};
@@ -31,9 +33,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let cases: Vec<Case> = match group.as_deref() {
         Some("http") if rest.is_empty() => http::cases(),
         Some("ws") if rest.is_empty() => ws::cases(),
+        Some("sse") if rest.is_empty() => sse::cases(),
         _ => {
             return Err(
-                "usage: bench http|ws [--only CASE] [--rounds N] [--who NAME --times N]".into()
+                "usage: bench http|ws|sse [--only CASE] [--rounds N] [--who NAME --times N]".into(),
             );
         }
     };

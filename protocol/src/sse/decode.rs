@@ -31,28 +31,46 @@ impl Default for Limits {
     }
 }
 
-/// An event that was received, with the names of the DOM's `MessageEvent`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct MessageEvent<'a> {
+/// An event that was received, with the names of the DOM's `MessageEvent`: as text, or as bytes
+/// (`[u8]`) of which nobody has asked yet whether they are UTF-8.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct MessageEvent<'a, T: ?Sized = str> {
     /// The value of the `event` field; `message` if there was none.
-    pub event_type: &'a str,
+    pub event_type: &'a T,
     /// The values of the `data` fields, joined with LF.
-    pub data: &'a str,
+    pub data: &'a T,
     /// The id of this event or, if it had none, of the last one that did; empty at first.
-    pub last_event_id: &'a str,
+    pub last_event_id: &'a T,
 }
 
-/// What a [`Decoder`] finds in an event stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Decoded<'a> {
+/// What a [`Decoder`] finds in an event stream, as text or as bytes.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub enum Decoded<'a, T: ?Sized = str> {
     /// An event to dispatch.
-    Event(MessageEvent<'a>),
+    Event(MessageEvent<'a, T>),
     /// A comment line, without its colon and one space after it. It means nothing beyond "the
     /// server is alive".
-    Comment(&'a str),
+    Comment(&'a T),
     /// The time to wait before reconnecting, as the server wants it.
     Retry(Duration),
 }
+
+// Derived, they would ask the same of `T`, which is unsized.
+impl<T: ?Sized> Clone for MessageEvent<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: ?Sized> Copy for MessageEvent<'_, T> {}
+
+impl<T: ?Sized> Clone for Decoded<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: ?Sized> Copy for Decoded<'_, T> {}
 
 /// Reads an event stream out of a [`RecvBuf`]'s [content](RecvBuf::content).
 ///
@@ -157,6 +175,39 @@ impl Decoder {
     #[inline]
     pub fn poll<'a>(&mut self, rx: &'a mut RecvBuf) -> Result<Option<Decoded<'a>>, ProtocolError> {
         Ok(if self.advance(rx)? { self.event(rx) } else { None })
+    }
+
+    /// As [`poll`](Self::poll), of bytes
+    ///
+    /// # Errors
+    /// As [`poll`](Self::poll).
+    #[inline]
+    pub fn poll_bytes<'a>(&mut self, rx: &'a mut RecvBuf) -> Result<Option<Decoded<'a, [u8]>>, ProtocolError> {
+        Ok(if self.advance(rx)? { self.event_bytes(rx) } else { None })
+    }
+
+    /// As [`event`](Self::event), of bytes.
+    #[inline]
+    pub fn event_bytes<'a>(&mut self, rx: &'a mut RecvBuf) -> Option<Decoded<'a, [u8]>> {
+        if core::mem::replace(&mut self.lent, true) {
+            return None;
+        }
+        let (content, scratch) = rx.content_and_scratch();
+        scratch.clear();
+        Some(match self.found.as_ref()? {
+            Found::Event => {
+                if !(self.event_type.is_empty() && self.id.is_empty()) {
+                    scratch.push_str(&self.event_type);
+                    scratch.push_str(&self.id);
+                }
+                let data = &content[self.data.clone()?];
+                let (event_type, last_event_id) = scratch.as_bytes().split_at(self.event_type.len());
+                let event_type = if event_type.is_empty() { b"message" } else { event_type };
+                Decoded::Event(MessageEvent { event_type, data, last_event_id })
+            }
+            Found::Comment(comment) => Decoded::Comment(&content[comment.clone()]),
+            Found::Retry(retry) => Decoded::Retry(*retry),
+        })
     }
 
     /// The id to send as `Last-Event-ID` when the stream breaks off now; empty for none.
