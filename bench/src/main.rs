@@ -68,7 +68,7 @@ fn print(case: &str, contestants: &mut [Contestant<'_>], rounds: u32) {
     let nanoseconds = race(contestants, rounds);
     println!("\n{case}");
     for (contestant, took) in contestants.iter_mut().zip(&nanoseconds) {
-        let allocations = allocations(contestant);
+        let allocations = allocations(contestant, *took);
         let ratio = took / nanoseconds[0];
         println!(
             "  {:36} {took:10.1} ns  {ratio:6.2}x  {allocations:4.1} allocations",
@@ -77,11 +77,12 @@ fn print(case: &str, contestants: &mut [Contestant<'_>], rounds: u32) {
     }
 }
 
-/// Allocations a run, once it has run often.
-fn allocations(contestant: &mut Contestant<'_>) -> f64 {
-    const TIMES: u64 = 100;
+/// Allocations a run, once it has run often: for a millisecond, since some can't stop in the midst of
+/// what a read brought.
+fn allocations(contestant: &mut Contestant<'_>, nanoseconds: f64) -> f64 {
+    let times = ((1e6 / nanoseconds) as u64).max(1);
     let region = Region::new(ALLOCATOR);
-    contestant.run(TIMES);
+    contestant.run(times);
     let change = region.change();
-    (change.allocations + change.reallocations) as f64 / TIMES as f64
+    (change.allocations + change.reallocations) as f64 / times as f64
 }

@@ -3,6 +3,7 @@
 use super::events::{self, Make, Sent, Stream};
 use super::{readers, streams};
 use crate::measure::{Case, Contestant};
+use crate::ws::floor::Room;
 use bytes::Bytes;
 use std::hint::black_box;
 use std::rc::Rc;
@@ -116,11 +117,9 @@ fn check(name: &str, decoder: &mut dyn Decode, stream: &Stream) {
 
 /// What the transport does, and nobody can do without.
 fn memcpy(reads: &Rc<[Bytes]>, events: usize) -> Contestant<'static> {
-    let mut room = vec![0; reads[0].len()];
+    let mut room = Room::new(&reads[0]);
     per_event("memcpy of the reads", reads, events, move |read| {
-        let room = &mut room[..read.len()];
-        room.copy_from_slice(read);
-        black_box(room);
+        black_box(room.take(read));
     })
 }
 

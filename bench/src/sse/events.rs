@@ -81,6 +81,9 @@ pub(super) fn mixed_huge(mebibytes: usize) -> Sent {
     json_of(mebibytes << 20, 0, MIXED)
 }
 
+/// How much comes from a cache of the second level, as what a kernel has just copied would.
+const CACHE: usize = 256 << 10;
+
 /// A stream of events, cut into what reads bring.
 pub(super) struct Stream {
     pub(super) events: Vec<Sent>,
@@ -88,10 +91,11 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// So many events that the last read is as long as all others, unless that takes too many.
+    /// At least four reads, and where that takes no more than a cache holds so many events that the
+    /// last read is as long as all others.
     pub(super) fn new(make: Make, read: usize) -> Self {
         let len = make(0).lines.len();
-        let even = (1..1000).find(|n| n * len >= 4 * read && n * len % read == 0);
+        let even = (1..CACHE / len).find(|n| n * len >= 4 * read && n * len % read == 0);
         Self::of((0..even.unwrap_or((4 * read).div_ceil(len))).map(make).collect(), read)
     }
 

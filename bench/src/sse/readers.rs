@@ -37,7 +37,7 @@ pub(super) fn tidewire_bytes() -> Box<dyn Decode> {
             self.0.receive(bytes);
             while let Some(decoded) = self.0.decoder.poll_bytes(&mut self.0.rx).unwrap() {
                 if let Decoded::Event(event) = decoded {
-                    events += take(event.event_type, event.data, check);
+                    events += take(event.event_type.as_bytes(), event.data, check);
                 }
             }
             events
@@ -65,7 +65,7 @@ pub(super) fn tidewire_text() -> Box<dyn Decode> {
 
 pub(super) fn sse_core() -> Box<dyn Decode> {
     impl Decode for sse_core::SseDecoder {
-        fn read(&mut self, mut bytes: &Bytes, check: &mut Check<'_>) -> u64 {
+        fn read(&mut self, bytes: &Bytes, check: &mut Check<'_>) -> u64 {
             let (mut events, mut rest) = (0, &bytes[..]);
             while let Some(event) = self.next(&mut rest) {
                 if let sse_core::SseEvent::Message(event) = event.unwrap() {

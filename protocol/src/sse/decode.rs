@@ -5,10 +5,13 @@ use crate::{RecvBuf, utf8};
 use alloc::string::String;
 use core::ops::Range;
 use core::time::Duration;
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
 /// How much room for text that could not be lent in place is kept from one event to the next.
 const SCRATCH: usize = 64 * 1024;
+
+/// From what length on a line is expected to go on in the next bytes, too.
+const LONG: usize = 1024;
 
 /// How much of an event stream is held at a time, in bytes. What passes a limit is an error as soon
 /// as the first byte beyond it is seen.
@@ -31,19 +34,19 @@ impl Default for Limits {
     }
 }
 
-/// An event that was received, with the names of the DOM's `MessageEvent`: as text, or as bytes
-/// (`[u8]`) of which nobody has asked yet whether they are UTF-8.
+/// An event that was received, with the names of the DOM's `MessageEvent`. Its data is text, or
+/// bytes (`[u8]`) that nobody has checked yet.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct MessageEvent<'a, T: ?Sized = str> {
     /// The value of the `event` field; `message` if there was none.
-    pub event_type: &'a T,
+    pub event_type: &'a str,
     /// The values of the `data` fields, joined with LF.
     pub data: &'a T,
     /// The id of this event or, if it had none, of the last one that did; empty at first.
-    pub last_event_id: &'a T,
+    pub last_event_id: &'a str,
 }
 
-/// What a [`Decoder`] finds in an event stream, as text or as bytes.
+/// What a [`Decoder`] finds in an event stream, with data as text or as bytes.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub enum Decoded<'a, T: ?Sized = str> {
     /// An event to dispatch.
@@ -122,24 +125,28 @@ pub struct Decoder {
     first: bool,
     /// The last line ended with CR: an LF belongs to that.
     after_cr: bool,
+    /// The line is the first of an event and nothing is unusual: the way of plain events is open.
+    plain: bool,
 
     event_type: String,
-    /// The last event ID buffer.
+    /// The last event ID buffer, while it isn't the string.
     id_buffer: String,
     /// The last event ID string: the buffer's value when an event was last complete.
     id: String,
     /// Whether the two differ.
     new_id: bool,
 
+    /// What was announced and not lent.
     found: Option<Found>,
-    /// Whether `found` was lent.
-    lent: bool,
     failed: Option<ProtocolError>,
 }
 
 #[derive(Clone, Debug)]
 enum Found {
+    /// What the buffers hold.
     Event,
+    /// Type, which may be empty, and data, where they were received, the type first.
+    Plain(Range<usize>, Range<usize>),
     Comment(Range<usize>),
     Retry(Duration),
 }
@@ -157,12 +164,12 @@ impl Decoder {
             offset: 0,
             first: true,
             after_cr: false,
+            plain: false,
             event_type: String::new(),
             id_buffer: String::new(),
             id: String::new(),
             new_id: false,
             found: None,
-            lent: false,
             failed: None,
         }
     }
@@ -177,37 +184,36 @@ impl Decoder {
         Ok(if self.advance(rx)? { self.event(rx) } else { None })
     }
 
-    /// As [`poll`](Self::poll), of bytes
+    /// As [`poll`](Self::poll), but data and comments are lent as they came: for those who parse the
+    /// data anyway, or pass it on. [`String::from_utf8_lossy`] makes of them what `poll` gives. The
+    /// two may be called in turns.
+    ///
+    /// ```
+    /// use tidewire::RecvBuf;
+    /// use tidewire::sse::{Decoded, Decoder, Limits};
+    ///
+    /// let mut rx = RecvBuf::with_limit(1 << 20);
+    /// let mut decoder = Decoder::new(Limits::default());
+    /// let n = rx.push(b"data: {\"n\": 1}\n\ndata: \xFF\n\n");
+    /// rx.keep(n);
+    /// let mut data = Vec::new();
+    /// while let Some(decoded) = decoder.poll_bytes(&mut rx)? {
+    ///     if let Decoded::Event(event) = decoded {
+    ///         data.push(event.data.to_vec()); // usually: a parser of JSON
+    ///     }
+    /// }
+    /// assert_eq!(data, [&b"{\"n\": 1}"[..], b"\xFF"]);
+    /// # Ok::<(), tidewire::sse::ProtocolError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`poll`](Self::poll).
     #[inline]
-    pub fn poll_bytes<'a>(&mut self, rx: &'a mut RecvBuf) -> Result<Option<Decoded<'a, [u8]>>, ProtocolError> {
+    pub fn poll_bytes<'a>(
+        &mut self,
+        rx: &'a mut RecvBuf,
+    ) -> Result<Option<Decoded<'a, [u8]>>, ProtocolError> {
         Ok(if self.advance(rx)? { self.event_bytes(rx) } else { None })
-    }
-
-    /// As [`event`](Self::event), of bytes.
-    #[inline]
-    pub fn event_bytes<'a>(&mut self, rx: &'a mut RecvBuf) -> Option<Decoded<'a, [u8]>> {
-        if core::mem::replace(&mut self.lent, true) {
-            return None;
-        }
-        let (content, scratch) = rx.content_and_scratch();
-        scratch.clear();
-        Some(match self.found.as_ref()? {
-            Found::Event => {
-                if !(self.event_type.is_empty() && self.id.is_empty()) {
-                    scratch.push_str(&self.event_type);
-                    scratch.push_str(&self.id);
-                }
-                let data = &content[self.data.clone()?];
-                let (event_type, last_event_id) = scratch.as_bytes().split_at(self.event_type.len());
-                let event_type = if event_type.is_empty() { b"message" } else { event_type };
-                Decoded::Event(MessageEvent { event_type, data, last_event_id })
-            }
-            Found::Comment(comment) => Decoded::Comment(&content[comment.clone()]),
-            Found::Retry(retry) => Decoded::Retry(*retry),
-        })
     }
 
     /// The id to send as `Last-Event-ID` when the stream breaks off now; empty for none.
@@ -236,19 +242,76 @@ impl Decoder {
     ///
     /// # Errors
     /// As [`poll`](Self::poll).
+    #[inline]
     pub fn advance(&mut self, rx: &mut RecvBuf) -> Result<bool, ProtocolError> {
+        Ok(self.found.is_some() || self.plain && self.advance_plain(rx) || self.advance_line(rx)?)
+    }
+
+    /// The event that most events are: here as a whole, its lines ended by LF, the last of them its
+    /// only data and those before it `event` and `id`. It is lent as it lies. What isn't like that is
+    /// left to [`advance_line`](Self::advance_line), which knows all rules; this must be no other
+    /// opinion.
+    #[inline]
+    fn advance_plain(&mut self, rx: &mut RecvBuf) -> bool {
+        self.consume(rx, self.line);
+        let content = &rx.content()[..self.no_cr];
+        let (mut line, mut scanned) = (0, self.scanned);
+        let (mut event_type, mut id) = (0..0, None);
+        while let Some(length) = memchr(b'\n', &content[scanned..]) {
+            let end = scanned + length;
+            let (field, value) = field(&content[line..end]);
+            let value = line + value..end;
+            match field {
+                Field::Data if content.get(end + 1) == Some(&b'\n') => {
+                    if end > self.limits.line.min(self.limits.event) {
+                        return false;
+                    }
+                    if let Some(id) = id {
+                        self.id.clear();
+                        push_lossy(&mut self.id, &content[id]);
+                    }
+                    let event_type =
+                        if event_type.is_empty() { value.start..value.start } else { event_type };
+                    self.found = Some(Found::Plain(event_type, value));
+                    self.begin_line(end + 2);
+                    return true;
+                }
+                Field::Event if value.len() <= self.limits.name => event_type = value,
+                Field::Id
+                    if value.len() <= self.limits.name
+                        && memchr(0, &content[value.clone()]).is_none() =>
+                {
+                    id = Some(value)
+                }
+                _ => return false,
+            }
+            line = end + 1;
+            scanned = line;
+        }
+        if line == 0 {
+            self.scanned = self.no_cr;
+        }
+        false
+    }
+
+    /// Every other event, and whatever else there is, line by line.
+    #[inline(never)]
+    fn advance_line(&mut self, rx: &mut RecvBuf) -> Result<bool, ProtocolError> {
         if let Some(error) = self.failed {
             return Err(error);
-        }
-        if self.found.is_some() && !self.lent {
-            return Ok(true);
         }
         self.release(rx);
         while let Some(end) = self.end_of_line(rx.content())? {
             self.found = self.take_line(rx.content_mut(), end)?;
             if self.found.is_some() {
-                return Ok(true);
+                break;
             }
+        }
+        let held = self.data.is_some() || self.new_id || !self.event_type.is_empty();
+        let done = !held || matches!(self.found, Some(Found::Event));
+        self.plain = done && !(self.first || self.after_cr);
+        if self.found.is_some() {
+            return Ok(true);
         }
         self.compact(rx);
         if rx.is_full() {
@@ -261,25 +324,78 @@ impl Decoder {
     /// As [`Machine::event`](crate::Machine::event).
     #[inline]
     pub fn event<'a>(&mut self, rx: &'a mut RecvBuf) -> Option<Decoded<'a>> {
-        if core::mem::replace(&mut self.lent, true) {
-            return None;
-        }
         let (content, scratch) = rx.content_and_scratch();
-        scratch.clear();
-        Some(match self.found.as_ref()? {
-            Found::Event => {
-                if !(self.event_type.is_empty() && self.id.is_empty()) {
-                    scratch.push_str(&self.event_type);
-                    scratch.push_str(&self.id);
+        let data = match self.found.take()? {
+            Found::Plain(event_type, data) => {
+                // They lie together, so that one check does.
+                if let Ok(lines) = utf8::validate(&content[event_type.start..data.end]) {
+                    return Some(Decoded::Event(MessageEvent {
+                        event_type: or_message(&lines[..event_type.len()]),
+                        data: &lines[data.start - event_type.start..],
+                        last_event_id: self.names(scratch).1,
+                    }));
                 }
-                let (names, data) = text(&content[self.data.clone()?], scratch);
-                let (event_type, last_event_id) = names.split_at(self.event_type.len());
-                let event_type = if event_type.is_empty() { "message" } else { event_type };
-                Decoded::Event(MessageEvent { event_type, data, last_event_id })
+                self.own_type(&content[event_type]);
+                data
             }
-            Found::Comment(comment) => Decoded::Comment(text(&content[comment.clone()], scratch).1),
-            Found::Retry(retry) => Decoded::Retry(*retry),
-        })
+            Found::Event => self.data.take()?,
+            Found::Comment(comment) => {
+                scratch.clear();
+                return Some(Decoded::Comment(text(&content[comment], scratch).1));
+            }
+            Found::Retry(retry) => return Some(Decoded::Retry(retry)),
+        };
+        let of_type = self.names(scratch).0.len();
+        self.event_type.clear();
+        let (names, data) = text(&content[data], scratch);
+        let (event_type, last_event_id) = names.split_at(of_type);
+        let event_type = or_message(event_type);
+        Some(Decoded::Event(MessageEvent { event_type, data, last_event_id }))
+    }
+
+    /// As [`event`](Self::event), for [`poll_bytes`](Self::poll_bytes).
+    #[inline]
+    pub fn event_bytes<'a>(&mut self, rx: &'a mut RecvBuf) -> Option<Decoded<'a, [u8]>> {
+        let (content, scratch) = rx.content_and_scratch();
+        let data = match self.found.take()? {
+            Found::Plain(event_type, data) => {
+                if let Ok(event_type) = utf8::validate(&content[event_type.clone()]) {
+                    return Some(Decoded::Event(MessageEvent {
+                        event_type: or_message(event_type),
+                        data: &content[data],
+                        last_event_id: self.names(scratch).1,
+                    }));
+                }
+                self.own_type(&content[event_type]);
+                data
+            }
+            Found::Event => self.data.take()?,
+            Found::Comment(comment) => return Some(Decoded::Comment(&content[comment])),
+            Found::Retry(retry) => return Some(Decoded::Retry(retry)),
+        };
+        let (event_type, last_event_id) = self.names(scratch);
+        self.event_type.clear();
+        let event_type = or_message(event_type);
+        Some(Decoded::Event(MessageEvent { event_type, data: &content[data], last_event_id }))
+    }
+
+    /// Puts type and id where they can be lent.
+    #[inline]
+    fn names<'a>(&self, scratch: &'a mut String) -> (&'a str, &'a str) {
+        scratch.clear();
+        if !(self.event_type.is_empty() && self.id.is_empty()) {
+            scratch.push_str(&self.event_type);
+            scratch.push_str(&self.id);
+        }
+        scratch.split_at(self.event_type.len())
+    }
+
+    /// The event is not as plain as it seemed: not all of it is UTF-8. What its text takes besides is
+    /// given back on the other way.
+    #[cold]
+    fn own_type(&mut self, event_type: &[u8]) {
+        push_lossy(&mut self.event_type, event_type);
+        self.plain = false;
     }
 
     /// Whether an event has been announced.
@@ -297,17 +413,12 @@ impl Decoder {
 
     /// Drops what was lent.
     fn release(&mut self, rx: &mut RecvBuf) {
-        if matches!(self.found.take(), Some(Found::Event)) {
-            self.data = None;
-            self.event_type.clear();
-        }
         if self.data.is_none() {
             self.consume(rx, self.line);
         }
         if rx.scratch.capacity() > SCRATCH {
             rx.scratch = String::new();
         }
-        self.lent = false;
     }
 
     /// Where the line ends, once it has; its length so far is within the limits.
@@ -318,11 +429,8 @@ impl Decoder {
                 self.begin_line(self.line + 1);
             }
         }
-        // Lines end with LF nearly always, and to look for one byte is several times as fast as to
-        // look for two. So CR is looked for once in all that is new, and LF up to there.
         if self.no_cr < content.len() {
-            let cr = memchr(b'\r', &content[self.no_cr..]);
-            self.no_cr = cr.map_or(content.len(), |cr| self.no_cr + cr);
+            self.look_for_cr(content);
         }
         let lf = memchr(b'\n', &content[self.scanned..self.no_cr]);
         self.scanned = lf.map_or(self.no_cr, |lf| self.scanned + lf);
@@ -350,19 +458,12 @@ impl Decoder {
         if core::mem::take(&mut self.first) && content[start..end].starts_with(b"\xEF\xBB\xBF") {
             start += 3;
         }
-        // All names that mean something are shorter than this.
-        let name = content[start..end].iter().take(6).position(|&byte| byte == b':');
-        let (name, value) = match name {
-            Some(len) => {
-                let space = content[start + len + 1..end].starts_with(b" ");
-                (start..start + len, start + len + 1 + usize::from(space)..end)
-            }
-            None => (start..end, end..end),
-        };
-        let found = match &content[name.clone()] {
-            b"" if value.start == start => self.dispatch(),
-            b"" => Some(Found::Comment(value)),
-            b"data" => {
+        let (field, value) = field(&content[start..end]);
+        let value = start + value..end;
+        let found = match field {
+            Field::None => self.dispatch(),
+            Field::Comment => Some(Found::Comment(value)),
+            Field::Data => {
                 self.data = Some(match self.data.take() {
                     None => value,
                     Some(data) => {
@@ -375,21 +476,21 @@ impl Decoder {
                 });
                 None
             }
-            b"event" => {
+            Field::Event => {
                 self.check_name(&value)?;
                 self.event_type.clear();
                 push_lossy(&mut self.event_type, &content[value]);
                 None
             }
-            b"id" if memchr(0, &content[value.clone()]).is_none() => {
+            Field::Id if memchr(0, &content[value.clone()]).is_none() => {
                 self.check_name(&value)?;
                 self.id_buffer.clear();
                 push_lossy(&mut self.id_buffer, &content[value]);
                 self.new_id = true;
                 None
             }
-            b"retry" => milliseconds(&content[value]).map(Found::Retry),
-            _ => None,
+            Field::Retry => milliseconds(&content[value]).map(Found::Retry),
+            Field::Id | Field::Other => None,
         };
         self.begin_line(end + 1);
         // The line after the data is empty nearly always.
@@ -403,7 +504,7 @@ impl Decoder {
     /// An empty line: the event is complete.
     fn dispatch(&mut self) -> Option<Found> {
         if core::mem::take(&mut self.new_id) {
-            self.id.clone_from(&self.id_buffer);
+            core::mem::swap(&mut self.id, &mut self.id_buffer);
         }
         if self.data.is_none() {
             self.event_type.clear();
@@ -412,6 +513,22 @@ impl Decoder {
         Some(Found::Event)
     }
 
+    /// Looks for CR in what is new. Lines end with LF nearly always, and to look for one byte is
+    /// several times as fast as to look for two, so that this is done for a whole read at once, and
+    /// LF is looked for up to there.
+    fn look_for_cr(&mut self, content: &[u8]) {
+        let new = &content[self.no_cr..];
+        // But a line that is long already nearly always goes on: one look for both.
+        if self.scanned == self.no_cr && self.scanned - self.line >= LONG {
+            let end = memchr2(b'\r', b'\n', new).unwrap_or(new.len());
+            self.scanned += end;
+            self.no_cr = self.scanned;
+        }
+        let cr = memchr(b'\r', &content[self.no_cr..]);
+        self.no_cr = cr.map_or(content.len(), |cr| self.no_cr + cr);
+    }
+
+    #[inline]
     fn begin_line(&mut self, start: usize) {
         self.offset += (start - self.line) as u64;
         self.line = start;
@@ -431,6 +548,7 @@ impl Decoder {
     fn fail(&mut self, kind: ErrorKind, beyond: usize) -> ProtocolError {
         let error = ProtocolError { kind, offset: self.offset + beyond as u64 };
         self.failed = Some(error);
+        self.plain = false;
         error
     }
 
@@ -452,6 +570,7 @@ impl Decoder {
         }
     }
 
+    #[inline]
     fn consume(&mut self, rx: &mut RecvBuf, n: usize) {
         rx.consume(n);
         if let Some(data) = &mut self.data {
@@ -461,6 +580,44 @@ impl Decoder {
         self.scanned -= n;
         self.no_cr -= n;
     }
+}
+
+/// What a line sets.
+enum Field {
+    /// It is empty.
+    None,
+    Comment,
+    Data,
+    Event,
+    Id,
+    Retry,
+    Other,
+}
+
+/// What a line sets, and where in it the value begins.
+#[inline]
+fn field(line: &[u8]) -> (Field, usize) {
+    let (field, name) = match line {
+        [] => return (Field::None, 0),
+        [b':', ..] => (Field::Comment, 0),
+        [b'd', b'a', b't', b'a', ..] => (Field::Data, 4),
+        [b'e', b'v', b'e', b'n', b't', ..] => (Field::Event, 5),
+        [b'i', b'd', ..] => (Field::Id, 2),
+        [b'r', b'e', b't', b'r', b'y', ..] => (Field::Retry, 5),
+        _ => return (Field::Other, line.len()),
+    };
+    match &line[name..] {
+        [] => (field, name),
+        [b':', b' ', ..] => (field, name + 2),
+        [b':', ..] => (field, name + 1),
+        _ => (Field::Other, line.len()),
+    }
+}
+
+/// "If the event type buffer is a value other than the empty string".
+#[inline]
+const fn or_message(event_type: &str) -> &str {
+    if event_type.is_empty() { "message" } else { event_type }
 }
 
 /// What is in `scratch`, and `bytes` as text: in place if they are UTF-8, else behind it.
@@ -479,6 +636,9 @@ fn text<'a>(bytes: &'a [u8], scratch: &'a mut String) -> (&'a str, &'a str) {
 /// UTF-8 decode (WHATWG Encoding): what is invalid becomes U+FFFD. A line can be decoded for
 /// itself, because the bytes that end it are never part of another character.
 fn push_lossy(text: &mut String, bytes: &[u8]) {
+    if let Ok(valid) = utf8::validate(bytes) {
+        return text.push_str(valid);
+    }
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());
         if !chunk.invalid().is_empty() {
