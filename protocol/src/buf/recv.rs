@@ -90,7 +90,7 @@ impl RecvBuf {
     #[inline]
     pub fn spare(&mut self, min: usize) -> &mut [u8] {
         let room = self.room();
-        if self.hole() > 0 || self.storage.behind() < min {
+        if self.hole() > 0 || self.storage.behind() < min || self.storage.is_spent() {
             self.make_room(min.min(room));
         }
         let spare = self.storage.spare(0, 0);
@@ -131,6 +131,7 @@ impl RecvBuf {
             self.close_hole();
         }
         self.moved(|storage| {
+            storage.rewind();
             storage.spare(min, cap);
         });
     }
@@ -339,6 +340,7 @@ impl RecvBuf {
     }
 
     /// The content, and where to put what decoding makes longer.
+    #[inline]
     pub(crate) fn content_and_scratch(&mut self) -> (&[u8], &mut String) {
         (self.storage.head(self.kept), &mut self.scratch)
     }

@@ -119,7 +119,7 @@ pub struct Decoder {
     /// No CR from `line` to this; if it isn't the end of the content, here is one.
     no_cr: usize,
 
-    /// The offset of `line` in the stream.
+    /// The offset in the stream that `line` and the others count from.
     offset: u64,
     /// No line was complete yet: a byte order mark may come.
     first: bool,
@@ -145,10 +145,17 @@ pub struct Decoder {
 enum Found {
     /// What the buffers hold.
     Event,
-    /// Type, which may be empty, and data, where they were received, the type first.
-    Plain(Range<usize>, Range<usize>),
+    Plain(Plain),
     Comment(Range<usize>),
     Retry(Duration),
+}
+
+/// An event that lies where it was received.
+#[derive(Clone, Debug)]
+struct Plain {
+    /// Before the data; it may be empty.
+    event_type: Range<usize>,
+    data: Range<usize>,
 }
 
 impl Decoder {
@@ -174,14 +181,17 @@ impl Decoder {
         }
     }
 
-    /// Decodes up to the next thing to tell; `None` when more bytes are needed. What was lent before
-    /// leaves `rx`.
+    /// Decodes up to the next thing to tell; `None` when more bytes are needed. Then everything that
+    /// was lent has left `rx`.
     ///
     /// # Errors
     /// If a limit is passed. Nothing can be decoded after that: the same error comes again.
     #[inline]
     pub fn poll<'a>(&mut self, rx: &'a mut RecvBuf) -> Result<Option<Decoded<'a>>, ProtocolError> {
-        Ok(if self.advance(rx)? { self.event(rx) } else { None })
+        if let Some(plain) = self.next_plain(rx) {
+            return Ok(Some(self.lend_text(plain, rx.content_and_scratch())));
+        }
+        Ok(if self.advance_lines(rx)? { self.event(rx) } else { None })
     }
 
     /// As [`poll`](Self::poll), but data and comments are lent as they came: for those who parse the
@@ -213,7 +223,10 @@ impl Decoder {
         &mut self,
         rx: &'a mut RecvBuf,
     ) -> Result<Option<Decoded<'a, [u8]>>, ProtocolError> {
-        Ok(if self.advance(rx)? { self.event_bytes(rx) } else { None })
+        if let Some(plain) = self.next_plain(rx) {
+            return Ok(Some(self.lend_bytes(plain, rx.content_and_scratch())));
+        }
+        Ok(if self.advance_lines(rx)? { self.event_bytes(rx) } else { None })
     }
 
     /// The id to send as `Last-Event-ID` when the stream breaks off now; empty for none.
@@ -242,65 +255,97 @@ impl Decoder {
     ///
     /// # Errors
     /// As [`poll`](Self::poll).
-    #[inline]
     pub fn advance(&mut self, rx: &mut RecvBuf) -> Result<bool, ProtocolError> {
-        Ok(self.found.is_some() || self.plain && self.advance_plain(rx) || self.advance_line(rx)?)
+        if let Some(plain) = self.next_plain(rx) {
+            self.found = Some(Found::Plain(plain));
+            return Ok(true);
+        }
+        self.advance_lines(rx)
     }
 
     /// The event that most events are: here as a whole, its lines ended by LF, the last of them its
     /// only data and those before it `event` and `id`. It is lent as it lies. What isn't like that is
-    /// left to [`advance_line`](Self::advance_line), which knows all rules; this must be no other
+    /// left to [`advance_lines`](Self::advance_lines), which knows all rules; this must be no other
     /// opinion.
-    #[inline]
-    fn advance_plain(&mut self, rx: &mut RecvBuf) -> bool {
-        self.consume(rx, self.line);
-        let content = &rx.content()[..self.no_cr];
-        let (mut line, mut scanned) = (0, self.scanned);
+    #[inline(always)]
+    fn next_plain(&mut self, rx: &RecvBuf) -> Option<Plain> {
+        if !self.plain || self.found.is_some() {
+            return None;
+        }
+        let lines = rx.content().get(self.line..self.no_cr)?;
+        let Some(data) = lines.strip_prefix(b"data: ") else { return self.next_named(lines) };
+        let start = self.line + 6;
+        let scanned = self.scanned.saturating_sub(start);
+        let Some(more) = memchr(b'\n', &data[scanned..]) else {
+            self.scanned = self.no_cr;
+            return None;
+        };
+        let end = scanned + more;
+        if data.get(end + 1) != Some(&b'\n') || end + 6 > self.limits.line.min(self.limits.event) {
+            return None;
+        }
+        self.line = start + end + 2;
+        Some(Plain { event_type: start..start, data: start..start + end })
+    }
+
+    /// The same, when other fields come before the data.
+    fn next_named(&mut self, lines: &[u8]) -> Option<Plain> {
         let (mut event_type, mut id) = (0..0, None);
-        while let Some(length) = memchr(b'\n', &content[scanned..]) {
-            let end = scanned + length;
-            let (field, value) = field(&content[line..end]);
+        let mut line = 0;
+        // What was looked at belongs to the first line.
+        let mut scanned = self.scanned.saturating_sub(self.line);
+        loop {
+            let end = scanned.max(line) + memchr(b'\n', &lines[scanned.max(line)..])?;
+            let (field, value) = field(&lines[line..end]);
             let value = line + value..end;
             match field {
-                Field::Data if content.get(end + 1) == Some(&b'\n') => {
-                    if end > self.limits.line.min(self.limits.event) {
-                        return false;
-                    }
-                    if let Some(id) = id {
-                        self.id.clear();
-                        push_lossy(&mut self.id, &content[id]);
-                    }
-                    let event_type =
-                        if event_type.is_empty() { value.start..value.start } else { event_type };
-                    self.found = Some(Found::Plain(event_type, value));
-                    self.begin_line(end + 2);
-                    return true;
-                }
                 Field::Event if value.len() <= self.limits.name => event_type = value,
-                Field::Id
-                    if value.len() <= self.limits.name
-                        && memchr(0, &content[value.clone()]).is_none() =>
-                {
-                    id = Some(value)
+                Field::Id if value.len() <= self.limits.name => id = Some(value),
+                Field::Data if lines.get(end + 1) == Some(&b'\n') => {
+                    if end > self.limits.line.min(self.limits.event) {
+                        return None;
+                    }
+                    if let Some(id) = id.map(|id| &lines[id]) {
+                        if memchr(0, id).is_some() {
+                            return None;
+                        }
+                        self.id.clear();
+                        push_lossy(&mut self.id, id);
+                    }
+                    if event_type.is_empty() {
+                        event_type = value.start..value.start;
+                    }
+                    let at = |range: Range<usize>| self.line + range.start..self.line + range.end;
+                    let plain = Plain { event_type: at(event_type), data: at(value) };
+                    self.line += end + 2;
+                    return Some(plain);
                 }
-                _ => return false,
+                _ => return None,
             }
             line = end + 1;
-            scanned = line;
         }
-        if line == 0 {
-            self.scanned = self.no_cr;
-        }
-        false
     }
 
     /// Every other event, and whatever else there is, line by line.
     #[inline(never)]
-    fn advance_line(&mut self, rx: &mut RecvBuf) -> Result<bool, ProtocolError> {
+    fn advance_lines(&mut self, rx: &mut RecvBuf) -> Result<bool, ProtocolError> {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        self.release(rx);
+        if self.found.is_some() {
+            return Ok(true);
+        }
+        if rx.scratch.capacity() > SCRATCH {
+            rx.scratch = String::new();
+        }
+        self.begin_line(self.line);
+        if self.plain && self.no_cr < rx.content().len() {
+            self.look_for_cr(rx.content());
+            if let Some(plain) = self.next_plain(rx) {
+                self.found = Some(Found::Plain(plain));
+                return Ok(true);
+            }
+        }
         while let Some(end) = self.end_of_line(rx.content())? {
             self.found = self.take_line(rx.content_mut(), end)?;
             if self.found.is_some() {
@@ -325,69 +370,115 @@ impl Decoder {
     #[inline]
     pub fn event<'a>(&mut self, rx: &'a mut RecvBuf) -> Option<Decoded<'a>> {
         let (content, scratch) = rx.content_and_scratch();
-        let data = match self.found.take()? {
-            Found::Plain(event_type, data) => {
-                // They lie together, so that one check does.
-                if let Ok(lines) = utf8::validate(&content[event_type.start..data.end]) {
-                    return Some(Decoded::Event(MessageEvent {
-                        event_type: or_message(&lines[..event_type.len()]),
-                        data: &lines[data.start - event_type.start..],
-                        last_event_id: self.names(scratch).1,
-                    }));
-                }
-                self.own_type(&content[event_type]);
-                data
+        Some(match self.found.take()? {
+            Found::Plain(plain) => self.lend_text(plain, (content, scratch)),
+            Found::Event => {
+                let data = self.data.take()?;
+                self.lend_joined(&content[data], scratch)
             }
-            Found::Event => self.data.take()?,
             Found::Comment(comment) => {
                 scratch.clear();
-                return Some(Decoded::Comment(text(&content[comment], scratch).1));
+                Decoded::Comment(text(&content[comment], scratch).1)
             }
-            Found::Retry(retry) => return Some(Decoded::Retry(retry)),
-        };
-        let of_type = self.names(scratch).0.len();
-        self.event_type.clear();
-        let (names, data) = text(&content[data], scratch);
-        let (event_type, last_event_id) = names.split_at(of_type);
-        let event_type = or_message(event_type);
-        Some(Decoded::Event(MessageEvent { event_type, data, last_event_id }))
+            Found::Retry(retry) => Decoded::Retry(retry),
+        })
     }
 
     /// As [`event`](Self::event), for [`poll_bytes`](Self::poll_bytes).
     #[inline]
     pub fn event_bytes<'a>(&mut self, rx: &'a mut RecvBuf) -> Option<Decoded<'a, [u8]>> {
         let (content, scratch) = rx.content_and_scratch();
-        let data = match self.found.take()? {
-            Found::Plain(event_type, data) => {
-                if let Ok(event_type) = utf8::validate(&content[event_type.clone()]) {
-                    return Some(Decoded::Event(MessageEvent {
-                        event_type: or_message(event_type),
-                        data: &content[data],
-                        last_event_id: self.names(scratch).1,
-                    }));
-                }
-                self.own_type(&content[event_type]);
-                data
+        Some(match self.found.take()? {
+            Found::Plain(plain) => self.lend_bytes(plain, (content, scratch)),
+            Found::Event => {
+                let data = self.data.take()?;
+                self.lend_joined_bytes(&content[data], scratch)
             }
-            Found::Event => self.data.take()?,
-            Found::Comment(comment) => return Some(Decoded::Comment(&content[comment])),
-            Found::Retry(retry) => return Some(Decoded::Retry(retry)),
-        };
-        let (event_type, last_event_id) = self.names(scratch);
-        self.event_type.clear();
-        let event_type = or_message(event_type);
-        Some(Decoded::Event(MessageEvent { event_type, data: &content[data], last_event_id }))
+            Found::Comment(comment) => Decoded::Comment(&content[comment]),
+            Found::Retry(retry) => Decoded::Retry(retry),
+        })
     }
 
-    /// Puts type and id where they can be lent.
+    #[inline(always)]
+    fn lend_text<'a>(
+        &mut self,
+        plain: Plain,
+        (content, scratch): (&'a [u8], &'a mut String),
+    ) -> Decoded<'a> {
+        let Plain { event_type, data } = plain;
+        // They lie together, so that one check does.
+        match utf8::validate(&content[event_type.start..data.end]) {
+            Ok(lines) => Decoded::Event(MessageEvent {
+                event_type: or_message(&lines[..event_type.len()]),
+                data: &lines[data.start - event_type.start..],
+                last_event_id: self.lend_id(scratch),
+            }),
+            Err(_) => {
+                self.own_type(&content[event_type]);
+                self.lend_joined(&content[data], scratch)
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn lend_bytes<'a>(
+        &mut self,
+        plain: Plain,
+        (content, scratch): (&'a [u8], &'a mut String),
+    ) -> Decoded<'a, [u8]> {
+        let Plain { event_type, data } = plain;
+        let event_type = &content[event_type];
+        let checked =
+            if event_type.is_empty() { Ok("message") } else { utf8::validate(event_type) };
+        match checked {
+            Ok(event_type) => Decoded::Event(MessageEvent {
+                event_type,
+                data: &content[data],
+                last_event_id: self.lend_id(scratch),
+            }),
+            Err(_) => {
+                self.own_type(event_type);
+                self.lend_joined_bytes(&content[data], scratch)
+            }
+        }
+    }
+
+    /// With the type that is in its buffer.
+    fn lend_joined<'a>(&mut self, data: &'a [u8], scratch: &'a mut String) -> Decoded<'a> {
+        let of_type = self.lend_names(scratch).0.len();
+        let (names, data) = text(data, scratch);
+        let (event_type, last_event_id) = names.split_at(of_type);
+        let event_type = or_message(event_type);
+        Decoded::Event(MessageEvent { event_type, data, last_event_id })
+    }
+
+    fn lend_joined_bytes<'a>(
+        &mut self,
+        data: &'a [u8],
+        scratch: &'a mut String,
+    ) -> Decoded<'a, [u8]> {
+        let (event_type, last_event_id) = self.lend_names(scratch);
+        let event_type = or_message(event_type);
+        Decoded::Event(MessageEvent { event_type, data, last_event_id })
+    }
+
     #[inline]
-    fn names<'a>(&self, scratch: &'a mut String) -> (&'a str, &'a str) {
+    fn lend_id<'a>(&self, scratch: &'a mut String) -> &'a str {
         scratch.clear();
-        if !(self.event_type.is_empty() && self.id.is_empty()) {
-            scratch.push_str(&self.event_type);
+        if !self.id.is_empty() {
             scratch.push_str(&self.id);
         }
-        scratch.split_at(self.event_type.len())
+        scratch
+    }
+
+    /// Type and id; the type is no longer wanted.
+    fn lend_names<'a>(&mut self, scratch: &'a mut String) -> (&'a str, &'a str) {
+        scratch.clear();
+        scratch.push_str(&self.event_type);
+        scratch.push_str(&self.id);
+        let of_type = self.event_type.len();
+        self.event_type.clear();
+        scratch.split_at(of_type)
     }
 
     /// The event is not as plain as it seemed: not all of it is UTF-8. What its text takes besides is
@@ -400,7 +491,7 @@ impl Decoder {
 
     /// Whether an event has been announced.
     pub(super) const fn found_event(&self) -> bool {
-        matches!(self.found, Some(Found::Event))
+        matches!(self.found, Some(Found::Event | Found::Plain(_)))
     }
 
     /// The time that has been announced.
@@ -408,16 +499,6 @@ impl Decoder {
         match self.found {
             Some(Found::Retry(retry)) => Some(retry),
             _ => None,
-        }
-    }
-
-    /// Drops what was lent.
-    fn release(&mut self, rx: &mut RecvBuf) {
-        if self.data.is_none() {
-            self.consume(rx, self.line);
-        }
-        if rx.scratch.capacity() > SCRATCH {
-            rx.scratch = String::new();
         }
     }
 
@@ -530,9 +611,8 @@ impl Decoder {
 
     #[inline]
     fn begin_line(&mut self, start: usize) {
-        self.offset += (start - self.line) as u64;
         self.line = start;
-        self.scanned = start;
+        self.scanned = self.scanned.max(start);
         self.no_cr = self.no_cr.max(start);
     }
 
@@ -546,7 +626,7 @@ impl Decoder {
 
     /// `beyond` counts from the start of the line.
     fn fail(&mut self, kind: ErrorKind, beyond: usize) -> ProtocolError {
-        let error = ProtocolError { kind, offset: self.offset + beyond as u64 };
+        let error = ProtocolError { kind, offset: self.offset + (self.line + beyond) as u64 };
         self.failed = Some(error);
         self.plain = false;
         error
@@ -564,6 +644,7 @@ impl Decoder {
             let len = content.len();
             content.copy_within(line.., data);
             rx.truncate(len - dead);
+            self.offset += dead as u64;
             self.line -= dead;
             self.scanned -= dead;
             self.no_cr -= dead;
@@ -576,6 +657,7 @@ impl Decoder {
         if let Some(data) = &mut self.data {
             *data = data.start - n..data.end - n;
         }
+        self.offset += n as u64;
         self.line -= n;
         self.scanned -= n;
         self.no_cr -= n;
