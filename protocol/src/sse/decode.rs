@@ -276,6 +276,9 @@ impl Decoder {
         let Some(data) = lines.strip_prefix(b"data: ") else { return self.next_named(lines) };
         let start = self.line + 6;
         let scanned = self.scanned.saturating_sub(start);
+        if self.scanned == self.no_cr {
+            return None;
+        }
         let Some(more) = memchr(b'\n', &data[scanned..]) else {
             self.scanned = self.no_cr;
             return None;
@@ -513,8 +516,10 @@ impl Decoder {
         if self.no_cr < content.len() {
             self.look_for_cr(content);
         }
-        let lf = memchr(b'\n', &content[self.scanned..self.no_cr]);
-        self.scanned = lf.map_or(self.no_cr, |lf| self.scanned + lf);
+        if self.scanned < self.no_cr {
+            let lf = memchr(b'\n', &content[self.scanned..self.no_cr]);
+            self.scanned = lf.map_or(self.no_cr, |lf| self.scanned + lf);
+        }
 
         let held = self.event_type.len() + self.data.as_ref().map_or(0, |data| data.len() + 1);
         let event = self.limits.event.saturating_sub(held);
@@ -601,9 +606,12 @@ impl Decoder {
         let new = &content[self.no_cr..];
         // But a line that is long already nearly always goes on: one look for both.
         if self.scanned == self.no_cr && self.scanned - self.line >= LONG {
-            let end = memchr2(b'\r', b'\n', new).unwrap_or(new.len());
-            self.scanned += end;
+            let end = memchr2(b'\r', b'\n', new);
+            self.scanned += end.unwrap_or(new.len());
             self.no_cr = self.scanned;
+            if end.is_none() {
+                return;
+            }
         }
         let cr = memchr(b'\r', &content[self.no_cr..]);
         self.no_cr = cr.map_or(content.len(), |cr| self.no_cr + cr);
