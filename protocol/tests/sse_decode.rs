@@ -488,6 +488,7 @@ proptest! {
             expected.push(event(event_type, &lf(data), id.as_deref().unwrap_or("")));
         }
         let bytes = sent.to_bytes().unwrap();
+        prop_assert_eq!(sent.encoded_len(), bytes.len());
         prop_assert_eq!(decode([&bytes[..]]), expected);
     }
 }

@@ -8,7 +8,7 @@ const SMALLEST: usize = 256;
 
 /// How many times as many bytes as are live must have been consumed before them, to move them at once:
 /// what all moves cost together stays a small part of what was read.
-const SPENT: usize = 8;
+const SPENT: usize = 16;
 
 /// An allocation that is initialised once, when it is made, so that it can be handed out as
 /// `&mut [u8]` to read into again and again without zeroing it and without `unsafe`.

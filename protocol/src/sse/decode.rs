@@ -685,7 +685,7 @@ enum Field {
 }
 
 /// What a line sets, and where in it the value begins.
-#[inline]
+#[inline(always)]
 fn field(line: &[u8]) -> (Field, usize) {
     let (field, name) = match line {
         [] => return (Field::None, 0),

@@ -72,9 +72,13 @@ impl<'a> Event<'a> {
     ///
     /// # Errors
     /// If the type or id holds what the format cannot carry; then nothing was appended.
+    #[inline]
     pub fn encode(&self, tx: &mut SendBuf) -> Result<(), EncodeError> {
         self.check()?;
-        self.write(tx);
+        let sizes = self.sizes();
+        let len = sizes.total;
+        self.write(&sizes, &mut Room(&mut tx.spare(len)[..len]));
+        tx.commit(len);
         Ok(())
     }
 
@@ -92,10 +96,29 @@ impl<'a> Event<'a> {
     ///
     /// # Errors
     /// As [`encode`](Self::encode).
+    #[inline]
     pub fn encode_to(&self, bytes: &mut Vec<u8>) -> Result<(), EncodeError> {
         self.check()?;
-        self.write(bytes);
+        let sizes = self.sizes();
+        bytes.reserve(sizes.total);
+        self.write(&sizes, bytes);
         Ok(())
+    }
+
+    /// How many bytes [`encode`](Self::encode) appends: what must be known before, such as the size
+    /// of a chunk. It takes a look for line breaks, and is of no use for an event that cannot be
+    /// encoded.
+    ///
+    /// ```
+    /// use tidewire::sse::Event;
+    ///
+    /// let event = Event::data("two\nlines").id("1");
+    /// assert_eq!(event.encoded_len(), event.to_bytes()?.len());
+    /// # Ok::<(), tidewire::sse::EncodeError>(())
+    /// ```
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        self.sizes().total
     }
 
     fn check(&self) -> Result<(), EncodeError> {
@@ -110,25 +133,54 @@ impl<'a> Event<'a> {
         }
     }
 
-    fn write(&self, out: &mut impl Lines) {
+    #[inline]
+    fn sizes(&self) -> Sizes {
+        let size = |name: &[u8], value: &str| name.len() + value.len() + 1;
+        let comment = self.comment.map_or(0, |comment| size_of_lines(COMMENT, comment));
+        let data = self.data.map_or(0, |data| size_of_lines(DATA, data));
+        let mut digits = [0; 20];
+        let retry = self
+            .retry
+            .map_or(0, |retry| RETRY.len() + decimal(retry.as_millis(), &mut digits).len() + 1);
+        let names =
+            self.event.map_or(0, |event| size(EVENT, event)) + self.id.map_or(0, |id| size(ID, id));
+        Sizes { comment, data, total: comment + names + retry + data + 1 }
+    }
+
+    /// Appends the lines. What is known of their sizes tells which text is one line.
+    #[inline]
+    fn write(&self, sizes: &Sizes, out: &mut impl Lines) {
         if let Some(comment) = self.comment {
-            lines(comment, |line| out.line(b": ", line));
+            write_lines(COMMENT, comment, sizes.comment, out);
         }
         if let Some(event) = self.event {
-            out.line(b"event: ", event.as_bytes());
+            out.line(EVENT, event.as_bytes());
         }
         if let Some(id) = self.id {
-            out.line(b"id: ", id.as_bytes());
+            out.line(ID, id.as_bytes());
         }
         if let Some(retry) = self.retry {
             let mut digits = [0; 20];
-            out.line(b"retry: ", decimal(retry.as_millis(), &mut digits));
+            out.line(RETRY, decimal(retry.as_millis(), &mut digits));
         }
         if let Some(data) = self.data {
-            lines(data, |line| out.line(b"data: ", line));
+            write_lines(DATA, data, sizes.data, out);
         }
         out.line(b"", b"");
     }
+}
+
+const COMMENT: &[u8] = b": ";
+const EVENT: &[u8] = b"event: ";
+const ID: &[u8] = b"id: ";
+const RETRY: &[u8] = b"retry: ";
+const DATA: &[u8] = b"data: ";
+
+/// How many bytes an event takes, and those of its fields that may be several lines.
+struct Sizes {
+    comment: usize,
+    data: usize,
+    total: usize,
 }
 
 /// What lines can be appended to.
@@ -137,24 +189,47 @@ trait Lines {
     fn line(&mut self, name: &[u8], value: &[u8]);
 }
 
-impl Lines for SendBuf {
-    #[inline]
+/// Room for all of them, of which the rest is left.
+struct Room<'a>(&'a mut [u8]);
+
+impl Lines for Room<'_> {
+    #[inline(always)]
     fn line(&mut self, name: &[u8], value: &[u8]) {
-        let len = name.len() + value.len() + 1;
-        let line = &mut self.spare(len)[..len];
+        let (line, rest) = core::mem::take(&mut self.0).split_at_mut(name.len() + value.len() + 1);
         line[..name.len()].copy_from_slice(name);
-        line[name.len()..len - 1].copy_from_slice(value);
-        line[len - 1] = b'\n';
-        self.commit(len);
+        line[name.len()..name.len() + value.len()].copy_from_slice(value);
+        line[name.len() + value.len()] = b'\n';
+        self.0 = rest;
     }
 }
 
 impl Lines for Vec<u8> {
+    #[inline(always)]
     fn line(&mut self, name: &[u8], value: &[u8]) {
-        self.reserve(name.len() + value.len() + 1);
         self.extend_from_slice(name);
         self.extend_from_slice(value);
         self.push(b'\n');
+    }
+}
+
+#[inline]
+fn size_of_lines(name: &[u8], text: &str) -> usize {
+    // One line, nearly always.
+    if memchr2(b'\r', b'\n', text.as_bytes()).is_none() {
+        return name.len() + text.len() + 1;
+    }
+    let mut size = 0;
+    lines(text, |line| size += name.len() + line.len() + 1);
+    size
+}
+
+#[inline]
+fn write_lines(name: &[u8], text: &str, size: usize, out: &mut impl Lines) {
+    // Each further line takes a name more, and saves a byte at most.
+    if size == name.len() + text.len() + 1 {
+        out.line(name, text.as_bytes());
+    } else {
+        lines(text, |line| out.line(name, line));
     }
 }
 
@@ -191,6 +266,7 @@ mod tests {
         let mut tx = SendBuf::new();
         event.encode(&mut tx).unwrap();
         assert_eq!(event.to_bytes().unwrap(), tx.chunk());
+        assert_eq!(event.encoded_len(), tx.len());
         tx.chunk().to_vec()
     }
 
