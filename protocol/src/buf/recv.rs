@@ -440,6 +440,25 @@ mod tests {
     }
 
     #[test]
+    fn the_little_that_is_left_of_much_moves_before_more_comes() {
+        let mut rx = RecvBuf::with_limit(1 << 20);
+        rx.spare(100_000);
+        assert_eq!(rx.push(&[1; 16_000]), 16_000);
+        let front = rx.raw().as_ptr();
+        rx.skip(15_000);
+        assert_eq!(rx.push(&[2; 100]), 100);
+        assert_eq!(rx.raw().as_ptr(), front.wrapping_add(15_000), "that is not little");
+        rx.skip(1000);
+        rx.keep(40);
+        assert_eq!(rx.push(&[3; 100]), 100);
+        assert_eq!(rx.content().as_ptr(), front);
+        assert_eq!(
+            (rx.content(), rx.raw()),
+            (&[2; 40][..], &[&[2; 60][..], &[3; 100]].concat()[..])
+        );
+    }
+
+    #[test]
     #[should_panic(expected = "the limit leaves 0")]
     fn no_more_can_be_committed_than_the_limit_leaves() {
         let mut rx = RecvBuf::with_limit(300);

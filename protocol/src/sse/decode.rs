@@ -296,7 +296,7 @@ impl Decoder {
         let (mut event_type, mut id) = (0..0, None);
         let mut line = 0;
         // What was looked at belongs to the first line.
-        let mut scanned = self.scanned.saturating_sub(self.line);
+        let scanned = self.scanned.saturating_sub(self.line);
         loop {
             let end = scanned.max(line) + memchr(b'\n', &lines[scanned.max(line)..])?;
             let (field, value) = field(&lines[line..end]);

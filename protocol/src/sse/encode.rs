@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::time::Duration;
 use memchr::{memchr2, memchr3};
-use wide::{CmpEq, u8x16};
+use wide::u8x16;
 
 /// An event to send.
 ///
@@ -81,10 +81,7 @@ impl<'a> Event<'a> {
             return Ok(());
         }
         self.check()?;
-        let sizes = self.sizes();
-        let len = sizes.total;
-        self.write(&sizes, &mut Room(&mut tx.spare(len)[..len]));
-        tx.commit(len);
+        self.write(tx);
         Ok(())
     }
 
@@ -113,9 +110,7 @@ impl<'a> Event<'a> {
             bytes.truncate(old);
         }
         self.check()?;
-        let sizes = self.sizes();
-        bytes.reserve(sizes.total);
-        self.write(&sizes, bytes);
+        self.write(bytes);
         Ok(())
     }
 
@@ -132,7 +127,9 @@ impl<'a> Event<'a> {
     /// ```
     #[must_use]
     pub fn encoded_len(&self) -> usize {
-        self.sizes().total
+        let mut len = Length(0);
+        self.write(&mut len);
+        len.0
     }
 
     fn check(&self) -> Result<(), EncodeError> {
@@ -177,25 +174,9 @@ impl<'a> Event<'a> {
         copy.least.min(u8x16::splat(b'\r')).cmp_eq(copy.least) == u8x16::splat(0)
     }
 
-    #[inline]
-    fn sizes(&self) -> Sizes {
-        let size = |name: &[u8], value: &str| name.len() + value.len() + 1;
-        let comment = self.comment.map_or(0, |comment| size_of_lines(COMMENT, comment));
-        let data = self.data.map_or(0, |data| size_of_lines(DATA, data));
-        let mut digits = [0; 20];
-        let retry = self
-            .retry
-            .map_or(0, |retry| RETRY.len() + decimal(retry.as_millis(), &mut digits).len() + 1);
-        let names =
-            self.event.map_or(0, |event| size(EVENT, event)) + self.id.map_or(0, |id| size(ID, id));
-        Sizes { comment, data, total: comment + names + retry + data + 1 }
-    }
-
-    /// Appends the lines. What is known of their sizes tells which text is one line.
-    #[inline]
-    fn write(&self, sizes: &Sizes, out: &mut impl Lines) {
+    fn write(&self, out: &mut impl Lines) {
         if let Some(comment) = self.comment {
-            write_lines(COMMENT, comment, sizes.comment, out);
+            lines(comment, |line| out.line(COMMENT, line));
         }
         if let Some(event) = self.event {
             out.line(EVENT, event.as_bytes());
@@ -208,7 +189,7 @@ impl<'a> Event<'a> {
             out.line(RETRY, decimal(retry.as_millis(), &mut digits));
         }
         if let Some(data) = self.data {
-            write_lines(DATA, data, sizes.data, out);
+            lines(data, |line| out.line(DATA, line));
         }
         out.line(b"", b"");
     }
@@ -220,11 +201,47 @@ const ID: &[u8] = b"id: ";
 const RETRY: &[u8] = b"retry: ";
 const DATA: &[u8] = b"data: ";
 
+/// What lines can be appended to.
+trait Lines {
+    /// Appends `name`, `value` and LF.
+    fn line(&mut self, name: &[u8], value: &[u8]);
+}
+
+impl Lines for SendBuf {
+    #[inline]
+    fn line(&mut self, name: &[u8], value: &[u8]) {
+        let len = name.len() + value.len() + 1;
+        let line = &mut self.spare(len)[..len];
+        line[..name.len()].copy_from_slice(name);
+        line[name.len()..len - 1].copy_from_slice(value);
+        line[len - 1] = b'\n';
+        self.commit(len);
+    }
+}
+
+impl Lines for Vec<u8> {
+    fn line(&mut self, name: &[u8], value: &[u8]) {
+        self.reserve(name.len() + value.len() + 1);
+        self.extend_from_slice(name);
+        self.extend_from_slice(value);
+        self.push(b'\n');
+    }
+}
+
+/// How long they are.
+struct Length(usize);
+
+impl Lines for Length {
+    fn line(&mut self, name: &[u8], value: &[u8]) {
+        self.0 += name.len() + value.len() + 1;
+    }
+}
+
 /// What is longer is copied faster by the processor's own ways.
 const PLAIN: usize = 512;
 
-/// Copies lines and keeps the least byte, in any lane, of their values: NUL and line breaks are among
-/// the least of all.
+/// Room for lines, and the least bytes of the values that were copied to it: NUL and line breaks are
+/// among the least of all.
 struct Copy<'a> {
     room: &'a mut [u8],
     least: u8x16,
@@ -233,94 +250,46 @@ struct Copy<'a> {
 impl Lines for Copy<'_> {
     #[inline(always)]
     fn line(&mut self, name: &[u8], value: &[u8]) {
-        let (line, rest) =
-            core::mem::take(&mut self.room).split_at_mut(name.len() + value.len() + 1);
+        let len = name.len() + value.len() + 1;
+        let (line, rest) = core::mem::take(&mut self.room).split_at_mut(len);
         line[..name.len()].copy_from_slice(name);
-        let line = &mut line[name.len()..];
-        line[value.len()] = b'\n';
-        let line = &mut line[..value.len()];
-        // Blocks from the front, and one that ends where the value does, over the last of them.
-        if let (Some(end), Some(room)) = (value.last_chunk(), line.last_chunk_mut()) {
-            self.block(end, room);
-            let (mut value, mut line) = (value, line);
-            while let (Some((block, rest)), Some((room, more))) =
-                (value.split_first_chunk(), line.split_first_chunk_mut())
-            {
-                self.block(block, room);
-                (value, line) = (rest, more);
-            }
-        } else {
-            for (byte, room) in value.iter().zip(line) {
-                *room = *byte;
-                self.least = self.least.min(u8x16::splat(*byte));
-            }
-        }
+        line[len - 1] = b'\n';
+        self.value(value, &mut line[name.len()..len - 1]);
         self.room = rest;
     }
 }
 
 impl Copy<'_> {
+    /// In blocks from the front, and one that ends where the value does, over others or not.
     #[inline(always)]
-    fn block(&mut self, block: &[u8; 16], room: &mut [u8; 16]) {
-        *room = *block;
-        self.least = self.least.min(bytemuck::cast(*block));
+    fn value(&mut self, value: &[u8], mut room: &mut [u8]) {
+        if let (Some(end), Some(to)) = (value.last_chunk::<16>(), room.last_chunk_mut()) {
+            self.look(*end);
+            *to = *end;
+            let mut value = value;
+            while let (Some((block, rest)), Some((to, more))) =
+                (value.split_first_chunk(), room.split_first_chunk_mut())
+            {
+                self.look(*block);
+                *to = *block;
+                (value, room) = (rest, more);
+            }
+        } else if let (Some(front), Some(end)) = (value.first_chunk::<8>(), value.last_chunk::<8>())
+        {
+            self.look(bytemuck::cast([*front, *end]));
+            room[..8].copy_from_slice(front);
+            room[value.len() - 8..].copy_from_slice(end);
+        } else {
+            for (byte, to) in value.iter().zip(room) {
+                self.look([*byte; 16]);
+                *to = *byte;
+            }
+        }
     }
-}
 
-/// How many bytes an event takes, and those of its fields that may be several lines.
-struct Sizes {
-    comment: usize,
-    data: usize,
-    total: usize,
-}
-
-/// What lines can be appended to.
-trait Lines {
-    /// Appends `name`, `value` and LF.
-    fn line(&mut self, name: &[u8], value: &[u8]);
-}
-
-/// Room for all of them, of which the rest is left.
-struct Room<'a>(&'a mut [u8]);
-
-impl Lines for Room<'_> {
     #[inline(always)]
-    fn line(&mut self, name: &[u8], value: &[u8]) {
-        let (line, rest) = core::mem::take(&mut self.0).split_at_mut(name.len() + value.len() + 1);
-        line[..name.len()].copy_from_slice(name);
-        line[name.len()..name.len() + value.len()].copy_from_slice(value);
-        line[name.len() + value.len()] = b'\n';
-        self.0 = rest;
-    }
-}
-
-impl Lines for Vec<u8> {
-    #[inline(always)]
-    fn line(&mut self, name: &[u8], value: &[u8]) {
-        self.extend_from_slice(name);
-        self.extend_from_slice(value);
-        self.push(b'\n');
-    }
-}
-
-#[inline]
-fn size_of_lines(name: &[u8], text: &str) -> usize {
-    // One line, nearly always.
-    if memchr2(b'\r', b'\n', text.as_bytes()).is_none() {
-        return name.len() + text.len() + 1;
-    }
-    let mut size = 0;
-    lines(text, |line| size += name.len() + line.len() + 1);
-    size
-}
-
-#[inline]
-fn write_lines(name: &[u8], text: &str, size: usize, out: &mut impl Lines) {
-    // Each further line takes a name more, and saves a byte at most.
-    if size == name.len() + text.len() + 1 {
-        out.line(name, text.as_bytes());
-    } else {
-        lines(text, |line| out.line(name, line));
+    fn look(&mut self, block: [u8; 16]) {
+        self.least = self.least.min(block.into());
     }
 }
 
@@ -352,6 +321,7 @@ fn decimal(number: u128, digits: &mut [u8; 20]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::{format, string::String};
 
     fn encoded(event: Event<'_>) -> Vec<u8> {
         let mut tx = SendBuf::new();
@@ -379,6 +349,40 @@ mod tests {
         assert_eq!(encoded(Event::data("\n\r")), b"data: \ndata: \ndata: \n\n");
         assert_eq!(encoded(Event::data("")), b"data: \n\n");
         assert_eq!(encoded(Event::new().comment("a\rdata: b")), b": a\n: data: b\n\n");
+    }
+
+    /// Values of all lengths, with each byte at each place: there are two ways, and they agree.
+    #[test]
+    fn plain_events_are_no_exception() {
+        for len in 0..70 {
+            for at in 0..len {
+                for byte in ['\t', '\n', '\r', '\0', ' ', '\x0E', '\x7F'] {
+                    let value: String =
+                        (0..len).map(|place| if place == at { byte } else { 'x' }).collect();
+                    let broken = matches!(byte, '\n' | '\r');
+                    let lines = value.replace(['\n', '\r'], "\ndata: ");
+                    let expected = format!("data: {lines}\n\n");
+                    assert_eq!(encoded(Event::data(&value)), expected.as_bytes());
+
+                    let typed = Event::data("d").event(&value);
+                    match typed.to_bytes() {
+                        Ok(bytes) if !broken => {
+                            assert_eq!(bytes, format!("event: {value}\ndata: d\n\n"));
+                            assert_eq!(bytes, encoded(typed));
+                        }
+                        other => assert_eq!(other, Err(EncodeError::LineBreakInType(at))),
+                    }
+                    let named = Event::data("d").id(&value);
+                    match named.to_bytes() {
+                        Ok(bytes) if !broken && byte != '\0' => {
+                            assert_eq!(bytes, format!("id: {value}\ndata: d\n\n"));
+                        }
+                        Err(EncodeError::NulInId(place)) => assert_eq!((byte, place), ('\0', at)),
+                        other => assert_eq!(other, Err(EncodeError::LineBreakInId(at))),
+                    }
+                }
+            }
+        }
     }
 
     #[test]
