@@ -424,6 +424,22 @@ fn a_limit_names_the_first_byte_beyond_it() {
 }
 
 #[test]
+fn limits_are_no_others_for_events_that_lie_as_they_are_lent() {
+    let stream = b"data: 0\n\ndata: 123456789\n\nevent: e\ndata: 12345678\n\nid: 123\nevent: 12\ndata: 1\n\n";
+    let mut complete = 0;
+    for line in 0..20 {
+        for event in 0..20 {
+            for name in 0..5 {
+                let seen = limited(stream, Limits { line, event, name });
+                complete += usize::from(seen.len() == 4 && !matches!(seen[3], Seen::Error(_)));
+            }
+        }
+    }
+    // Lines of at least 15 bytes, 15 of an event, and names of 3.
+    assert_eq!(complete, 5 * 5 * 2);
+}
+
+#[test]
 fn a_buffer_that_is_too_small_is_an_error_and_not_a_standstill() {
     let mut rx = RecvBuf::with_limit(300);
     let stream = [&b"data: ok\n\ndata: "[..], &[b'x'; 400]].concat();
@@ -446,11 +462,14 @@ fn comments_and_unknown_fields_within_an_event_take_no_memory() {
 
 #[test]
 fn replacement_characters_are_not_paid_for_after_the_event() {
-    let mut rx = RecvBuf::with_limit(1 << 20);
-    let stream = [&b"data: "[..], &[0xFF; 500_000], b"\n\ndata: a\n\n"].concat();
-    let (seen, _) = decode_parts([&stream[..]], Limits::default(), &mut rx);
-    assert_eq!(seen, [message(&"\u{FFFD}".repeat(500_000)), message("a")]);
-    assert!(rx.heap_size() <= 1 << 20);
+    let mut rx = RecvBuf::with_limit(2 << 20);
+    let bad = [&b"data: "[..], &[0xFF; 500_000], b"\n\n"].concat();
+    let seen = message(&"\u{FFFD}".repeat(500_000));
+    // The second one lies as it is lent.
+    let stream = [&bad, &bad, &b"data: a\n\n"[..]].concat();
+    let (all, _) = decode_parts([&stream[..]], Limits::default(), &mut rx);
+    assert_eq!(all, [seen.clone(), seen, message("a")]);
+    assert!(rx.heap_size() <= 5 << 18);
 }
 
 /// Anything quadratic would take minutes here.

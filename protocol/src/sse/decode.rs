@@ -417,7 +417,7 @@ impl Decoder {
                 last_event_id: self.lend_id(scratch),
             }),
             Err(_) => {
-                self.own_type(&content[event_type]);
+                push_lossy(&mut self.event_type, &content[event_type]);
                 self.lend_joined(&content[data], scratch)
             }
         }
@@ -440,7 +440,7 @@ impl Decoder {
                 last_event_id: self.lend_id(scratch),
             }),
             Err(_) => {
-                self.own_type(event_type);
+                push_lossy(&mut self.event_type, event_type);
                 self.lend_joined_bytes(&content[data], scratch)
             }
         }
@@ -482,14 +482,6 @@ impl Decoder {
         let of_type = self.event_type.len();
         self.event_type.clear();
         scratch.split_at(of_type)
-    }
-
-    /// The event is not as plain as it seemed: not all of it is UTF-8. What its text takes besides is
-    /// given back on the other way.
-    #[cold]
-    fn own_type(&mut self, event_type: &[u8]) {
-        push_lossy(&mut self.event_type, event_type);
-        self.plain = false;
     }
 
     /// Whether an event has been announced.
