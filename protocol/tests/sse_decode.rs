@@ -425,18 +425,20 @@ fn a_limit_names_the_first_byte_beyond_it() {
 
 #[test]
 fn limits_are_no_others_for_events_that_lie_as_they_are_lent() {
-    let stream = b"data: 0\n\ndata: 123456789\n\nevent: e\ndata: 12345678\n\nid: 123\nevent: 12\ndata: 1\n\n";
+    // Longer and longer, so that each of them is the first to pass some limit.
+    let stream = b"data: 0\n\ndata: 1\n\nevent: e\ndata: 123456\n\n\
+        id: 123\nevent: 12\ndata: 12345678\n\ndata: 123456789\n\n";
     let mut complete = 0;
-    for line in 0..20 {
-        for event in 0..20 {
+    for line in 0..28 {
+        for event in 0..28 {
             for name in 0..5 {
                 let seen = limited(stream, Limits { line, event, name });
-                complete += usize::from(seen.len() == 4 && !matches!(seen[3], Seen::Error(_)));
+                complete += usize::from(seen.len() == 5 && !matches!(seen[4], Seen::Error(_)));
             }
         }
     }
-    // Lines of at least 15 bytes, 15 of an event, and names of 3.
-    assert_eq!(complete, 5 * 5 * 2);
+    // Lines of at least 15 bytes, an event of 2 and 14, and names of 3.
+    assert_eq!(complete, 13 * 12 * 2);
 }
 
 #[test]
