@@ -225,8 +225,8 @@ impl SourceRequest {
         let own = [
             ("Host", Some(authority.as_str())),
             ("Accept", Some(MEDIA_TYPE)),
-            // What the cache mode `no-store` means on the wire (Fetch, 4.6): the directive of that name
-            // forbids to keep an answer, and not to give one that was kept (RFC 9111, 5.2.1.5).
+            // The words of Fetch (HTTP-network-or-cache fetch) for the cache mode `no-store`, which an
+            // `EventSource` has (9.2.2).
             ("Cache-Control", Some("no-cache")),
             ("Last-Event-ID", Some(last_event_id).filter(|id| !id.is_empty())),
             ("Authorization", authorization.as_deref()),
