@@ -94,7 +94,8 @@ pub const TRANSIENT: &[Status] = &[
 ///
 /// `Host`, `Accept: text/event-stream`, `Cache-Control: no-cache` and, once there is one,
 /// `Last-Event-ID` come first, then the fields given here with their order and case. A field given
-/// here replaces the one of that name.
+/// here replaces the one of that name; `Last-Event-ID` only until there is an id, since another one
+/// would ask again and again for what came.
 ///
 /// ```
 /// use tidewire::sse::SourceRequest;
@@ -222,16 +223,18 @@ impl SourceRequest {
     ) -> Result<(), Misuse> {
         let authority = hop.url().host_header();
         let authorization = hop.url().authorization();
+        let id = Some(last_event_id).filter(|id| !id.is_empty());
         let own = [
             ("Host", Some(authority.as_str())),
             ("Accept", Some(MEDIA_TYPE)),
             // The words of Fetch (HTTP-network-or-cache fetch) for the cache mode `no-store`, which an
             // `EventSource` has (9.2.2).
             ("Cache-Control", Some("no-cache")),
-            ("Last-Event-ID", Some(last_event_id).filter(|id| !id.is_empty())),
+            ("Last-Event-ID", id),
             ("Authorization", authorization.as_deref()),
         ];
-        let given = || self.fields.iter().filter(|(name, _)| hop.carries(name));
+        let is_old = |name: &str| id.is_some() && name.eq_ignore_ascii_case("Last-Event-ID");
+        let given = || self.fields.iter().filter(|(name, _)| hop.carries(name) && !is_old(name));
         let mut fields = Vec::with_capacity(own.len() + self.fields.len());
         for (name, value) in own {
             if let Some(value) = value {

@@ -117,10 +117,18 @@ fn an_id_that_no_field_can_carry_is_not_sent() {
     }
 }
 
-/// A field of the user's replaces ours; it does not follow the stream.
+// 9.2.3: if there is a last event ID, the request's `Last-Event-ID` is set to it.
 #[test]
-fn an_id_among_the_users_fields_stays_what_it_is() {
-    let mut net = Net::new(request("http://h/").field("Last-Event-ID", "x"), plain());
-    net.stream("id: 1\n\n");
-    assert_eq!(sent(&mut net).as_deref(), Some("x"));
+fn a_field_says_where_to_begin_and_not_where_to_go_on() {
+    let mut net = Net::new(request("http://h/").field("last-event-id", "1"), plain());
+    for _ in 0..2 {
+        assert!(net.connect().contains("\r\nlast-event-id: 1\r\n"));
+        net.feed(OPEN);
+        net.hang_up();
+        net.sleep();
+    }
+    net.stream("id: 2\ndata: a\n\n");
+    let head = net.connect();
+    assert!(head.contains("\r\nLast-Event-ID: 2\r\n"), "{head}");
+    assert!(!head.contains("last-event-id"), "{head}");
 }
