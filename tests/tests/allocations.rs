@@ -19,6 +19,7 @@ fn the_allocator_is_left_alone() {
     no_allocation_for_an_http_exchange();
     no_allocation_for_an_event_of_an_event_stream();
     an_idle_websocket_connection_holds_less_than_a_kibibyte();
+    a_topic_gives_back_what_a_slow_subscriber_cost();
 }
 
 /// What `work`, done a thousand times, asks of the allocator once it has been done a few times:
@@ -193,4 +194,22 @@ fn an_idle_websocket_connection_holds_less_than_a_kibibyte() {
         + change.bytes_reallocated;
     assert!(held < 1024, "two connections hold {held} bytes of heap");
     assert!(pair.client.is_open() && pair.server.is_open());
+}
+
+fn a_topic_gives_back_what_a_slow_subscriber_cost() {
+    let config = sse::TopicConfig { replay: false, ..Default::default() };
+    let event = sse::Event::data("x").to_encoded().unwrap();
+    let held = |_| {
+        let region = Region::new(ALLOCATOR);
+        let mut topic = sse::Topic::new(config);
+        let mut cursor = topic.subscribe(None);
+        for _ in 0..1000 {
+            topic.publish(event.clone()).unwrap();
+        }
+        while topic.next(&mut cursor).is_some() {}
+        let change = region.change();
+        change.bytes_allocated as isize - change.bytes_deallocated as isize
+    };
+    let held = (0..5).map(held).min().expect("five measurements");
+    assert!(held < 1024, "{held} bytes");
 }

@@ -4,6 +4,9 @@ use super::{Encoded, Replay, ReplayLimits, Since, TooLarge};
 use alloc::collections::VecDeque;
 use core::mem::replace;
 
+/// For how many events a topic that keeps none holds room.
+const SPARE: usize = 64;
+
 /// What happens to a subscriber that takes events more slowly than they come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Overflow {
@@ -256,6 +259,10 @@ impl Topic {
         if !self.config.replay {
             while self.readers[0] == 0 && !self.log.is_empty() {
                 self.drop_oldest();
+            }
+            // What a slow subscriber made grow should not be paid for until the topic goes.
+            if self.log.is_empty() && self.readers.capacity() > SPARE {
+                self.shrink();
             }
         }
     }
