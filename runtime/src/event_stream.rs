@@ -68,9 +68,25 @@ impl<R: Runtime> EventStream<R> {
     /// [`Error::Send`] if the event cannot be encoded, the client has left, or it was disconnected
     /// because it is too slow; [`Error::Io`] if the connection broke.
     pub async fn send(&mut self, event: &sse::Event<'_>) -> Result<(), Error> {
+        self.send_by(|stream| stream.try_send(event)).await
+    }
+
+    /// As [`send`](Self::send), with an event that was encoded before and is shared with other
+    /// streams.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn send_encoded(&mut self, event: &sse::Encoded) -> Result<(), Error> {
+        self.send_by(|stream| stream.try_send_encoded(event)).await
+    }
+
+    async fn send_by(
+        &mut self,
+        try_send: impl Fn(&mut Self) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let mut mark = self.low_water;
         loop {
-            match self.try_send(event) {
+            match try_send(self) {
                 Err(Error::Send(sse::SendError::Full)) => {
                     poll_fn(|cx| self.exchange.conn().driver.poll_drain(cx, mark)).await?;
                     // If that was not enough, the event is large: there is room once nothing waits.

@@ -15,7 +15,7 @@ use tidewire::http::NO_FIELDS;
 #[cfg(doc)]
 use tidewire::sse::Overflow;
 use tidewire::sse::{
-    EncodeError, Encoded, Event, PublishError, StreamConfig, TopicConfig, TopicStats,
+    EncodeError, Encoded, Event, PublishError, StreamConfig, TooLarge, TopicConfig, TopicStats,
 };
 
 /// How a [`Broadcast`] works.
@@ -58,6 +58,16 @@ pub struct BroadcastConfig {
 /// A topic is there as soon as somebody publishes or subscribes to it, and goes when nobody
 /// subscribes and nothing is kept. With [`TopicConfig::replay`], a topic whose name came from a
 /// client stays for as long as its events: [`close`](Self::close) it, or check the name first.
+///
+/// A subscription holds on to the hub, and waits on when nobody is left to publish: topics end with
+/// [`close`](Self::close) and [`close_all`](Self::close_all), not with the last clone.
+///
+/// # Ids
+///
+/// A client that comes back names an event by its id and nothing else. So each event of a topic wants
+/// an id of its own, and a program that counts should begin its ids with something that is new at each
+/// start, the time for instance: else a client of the run before is given what follows another event,
+/// and misses what came first. See [`Replay`](tidewire::sse::Replay).
 ///
 /// # Slow subscribers
 ///
@@ -110,7 +120,9 @@ impl Broadcast {
     /// [`PublishError`]; then nobody got anything.
     pub fn publish_encoded(&self, topic: &str, event: &Encoded) -> Result<usize, PublishError> {
         loop {
-            let Some(channel) = self.hub.channel_to_publish(topic) else { return Ok(0) };
+            let Some(channel) = self.hub.channel_to_publish(topic) else {
+                return self.publish_to_nobody(event);
+            };
             if let Some(published) = channel.publish(event) {
                 return published;
             }
@@ -127,7 +139,9 @@ impl Broadcast {
     /// [`PublishError::TooLarge`].
     pub async fn publish_wait(&self, topic: &str, event: &Encoded) -> Result<usize, PublishError> {
         loop {
-            let Some(channel) = self.hub.channel_to_publish(topic) else { return Ok(0) };
+            let Some(channel) = self.hub.channel_to_publish(topic) else {
+                return self.publish_to_nobody(event);
+            };
             // The order matters: listen first, then try, or room that is made in between is missed.
             let room = channel.room.listen();
             match channel.publish(event) {
@@ -136,6 +150,13 @@ impl Broadcast {
                 None => {}
             }
         }
+    }
+
+    /// Publishes where nobody subscribes and nothing is kept: what could never be published is refused
+    /// all the same.
+    fn publish_to_nobody(&self, event: &Encoded) -> Result<usize, PublishError> {
+        let (size, limit) = (event.bytes().len(), self.hub.config.topic.keep.bytes);
+        if size > limit { Err(TooLarge { size, limit }.into()) } else { Ok(0) }
     }
 
     /// Subscribes to a topic: behind the event with that id, or, without one, to what is published
@@ -154,7 +175,8 @@ impl Broadcast {
     }
 
     /// Answers a request with the events of a topic, those included that the client has missed: all
-    /// of an event stream's server in one line. It returns when the client has left, the topic was
+    /// of an event stream's server in one line, whatever the method and `Accept` of the request, which
+    /// are for the caller to look at ([`Exchange::wants_event_stream`]). It returns when the client has left, the topic was
     /// closed or the client was let go.
     ///
     /// # Errors
