@@ -164,6 +164,16 @@ fn a_comment_is_sent_after_silence_of_ours_and_only_then() {
 }
 
 #[test]
+fn no_heartbeat_is_always_due() {
+    let mut peer = Peer::asked(GET);
+    let heartbeat = Some(Duration::ZERO);
+    let mut stream = peer.open_with(StreamConfig { heartbeat, ..Default::default() });
+    assert_eq!(stream.poll_timeout(), None);
+    peer.send(&mut stream, Event::data("a")).unwrap();
+    assert_eq!(stream.poll_timeout(), None);
+}
+
+#[test]
 fn the_reconnection_time_comes_before_any_event() {
     let mut peer = Peer::asked("GET / HTTP/1.0\r\n\r\n");
     let retry = Some(Duration::from_millis(1500));
@@ -330,7 +340,8 @@ proptest! {
                 }
             }
             let until = source.poll_timeout().unwrap();
-            prop_assert_eq!(until.saturating_since(now), Duration::from_secs(3));
+            let wait = until.saturating_since(now);
+            prop_assert!((Duration::from_millis(1500)..=Duration::from_secs(3)).contains(&wait));
             now = until;
             source.handle_timeout(now, &mut tx);
             rx.clear();

@@ -32,14 +32,20 @@ const BUDGET: usize = 16;
 pub struct EventStream<R: Runtime> {
     exchange: Exchange<R>,
     stream: sse::Stream,
+    /// Down to how many bytes `send` waits, if there was no room.
     low_water: usize,
+    /// How many bytes of a subscription may wait before no more is taken of it.
+    mark: usize,
     /// For heartbeats, with what it is set to.
     timer: Option<(R::Timer, Instant)>,
 }
 
 impl<R: Runtime> EventStream<R> {
     pub(crate) fn new(exchange: Exchange<R>, stream: sse::Stream, config: &StreamConfig) -> Self {
-        Self { exchange, stream, low_water: config.high_water / 2, timer: None }
+        let low_water = config.high_water / 2;
+        // One event at least, however little may wait.
+        let mark = low_water.clamp(1, FORWARD);
+        Self { exchange, stream, low_water, mark, timer: None }
     }
 
     /// The request that asked for this stream, `Last-Event-ID` included.
@@ -56,15 +62,19 @@ impl<R: Runtime> EventStream<R> {
 
     /// Sends `event`, waiting for room first if the stream is to wait.
     ///
+    /// Cancel-safe: dropped while it waits, it has sent nothing of the event.
+    ///
     /// # Errors
     /// [`Error::Send`] if the event cannot be encoded, the client has left, or it was disconnected
     /// because it is too slow; [`Error::Io`] if the connection broke.
     pub async fn send(&mut self, event: &sse::Event<'_>) -> Result<(), Error> {
+        let mut mark = self.low_water;
         loop {
             match self.try_send(event) {
                 Err(Error::Send(sse::SendError::Full)) => {
-                    let mark = self.low_water;
                     poll_fn(|cx| self.exchange.conn().driver.poll_drain(cx, mark)).await?;
+                    // If that was not enough, the event is large: there is room once nothing waits.
+                    mark = 0;
                 }
                 result => return result.and(self.write().await),
             }
@@ -133,7 +143,7 @@ impl<R: Runtime> EventStream<R> {
     ) -> Poll<Result<(), Error>> {
         for _ in 0..BUDGET {
             let waits = loop {
-                if self.queued() >= FORWARD.min(self.low_water) {
+                if self.queued() >= self.mark {
                     break false;
                 }
                 let Poll::Ready(delivery) = subscription.poll_delivery(cx) else { break true };
@@ -155,7 +165,7 @@ impl<R: Runtime> EventStream<R> {
                 return Poll::Ready(Err(Error::Closed));
             }
             // Whoever writes next wakes this task: the topic, or the socket.
-            if waits || self.queued() >= FORWARD.min(self.low_water) {
+            if waits || self.queued() >= self.mark {
                 return Poll::Pending;
             }
         }
@@ -224,6 +234,10 @@ impl<R: Runtime> EventStream<R> {
                 return Poll::Pending;
             }
             *set = Instant::from_epoch(Duration::MAX);
+            // Not at once: where heartbeats are due faster than they can be made, there would be no
+            // end to it.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
     }
 }

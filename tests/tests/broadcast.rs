@@ -1,7 +1,13 @@
 //! The hub: many subscribers on raw sockets.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
+use tidewire_runtime::http::NO_FIELDS;
 use tidewire_runtime::sse::{
     Encoded, Event, Overflow, PublishError, ReplayLimits, SourceConfig, SourceEvent, SourceRequest,
     StreamConfig, TopicConfig,
@@ -11,7 +17,9 @@ use tidewire_runtime::{
     Broadcast, BroadcastConfig, BroadcastError, Delivery, EventSource, Exchange, SendRuntime,
     ServerConfig, ServerHandle, Subscription,
 };
-use tidewire_tests::net::{RawPeer, on_thread, plain, serve_with, sleep, until};
+use tidewire_tests::net::{
+    PATIENCE, RawPeer, Smol, in_time, on_thread, plain, serve, serve_with, sleep, until,
+};
 use tidewire_tests::on_every_runtime;
 
 /// Publishers are in any thread, and subscriptions may move.
@@ -363,6 +371,229 @@ async fn what_cannot_be_published_is_an_error_and_reaches_nobody<R: SendRuntime>
     assert_eq!(event.id(), Some("7"));
 }
 
+/// How long the longest poll of `future` took.
+async fn longest_poll<F: Future>(future: F) -> (F::Output, Duration) {
+    let (mut future, mut longest) = (pin!(future), Duration::ZERO);
+    let output = poll_fn(|cx| {
+        let start = Instant::now();
+        let polled = future.as_mut().poll(cx);
+        longest = longest.max(start.elapsed());
+        polled
+    })
+    .await;
+    (output, longest)
+}
+
+async fn a_large_event_waits_and_holds_up_nobody_else<R: SendRuntime>(runtime: R) {
+    const HIGH: usize = 4_000_000;
+    let polled = Arc::new(Mutex::new(None));
+    let told = polled.clone();
+    let (address, _server) = serve(&runtime, move |exchange: Exchange<R>| {
+        let told = told.clone();
+        async move {
+            let config = StreamConfig { high_water: HIGH, ..Default::default() };
+            let mut stream = exchange.event_stream_with(NO_FIELDS, config).await?;
+            // So many that the socket takes no more, and `HIGH` bytes wait behind it.
+            while stream.try_send(&Event::data(&"x".repeat(100_000))).is_ok() {
+                stream.wait(Duration::from_millis(1)).await?;
+            }
+            // There is no room for this one until nearly nothing waits.
+            let large = "y".repeat(HIGH);
+            let (sent, longest) = longest_poll(stream.send(&Event::data(&large))).await;
+            *told.lock().unwrap() = Some(longest);
+            sent?;
+            Ok(stream.finish().await?)
+        }
+    })
+    .await;
+    let done = polled.clone();
+    let read = on_thread(move || {
+        let mut peer = subscribe(address, "/", "");
+        std::thread::sleep(Duration::from_millis(300));
+        while done.lock().unwrap().is_none() {
+            peer.read_exact(50_000);
+            std::thread::sleep(Duration::from_millis(25));
+        }
+        peer.read_to_end()
+    })
+    .await;
+    assert!(read.iter().filter(|&&byte| byte == b'y').count() == HIGH);
+    let longest = polled.lock().unwrap().unwrap();
+    assert!(longest < Duration::from_millis(700), "a poll took {longest:?}");
+}
+
+async fn whatever_the_high_water_mark_there_is_room_for_one_event<R: SendRuntime>(runtime: R) {
+    let stream = StreamConfig { high_water: 0, ..Default::default() };
+    let hub = Broadcast::new(BroadcastConfig { stream, ..Default::default() });
+    let (address, _server) = serve_hub(&runtime, &hub).await;
+    let publisher = hub.clone();
+    on_thread(move || {
+        let mut peer = subscribe(address, "/", "");
+        for number in 0..3 {
+            publish(&publisher, "/", number);
+        }
+        assert_eq!(peer.read_until(wire(2)), [wire(0), wire(1), wire(2)].concat().as_bytes());
+    })
+    .await;
+}
+
+async fn heartbeats_that_are_always_due_leave_time_for_others<R: SendRuntime>(runtime: R) {
+    let heartbeat = Some(Duration::from_nanos(1));
+    let stream = StreamConfig { heartbeat, ..Default::default() };
+    let hub = Broadcast::new(BroadcastConfig { stream, ..Default::default() });
+    let (address, _server) = serve_hub(&runtime, &hub).await;
+    on_thread(move || {
+        let mut peers: Vec<_> = (0..4).map(|_| subscribe(address, "/", "")).collect();
+        peers.iter_mut().for_each(|peer| assert_eq!(peer.read_exact(6), b":\n\n:\n\n"));
+    })
+    .await;
+}
+
+/// A task that is gone with its last waker, and a subscription with the task.
+struct Task(#[expect(dead_code)] Subscription);
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[test]
+fn a_waker_may_hold_a_subscription_of_the_same_topic() {
+    let (done, finished) = mpsc::channel();
+    std::thread::spawn(move || {
+        let hub = Broadcast::default();
+        let poll = |subscription: &mut Subscription, waker: Waker| {
+            let polled = pin!(subscription.next()).poll(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending());
+        };
+        let task = || Waker::from(Arc::new(Task(hub.subscribe("a", None))));
+        let mut subscription = hub.subscribe("a", None);
+        poll(&mut subscription, task());
+        poll(&mut subscription, task());
+        assert_eq!(subscribers(&hub, "a"), 2);
+        drop(subscription);
+        done.send(subscribers(&hub, "a")).unwrap();
+    });
+    assert_eq!(finished.recv_timeout(PATIENCE), Ok(0), "it waits for itself");
+}
+
+#[test]
+fn subscribers_come_and_go_while_threads_publish() {
+    const EACH: usize = 3000;
+    let keep = ReplayLimits { events: 4, ..Default::default() };
+    let topic = TopicConfig { keep, overflow: Overflow::Wait, replay: false };
+    let hub = Broadcast::new(BroadcastConfig { topic, ..Default::default() });
+    // The number of each publisher's event: those of a publisher come without a gap, once each.
+    let check = |seen: &mut [Option<usize>; 2], delivery: Option<Delivery>| {
+        let Some(Delivery::Event(event)) = delivery else { panic!("{delivery:?}") };
+        let (publisher, number) = event.id().unwrap().split_once('-').unwrap();
+        let (publisher, number): (usize, usize) =
+            (publisher.parse().unwrap(), number.parse().unwrap());
+        let expected = seen[publisher].map_or(number, |last| last + 1);
+        assert_eq!(number, expected, "of publisher {publisher}");
+        seen[publisher] = Some(number);
+    };
+    let run = |future: Pin<Box<dyn Future<Output = ()> + '_>>| {
+        ::smol::block_on(in_time(Smol, future));
+    };
+    let mut steady = hub.subscribe("t", None);
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for publisher in 0..2 {
+            let hub = &hub;
+            scope.spawn(move || {
+                run(Box::pin(async move {
+                    for number in 0..EACH {
+                        let id = format!("{publisher}-{number}");
+                        let event = Event::data("x").id(&id).to_encoded().unwrap();
+                        assert!(hub.publish_wait("t", &event).await.unwrap() >= 1);
+                    }
+                }));
+            });
+        }
+        for thread in 0..3_usize {
+            let (hub, over) = (&hub, &over);
+            scope.spawn(move || {
+                run(Box::pin(async move {
+                    let mut many = thread;
+                    while !over.load(Ordering::SeqCst) {
+                        let mut subscription = hub.subscribe("t", None);
+                        let mut seen = [None; 2];
+                        many = (many * 7 + 3) % 11;
+                        for _ in 0..many {
+                            // Nothing may come any more.
+                            let next = async { Some(subscription.next().await) };
+                            let late = async {
+                                sleep(&Smol, Duration::from_millis(100)).await;
+                                None
+                            };
+                            let Some(delivery) = ::smol::future::or(next, late).await else {
+                                break;
+                            };
+                            check(&mut seen, delivery);
+                        }
+                    }
+                }));
+            });
+        }
+        run(Box::pin(async {
+            let mut seen = [None; 2];
+            while seen != [Some(EACH - 1); 2] {
+                check(&mut seen, steady.next().await);
+            }
+            over.store(true, Ordering::SeqCst);
+        }));
+    });
+    let stats = hub.stats("t").unwrap();
+    assert_eq!((stats.subscribers, stats.queued), (1, 0));
+    assert_eq!((stats.published, stats.dropped), (2 * EACH as u64, 0));
+    drop(steady);
+    assert!(hub.topics().is_empty());
+}
+
+#[test]
+fn topics_close_while_threads_subscribe_and_publish() {
+    let keep = ReplayLimits { events: 4, ..Default::default() };
+    let topic = TopicConfig { keep, overflow: Overflow::Wait, replay: true };
+    let hub = Broadcast::new(BroadcastConfig { topic, ..Default::default() });
+    let over = AtomicBool::new(false);
+    let taken = AtomicUsize::new(0);
+    let event = Event::data("x").id("1").to_encoded().unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                ::smol::block_on(in_time(Smol, async {
+                    while !over.load(Ordering::SeqCst) {
+                        hub.publish_wait("t", &event).await.unwrap();
+                    }
+                }));
+            });
+            // Each of them reads to the end of its topic, and begins anew.
+            scope.spawn(|| {
+                ::smol::block_on(in_time(Smol, async {
+                    while !over.load(Ordering::SeqCst) {
+                        let mut subscription = hub.subscribe("t", None);
+                        while subscription.next().await.is_some() {
+                            taken.fetch_add(1, Ordering::SeqCst);
+                        }
+                    }
+                }));
+            });
+        }
+        for _ in 0..500 {
+            std::thread::sleep(Duration::from_micros(200));
+            hub.close("t");
+        }
+        over.store(true, Ordering::SeqCst);
+        // Whoever waits now is let go by the last.
+        std::thread::sleep(Duration::from_millis(50));
+        hub.close_all();
+        std::thread::sleep(Duration::from_millis(50));
+        hub.close_all();
+    });
+    assert!(taken.load(Ordering::SeqCst) > 0);
+    assert_eq!(subscribers(&hub, "t"), 0);
+}
+
 on_every_runtime! {
     each_subscriber_gets_each_event_once_and_in_order,
     a_client_that_comes_back_gets_what_it_has_missed,
@@ -376,4 +607,7 @@ on_every_runtime! {
     heartbeats_come_while_nothing_else_does,
     a_server_that_shuts_down_ends_the_streams,
     what_cannot_be_published_is_an_error_and_reaches_nobody,
+    a_large_event_waits_and_holds_up_nobody_else,
+    whatever_the_high_water_mark_there_is_room_for_one_event,
+    heartbeats_that_are_always_due_leave_time_for_others,
 }

@@ -399,7 +399,7 @@ async fn the_request_can_be_changed_between_events<R: SendRuntime>(runtime: R) {
     let sent = |host: SocketAddr, start: &str, end: &str| {
         format!(
             "REPORT {start} HTTP/1.1\r\nHost: {host}\r\nAccept: text/event-stream\r\n\
-             Cache-Control: no-store\r\n{end}"
+             Cache-Control: no-cache\r\n{end}"
         )
     };
     assert_eq!(first.await, [sent(here, "/a", "Content-Length: 1\r\n\r\n1")]);

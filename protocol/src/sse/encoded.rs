@@ -51,9 +51,15 @@ impl Encoded {
         self.id.as_deref().and_then(|id| core::str::from_utf8(id).ok())
     }
 
-    /// Its id alone.
+    /// The id's bytes, without looking whether they are UTF-8, which they are.
+    pub(super) fn id_bytes(&self) -> Option<&[u8]> {
+        self.id.as_deref()
+    }
+
+    /// Its id alone, which does not hold on to a large event.
     pub(super) fn into_id(self) -> Option<Bytes> {
-        self.id
+        let id = self.id?;
+        Some(if self.bytes.len() < 1024 { id } else { Bytes::copy_from_slice(&id) })
     }
 }
 
@@ -96,6 +102,14 @@ mod tests {
         let retry = Event::new().retry(Duration::from_secs(1));
         assert_eq!(retry.to_encoded().unwrap().id(), None);
         assert_eq!(Event::new().to_encoded().unwrap().id(), None);
+    }
+
+    #[test]
+    fn the_id_of_a_large_event_does_not_keep_all_of_it() {
+        let event = Event::data(&"x".repeat(5000)).id("7").to_encoded().unwrap();
+        let bytes = event.bytes().clone();
+        assert_eq!(event.into_id().as_deref(), Some(b"7".as_slice()));
+        assert!(bytes.is_unique());
     }
 
     #[test]

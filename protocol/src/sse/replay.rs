@@ -40,7 +40,8 @@ impl Default for ReplayLimits {
 /// ```
 ///
 /// Give every event an id, each another one: an event without any is sent again to a client that
-/// saw it and nothing with an id behind it. If the program is started anew, its ids should be new
+/// saw it and nothing with an id behind it. Spaces at the ends of an id and control characters do not
+/// come back: a header field cannot carry them (RFC 9110, 5.5). If the program is started anew, its ids should be new
 /// too, or a client might come back with one that means another event by now.
 #[derive(Clone, Debug)]
 pub struct Replay {
@@ -129,7 +130,7 @@ impl Replay {
     #[must_use]
     pub fn since(&self, last_event_id: &str) -> Since {
         let id = last_event_id.as_bytes();
-        let seen = self.ring.iter().rposition(|event| event.id().map(str::as_bytes) == Some(id));
+        let seen = self.ring.iter().rposition(|event| event.id_bytes() == Some(id));
         match seen {
             Some(index) => Since::Rest(self.oldest + index as u64 + 1),
             None if self.before.as_deref() == Some(id) => Since::Rest(self.oldest),

@@ -313,6 +313,10 @@ impl EventSource {
         let waits = matches!(self.phase, Phase::Down { failed: None });
         if waits {
             self.attempts.schedule(after, now);
+            if !self.attempts.is_due() {
+                // An attempt to come begins where the first one did, not behind a redirect.
+                self.route.reset();
+            }
             // Announced and not told of yet, an attempt is not to come now.
             let is_stale = |event: &Pending| matches!(event, Pending::Attempt) && !after.is_zero();
             self.event = self.event.filter(|event| !is_stale(event));
@@ -328,7 +332,8 @@ impl EventSource {
         if matches!(self.phase, Phase::Over) {
             return false;
         }
-        if !self.reconnect(after, now) {
+        // A transport that was asked for is not waited for any longer.
+        if self.attempts.may_dial() || !self.reconnect(after, now) {
             self.restart = Some(now + after);
         }
         true

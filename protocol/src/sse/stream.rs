@@ -22,7 +22,7 @@ pub struct StreamConfig {
     pub queue: usize,
     /// After how much silence of ours a comment is sent, which keeps proxies from taking the
     /// connection for dead, and notices a client that is (WHATWG HTML, 9.2.7, recommends about 15 s):
-    /// 15 s unless changed. `None` for never.
+    /// 15 s unless changed. `None` or zero for never.
     pub heartbeat: Option<Duration>,
     /// Tells the client at the start how long to wait before it reconnects, in whole milliseconds;
     /// `None` unless changed.
@@ -355,7 +355,8 @@ impl Stream {
 
     /// Notes that something is sent.
     fn spoke(&mut self, now: Instant) {
-        self.heartbeat_at = self.config.heartbeat.map(|heartbeat| now + heartbeat);
+        let heartbeat = self.config.heartbeat.filter(|heartbeat| !heartbeat.is_zero());
+        self.heartbeat_at = heartbeat.map(|heartbeat| now + heartbeat);
     }
 }
 

@@ -216,3 +216,39 @@ fn a_restart_is_no_failure_and_ends_no_row_of_them() {
         assert!(net.source.restart(Duration::ZERO, net.now));
     }
 }
+
+#[test]
+fn a_restart_does_not_wait_for_the_transport_that_was_asked_for() {
+    let mut net = Net::simple();
+    assert_eq!(net.events(), [""; 0]);
+    let attempts = net.source.attempts();
+    net.now += ms(29_000);
+    assert!(net.source.restart(Duration::ZERO, net.now));
+    assert_eq!(net.events(), [""; 0]);
+    assert_eq!(net.source.transport(), Transport::Dial);
+    assert_eq!(net.source.attempts(), attempts + 1);
+    assert_eq!(net.sleep(), (ms(30_000), Timer::Connect));
+    // Announced anew, so that its fields are fresh.
+    let mut net = Net::new(request("http://h/"), announced());
+    assert_eq!(net.events(), ["attempt"]);
+    assert_eq!(net.source.transport(), Transport::Dial);
+    assert!(net.source.restart(Duration::ZERO, net.now));
+    assert_eq!(net.events(), ["attempt"]);
+}
+
+// RFC 9110, 15.4.3: a temporary redirect says nothing about other requests.
+#[test]
+fn an_attempt_to_come_does_not_begin_behind_a_redirect() {
+    for restart in [false, true] {
+        let mut net = Net::new(request("http://h/a"), plain());
+        net.connect();
+        net.feed(&moved(302, "http://other/b"));
+        assert_eq!(net.source.target().host(), "other");
+        let again = if restart { EventSource::restart } else { EventSource::reconnect };
+        assert!(again(&mut net.source, ms(5), net.now));
+        assert_eq!(net.events(), [""; 0]);
+        assert_eq!(net.sleep(), (ms(5), Timer::Reconnect));
+        assert_eq!(net.source.target().host(), "h");
+        assert!(net.connect().starts_with("GET /a HTTP/1.1\r\nHost: h\r\n"));
+    }
+}

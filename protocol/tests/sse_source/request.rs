@@ -83,7 +83,7 @@ fn method_and_body_are_the_callers() {
                 net.connect(),
                 format!(
                     "{method} / HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream\r\n\
-                     Cache-Control: no-store\r\n{line}\r\n{body}"
+                     Cache-Control: no-cache\r\n{line}\r\n{body}"
                 )
             );
             net.feed(OPEN);

@@ -3,7 +3,7 @@
 use event_listener::Event as Signal;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
-use tidewire::sse::{Encoded, PublishError, Topic, TopicConfig};
+use tidewire::sse::{Cursor, Encoded, PublishError, Topic, TopicConfig};
 
 /// A topic, and who waits for it.
 #[derive(Debug)]
@@ -107,20 +107,38 @@ impl State {
         place
     }
 
-    pub(super) fn give_place_back(&mut self, place: usize) {
+    /// Removes a subscriber. A waker that it leaves behind is to be dropped without the lock: with it
+    /// may go a task, and with that another subscriber of this channel.
+    #[must_use]
+    pub(super) fn leave(&mut self, cursor: Cursor, place: usize) -> Option<Waker> {
+        self.topic.unsubscribe(cursor);
         let free = Place::Free(self.free);
-        if let Place::Taken(Some(_)) = std::mem::replace(&mut self.places[place], free) {
-            self.waiting -= 1;
-        }
+        let left = std::mem::replace(&mut self.places[place], free);
         self.free = place;
+        if self.topic.stats().subscribers == 0 {
+            // Many once should not be paid for until the topic goes.
+            self.places = Vec::new();
+            self.woken = Vec::new();
+            self.free = 0;
+        }
+        let Place::Taken(waker @ Some(_)) = left else { return None };
+        self.waiting -= 1;
+        waker
     }
 
-    pub(super) fn wait(&mut self, place: usize, waker: &Waker) {
+    /// Has `waker` woken by the next event, instead of the one that is returned: see
+    /// [`leave`](Self::leave).
+    #[must_use]
+    pub(super) fn wait(&mut self, place: usize, waker: &Waker) -> Option<Waker> {
         match &mut self.places[place] {
-            Place::Taken(Some(known)) => known.clone_from(waker),
-            free => {
-                *free = Place::Taken(Some(waker.clone()));
-                self.waiting += 1;
+            Place::Taken(Some(known)) if known.will_wake(waker) => None,
+            place => {
+                let Place::Taken(old) = std::mem::replace(place, Place::Taken(Some(waker.clone())))
+                else {
+                    return None;
+                };
+                self.waiting += usize::from(old.is_none());
+                old
             }
         }
     }

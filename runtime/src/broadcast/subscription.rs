@@ -81,7 +81,9 @@ impl Subscription {
                 return Poll::Ready(None);
             }
             None => {
-                state.wait(self.place, cx.waker());
+                let replaced = state.wait(self.place, cx.waker());
+                drop(state);
+                drop(replaced);
                 return Poll::Pending;
             }
         };
@@ -116,10 +118,10 @@ impl Drop for Subscription {
     fn drop(&mut self) {
         let Some(cursor) = self.cursor.take() else { return };
         let mut state = self.channel.state();
-        state.give_place_back(self.place);
-        state.topic.unsubscribe(cursor);
+        let waker = state.leave(cursor, self.place);
         let unused = state.is_unused();
         drop(state);
+        drop(waker);
         self.make_room();
         if unused {
             self.hub.tidy(&self.channel);

@@ -44,7 +44,7 @@ impl Attempts {
         }
     }
 
-    fn is_due(&self) -> bool {
+    pub(super) fn is_due(&self) -> bool {
         self.reconnector.attempt() == Attempt::Due
     }
 
