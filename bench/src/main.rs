@@ -5,10 +5,12 @@
 //! bench ws                                     # the same for WebSocket
 //! bench http --only 73 --rounds 500            # the cases whose name has this in it
 //! bench http --only 73 --who tidewire --times 10000   # for valgrind --tool=callgrind
+//! bench fanout --subscribers 500 --rounds 40   # event streams to many, and what they cost idle
 //! ```
 //!
 //! All contestants of a case take turns; what is printed is the least of their rounds.
 
+mod fanout;
 mod http;
 mod measure;
 mod ws;
@@ -23,6 +25,11 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = pico_args::Arguments::from_env();
     let group = args.subcommand()?;
+    match group.as_deref() {
+        Some("fanout") => return fanout::run(&fanout::Options::parse(&mut args)?),
+        Some("fanout-serve") => return fanout::serve(&args.free_from_str::<String>()?, held),
+        _ => {}
+    }
     let only: String = args.opt_value_from_str("--only")?.unwrap_or_default();
     let who: String = args.opt_value_from_str("--who")?.unwrap_or_default();
     let times: Option<u64> = args.opt_value_from_str("--times")?;
