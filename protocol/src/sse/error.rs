@@ -47,6 +47,9 @@ pub enum EncodeError {
     /// NUL in the id, at this byte: every client would ignore the id.
     #[error("NUL in the event id, at byte {0}")]
     NulInId(usize),
+    /// Bytes that were encoded elsewhere don't end with an empty line, but so, behind this many.
+    #[error("no empty line ends the event, which has {0} bytes")]
+    Unfinished(usize),
 }
 
 /// Why a connection was lost or could not be had.
