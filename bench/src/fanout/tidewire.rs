@@ -1,49 +1,51 @@
-//! tidewire's server.
+//! tidewire's server and its hub.
 
 use super::{Result, payload};
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
 use std::thread;
-use tidewire_smol::{HandlerError, http::NO_FIELDS, sse};
+use tidewire_runtime::{Broadcast, Runtime, SendRuntime, Server, sse::Event};
 
 type Publish = Box<dyn FnMut(Range<u64>)>;
 
-macro_rules! on {
-    ($adapter:ident, $runtime:ident, $block_on:path) => {{
-        use $adapter::{Exchange, Server, $runtime};
-        let channels: Arc<Mutex<Vec<async_channel::Sender<u64>>>> = Arc::default();
-        let known = channels.clone();
-        let server = $block_on(Server::bind($runtime, "127.0.0.1:0".parse()?))?;
-        let address = server.local_addr()?;
-        let handler = move |exchange: Exchange| {
-            let (sender, receiver) = async_channel::unbounded();
-            known.lock().unwrap().push(sender);
-            async move {
-                let mut stream = exchange.event_stream(NO_FIELDS).await?;
-                while let Ok(number) = stream.while_open(receiver.recv()).await? {
-                    let id = payload::id(number);
-                    stream.send(&sse::Event::data(payload::data()).id(&id)).await?;
-                }
-                Ok::<_, HandlerError>(())
-            }
-        };
-        thread::spawn(move || $block_on(server.serve(handler)).expect("the server"));
-        let publish = move |events: Range<u64>| {
-            for number in events {
-                for channel in channels.lock().unwrap().iter() {
-                    let _ = channel.try_send(number);
-                }
-            }
-        };
-        Ok((address, Box::new(publish)))
-    }};
-}
+const TOPIC: &str = "tide";
 
 pub(super) fn smol() -> Result<(SocketAddr, Publish)> {
-    on!(tidewire_smol, Smol, smol::block_on)
+    let server = smol::block_on(bind(tidewire_smol::Smol))?;
+    start(server, |server, hub| smol::block_on(serve(server, hub)))
 }
 
 pub(super) fn async_std() -> Result<(SocketAddr, Publish)> {
-    on!(tidewire_async_std, AsyncStd, async_std::task::block_on)
+    let server = async_std::task::block_on(bind(tidewire_async_std::AsyncStd))?;
+    start(server, |server, hub| async_std::task::block_on(serve(server, hub)))
+}
+
+async fn bind<R: Runtime>(runtime: R) -> Result<Server<R>> {
+    Ok(Server::bind(runtime, "127.0.0.1:0".parse()?).await?)
+}
+
+async fn serve<R: SendRuntime>(server: Server<R>, hub: Broadcast) -> std::io::Result<()> {
+    let handler = move |exchange| {
+        let hub = hub.clone();
+        async move { hub.serve(exchange, TOPIC).await }
+    };
+    server.serve(handler).await
+}
+
+fn start<R: Runtime<Listener: Send> + Send>(
+    server: Server<R>,
+    run: impl FnOnce(Server<R>, Broadcast) -> std::io::Result<()> + Send + 'static,
+) -> Result<(SocketAddr, Publish)> {
+    let address = server.local_addr()?;
+    let hub = Broadcast::default();
+    let publisher = hub.clone();
+    thread::spawn(move || run(server, hub).expect("the server"));
+    let publish = move |events: Range<u64>| {
+        for number in events {
+            let id = payload::id(number);
+            let event = Event::data(payload::data()).id(&id);
+            publisher.publish(TOPIC, &event).expect("small enough");
+        }
+    };
+    Ok((address, Box::new(publish)))
 }
