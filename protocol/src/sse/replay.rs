@@ -40,7 +40,8 @@ impl Default for ReplayLimits {
 /// ```
 ///
 /// Give every event an id, each another one: an event without any is sent again to a client that
-/// saw it and nothing with an id behind it.
+/// saw it and nothing with an id behind it. If the program is started anew, its ids should be new
+/// too, or a client might come back with one that means another event by now.
 #[derive(Clone, Debug)]
 pub struct Replay {
     limits: ReplayLimits,
