@@ -137,19 +137,18 @@ impl<R: Runtime> EventStream<R> {
                     break false;
                 }
                 let Poll::Ready(delivery) = subscription.poll_delivery(cx) else { break true };
-                let sent = match delivery {
-                    Some(Delivery::Event(event)) => self.try_send_encoded(&event),
+                let event = match delivery {
+                    Some(Delivery::Event(event)) => event,
                     Some(Delivery::Gap(_)) => match subscription.gap() {
-                        Some(gap) => self.try_send_encoded(gap),
-                        None => Ok(()),
+                        Some(gap) => gap.clone(),
+                        None => continue,
                     },
                     Some(Delivery::TooSlow) | None => return Poll::Ready(Ok(())),
                 };
-                match sent {
-                    Err(Error::Send(sse::SendError::Closed)) => {
-                        return Poll::Ready(Err(Error::Closed));
-                    }
-                    sent => sent?,
+                let http = self.exchange.conn().driver.parts();
+                let sent = self.stream.forward(event.bytes(), http.now, http.machine, http.tx);
+                if sent.is_err() {
+                    return Poll::Ready(Err(Error::Closed));
                 }
             };
             if self.poll_left(cx).is_ready() {

@@ -9,10 +9,18 @@ use tidewire_runtime::sse::{
 use tidewire_runtime::url::Url;
 use tidewire_runtime::{
     Broadcast, BroadcastConfig, BroadcastError, Delivery, EventSource, Exchange, SendRuntime,
-    ServerConfig, ServerHandle,
+    ServerConfig, ServerHandle, Subscription,
 };
 use tidewire_tests::net::{RawPeer, on_thread, plain, serve_with, sleep, until};
 use tidewire_tests::on_every_runtime;
+
+/// Publishers are in any thread, and subscriptions may move.
+const _: () = {
+    const fn is_shared<T: Send + Sync + Clone>() {}
+    const fn moves<T: Send>() {}
+    is_shared::<Broadcast>();
+    moves::<Subscription>();
+};
 
 /// A server whose every path is a topic.
 async fn serve_hub<R: SendRuntime>(runtime: &R, hub: &Broadcast) -> (SocketAddr, ServerHandle) {
@@ -208,6 +216,24 @@ async fn a_slow_reader_misses_events_and_harms_nobody_else<R: SendRuntime>(runti
     .await;
 }
 
+async fn events_beyond_the_high_water_mark_arrive_whole<R: SendRuntime>(runtime: R) {
+    let hub = Broadcast::default();
+    let (address, _server) = serve_hub(&runtime, &hub).await;
+    let publisher = hub.clone();
+    on_thread(move || {
+        let mut peer = subscribe(address, "/", "");
+        let large = Event::data(&"x".repeat(400_000)).to_encoded().unwrap();
+        let mut expected = Vec::new();
+        for number in 0..2 {
+            publish(&publisher, "/", number);
+            publisher.publish_encoded("/", &large).unwrap();
+            expected.extend([wire(number).as_bytes(), large.bytes()].concat());
+        }
+        assert!(peer.read_exact(expected.len()) == expected, "not what was published");
+    })
+    .await;
+}
+
 async fn a_slow_reader_can_be_let_go<R: SendRuntime>(runtime: R) {
     let hub = narrow(Overflow::Disconnect);
     let (address, _server) = serve_hub(&runtime, &hub).await;
@@ -342,6 +368,7 @@ on_every_runtime! {
     a_client_that_comes_back_gets_what_it_has_missed,
     an_event_source_loses_nothing_over_many_connections,
     a_slow_reader_misses_events_and_harms_nobody_else,
+    events_beyond_the_high_water_mark_arrive_whole,
     a_slow_reader_can_be_let_go,
     publishing_can_wait_for_the_slowest,
     who_leaves_is_no_subscriber_any_more_without_anything_being_sent,

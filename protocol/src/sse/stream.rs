@@ -213,8 +213,35 @@ impl Stream {
         Ok(())
     }
 
+    /// As [`send_shared`](Self::send_shared), but takes the event however much waits, and never drops
+    /// it: for who takes events out of a [`Topic`](super::Topic), which has its own policy, and stops
+    /// while [`queued`](Self::queued) or the send buffer say that enough wait.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`].
+    pub fn forward(
+        &mut self,
+        encoded: &Bytes,
+        now: Instant,
+        server: &mut Server,
+        tx: &mut SendBuf,
+    ) -> Result<(), SendError> {
+        if !server.is_responding() {
+            return Err(SendError::Closed);
+        }
+        self.pump(now, server, tx);
+        if self.queue.is_empty() && self.fits(encoded.len(), tx) {
+            self.spoke(now);
+            return server.send_shared(encoded, tx).map_err(|_| SendError::Closed);
+        }
+        self.queued += encoded.len();
+        self.queue.push_back(encoded.clone());
+        Ok(())
+    }
+
     /// Moves events that wait in the stream into `tx`, as far as there is room: to be called when
-    /// `tx` has got emptier. Without [`Overflow::DropOldest`] none ever wait.
+    /// `tx` has got emptier. They wait only after [`forward`](Self::forward), or with
+    /// [`Overflow::DropOldest`].
     pub fn pump(&mut self, now: Instant, server: &mut Server, tx: &mut SendBuf) {
         while let Some(next) = self.queue.front() {
             if !self.fits(next.len(), tx) {
@@ -222,6 +249,10 @@ impl Stream {
             }
             self.send_waiting(server, tx);
             self.spoke(now);
+            if self.queue.is_empty() {
+                // A subscriber that is slow once should not be paid for until it leaves.
+                self.queue = VecDeque::new();
+            }
         }
     }
 
