@@ -182,6 +182,11 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         self.link.release();
     }
 
+    /// The same as soon as there is nothing to do, instead of a while after that.
+    pub(crate) fn release_soon(&mut self) {
+        self.link.release_soon();
+    }
+
     /// Shows the machine its buffers, without waiting for anything.
     pub(crate) fn advance(&mut self) {
         let now = self.link.refresh();

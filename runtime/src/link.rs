@@ -410,6 +410,11 @@ impl<R: Runtime> Link<R> {
         self.release_at.is_some_and(|at| at <= self.now)
     }
 
+    /// Memory is to be given back as soon as there is nothing to do.
+    pub(crate) fn release_soon(&mut self) {
+        self.release_at = Some(self.now);
+    }
+
     /// Gives memory back that is not in use.
     pub(crate) fn release(&mut self) {
         self.release_at = None;
