@@ -221,7 +221,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
                 machine.handle_timeout(read_at, &mut link.tx);
                 continue;
             }
-            let now = link.refresh();
+            let now = link.now();
             if machine.poll_timeout().is_some_and(|at| at <= now) {
                 link.look_again();
             }
@@ -243,6 +243,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
                 if poll_sleep(machine, link, cx, deadline).is_pending() {
                     return Poll::Pending;
                 }
+                link.refresh();
             }
         }
         give_way(cx)
