@@ -55,10 +55,10 @@ async fn on_request<R: SendRuntime>(
     ids: Arc<Ids>,
 ) -> Result<(), HandlerError> {
     let topic = exchange.path().to_owned();
-    if exchange.wants_event_stream() {
-        return Ok(hub.serve_with(exchange, &topic, CORS).await?);
-    }
     if exchange.method() != "POST" {
+        if exchange.wants_event_stream() {
+            return Ok(hub.serve_with(exchange, &topic, CORS).await?);
+        }
         return Ok(exchange.respond("POST news here, or subscribe to them\n").await?);
     }
     let news = String::from_utf8(exchange.collect(LONGEST).await?)?;

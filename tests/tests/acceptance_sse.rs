@@ -41,6 +41,7 @@ impl Drop for Counted {
 /// What an event source tells, as text.
 async fn tell<R: SendRuntime>(source: &mut EventSource<R>) -> Option<String> {
     Some(match source.next().await? {
+        SourceEvent::Attempt => "attempt".into(),
         SourceEvent::Open(head) => format!("open {}", head.status.code()),
         SourceEvent::Message(it) => {
             format!("{} {:?} id {:?}", it.event_type, it.data, it.last_event_id)
@@ -449,7 +450,7 @@ async fn an_event_source_asks_reads_and_comes_back_with_the_last_event_id<R: Sen
     let (first, second, waited) = server.await;
     let request = format!(
         "GET /news?a=b HTTP/1.1\r\nHost: {address}\r\nAccept: text/event-stream\r\n\
-         Cache-Control: no-store\r\n"
+         Cache-Control: no-cache\r\n"
     );
     assert_eq!(first, format!("{request}\r\n"));
     assert_eq!(second, format!("{request}Last-Event-ID: 7\r\n\r\n"));

@@ -45,15 +45,27 @@ pub(crate) struct Options {
     pub(crate) who: String,
 }
 
+impl Default for Options {
+    fn default() -> Self {
+        Self { subscribers: 500, events: 16, rounds: 40, idle: 3000, who: String::new() }
+    }
+}
+
 impl Options {
-    pub(crate) fn parse(args: &mut pico_args::Arguments) -> Result<Self> {
-        Ok(Self {
-            subscribers: args.opt_value_from_str("--subscribers")?.unwrap_or(500),
-            events: args.opt_value_from_str("--events")?.unwrap_or(16),
-            rounds: args.opt_value_from_str("--rounds")?.unwrap_or(40),
-            idle: args.opt_value_from_str("--idle")?.unwrap_or(4000),
-            who: args.opt_value_from_str("--who")?.unwrap_or_default(),
-        })
+    pub(crate) fn parse(mut args: pico_args::Arguments) -> Result<Self> {
+        let usual = Self::default();
+        let options = Self {
+            subscribers: args.opt_value_from_str("--subscribers")?.unwrap_or(usual.subscribers),
+            events: args.opt_value_from_str("--events")?.unwrap_or(usual.events),
+            rounds: args.opt_value_from_str("--rounds")?.unwrap_or(usual.rounds),
+            idle: args.opt_value_from_str("--idle")?.unwrap_or(usual.idle),
+            who: args.opt_value_from_str("--who")?.unwrap_or(usual.who),
+        };
+        let rest = args.finish();
+        if !rest.is_empty() {
+            return Err(format!("what is {rest:?}?").into());
+        }
+        Ok(options)
     }
 }
 

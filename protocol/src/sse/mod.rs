@@ -22,8 +22,8 @@ pub use encode::Event;
 pub use encoded::Encoded;
 pub use error::{EncodeError, ErrorKind, ProtocolError, SourceClosed, SourceError, Timer};
 pub use replay::{Replay, ReplayLimits, Since, TooLarge};
-pub use request::{SourceConfig, SourceRequest};
-pub use source::{EventSource, ReadyState, SourceEvent};
+pub use request::{SourceConfig, SourceRequest, TRANSIENT};
+pub use source::{EventSource, OwnedMessageEvent, OwnedSourceEvent, ReadyState, SourceEvent};
 pub use stream::{SendError, Stream, StreamConfig, last_event_id};
 pub use topic::{Cursor, Next, Overflow, PublishError, Topic, TopicConfig, TopicStats};
 
