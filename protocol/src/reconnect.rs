@@ -42,7 +42,8 @@ pub enum Delay {
         /// What the time is multiplied with after each failure; at least 1.
         multiplier: f64,
         /// Which part of the time is left to chance, from 0 (none) to 1 (all of it). The time is
-        /// only ever shortened, so `max` holds.
+        /// shortened by it, so `max` holds; only a time that would so become shorter than the peer
+        /// asked for ([`Reconnector::set_first`]) is lengthened instead.
         jitter: f64,
     },
 }
@@ -153,6 +154,8 @@ pub struct Reconnector {
     failures: u32,
     /// The last wait by the policy, before chance shortened it.
     grown: Duration,
+    /// What the peer asked for.
+    least: Duration,
 }
 
 /// What is scheduled.
@@ -179,12 +182,14 @@ impl Reconnector {
             open_since: None,
             failures: 0,
             grown: Duration::ZERO,
+            least: Duration::ZERO,
         }
     }
 
     /// Makes an attempt `after` from `now`, instead of any that is scheduled: two calls make one
     /// attempt, and the last one counts. It is no failure in the policy's books.
     pub fn schedule(&mut self, after: Duration, now: Instant) {
+        self.settle(now);
         if !after.is_zero() {
             self.attempt = Attempt::Waiting(now + after);
         } else if self.attempt != Attempt::Due {
@@ -247,12 +252,8 @@ impl Reconnector {
     /// and tells when; `None` if there is no policy or its attempts are used up.
     pub fn closed(&mut self, now: Instant) -> Option<Instant> {
         self.attempt = Attempt::Idle;
+        self.settle(now);
         let policy = self.policy?;
-        if let Some(since) = self.open_since.take() {
-            if now.saturating_since(since) >= policy.stable_after {
-                self.failures = 0;
-            }
-        }
         if policy.max_attempts.is_some_and(|max| self.failures >= max) {
             return None;
         }
@@ -263,12 +264,23 @@ impl Reconnector {
     }
 
     /// Changes the wait of a fixed policy, or the first and shortest one of an exponential policy,
-    /// from the next [`closed`](Self::closed) on: the peer asked for it.
+    /// from the next [`closed`](Self::closed) on: the peer asked for it. No wait by the policy is
+    /// shorter from now on, whatever chance says.
     pub fn set_first(&mut self, first: Duration) {
+        self.least = first;
         match self.policy.as_mut().map(|policy| &mut policy.delay) {
             Some(Delay::Fixed(delay)) => *delay = first,
             Some(Delay::Exponential { first: f, .. }) => *f = first,
             None => {}
+        }
+    }
+
+    /// There is no connection any more: did it last?
+    fn settle(&mut self, now: Instant) {
+        if let (Some(since), Some(policy)) = (self.open_since.take(), self.policy) {
+            if now.saturating_since(since) >= policy.stable_after {
+                self.failures = 0;
+            }
         }
     }
 
@@ -284,7 +296,9 @@ impl Reconnector {
                 let grown = if self.failures == 0 { first } else { scale(self.grown, multiplier) };
                 // What the peer asked for may lie above the maximum, and does not change it.
                 self.grown = grown.max(first).min(max.max(first));
-                scale(self.grown, 1.0 - jitter * self.entropy.fraction())
+                let wait = scale(self.grown, 1.0 - jitter * self.entropy.fraction());
+                let shortest = scale(self.grown, 1.0 - jitter);
+                wait.saturating_add(self.least.saturating_sub(shortest))
             }
         }
     }

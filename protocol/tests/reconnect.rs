@@ -135,6 +135,18 @@ fn the_peer_can_set_the_wait() {
 }
 
 #[test]
+fn a_connection_that_was_left_did_not_last_until_the_next_end() {
+    // It was left after a second, and the attempt that followed failed.
+    let policy = Policy::exponential(seconds(1.0), seconds(60.0)).jitter(0.0);
+    let mut r = reconnector(policy.stable_after(seconds(10.0)));
+    assert_eq!(r.closed(at(0.0)), Some(at(1.0)));
+    r.opened(at(1.0));
+    r.schedule(Duration::ZERO, at(2.0));
+    r.started();
+    assert_eq!(r.closed(at(20.0)), Some(at(22.0)));
+}
+
+#[test]
 fn a_long_wait_that_the_peer_took_back_leaves_the_maximum_as_it_was() {
     let mut r = reconnector(Policy::exponential(seconds(1.0), seconds(4.0)).jitter(0.0));
     r.set_first(seconds(3600.0));
@@ -146,6 +158,21 @@ fn a_long_wait_that_the_peer_took_back_leaves_the_maximum_as_it_was() {
 }
 
 proptest! {
+    /// What the peer asked for is the least; chance has its part of each wait all the same, so that
+    /// clients that were told the same time do not come back in the same instant.
+    #[test]
+    fn chance_does_not_undercut_the_peer(jitter in 0.1..=1.0_f64, byte in any::<u8>()) {
+        let policy = Policy::exponential(seconds(1.0), seconds(60.0)).jitter(jitter);
+        let mut r = Reconnector::new(Some(policy), &Seed::new([byte; 32]));
+        r.set_first(seconds(3.0));
+        for plain in [3.0, 6.0, 12.0, 24.0, 48.0, 60.0, 60.0] {
+            let wait = r.closed(at(0.0)).unwrap().since_epoch().as_secs_f64();
+            let least = (plain * (1.0 - jitter)).max(3.0);
+            prop_assert!(least - 1e-6 <= wait && wait <= least + plain * jitter + 1e-6);
+            prop_assert!(wait != 3.0, "no chance at all");
+        }
+    }
+
     /// Chance shortens a wait by no more than its part, and the same seed chooses the same.
     #[test]
     fn jitter_stays_in_its_part(jitter in 0.0..=1.0_f64, byte in any::<u8>()) {

@@ -4,8 +4,8 @@ use core::time::Duration;
 use proptest::prelude::*;
 use tidewire::http::{Closed, NO_FIELDS, Server, ServerConfig, ServerEvent};
 use tidewire::sse::{
-    EncodeError, Event, EventSource, SendError, SourceConfig, SourceEvent, SourceRequest, Stream,
-    last_event_id,
+    EncodeError, Event, EventSource, Overflow, SendError, SourceConfig, SourceEvent, SourceRequest,
+    Stream, StreamConfig, last_event_id,
 };
 use tidewire::url::Url;
 use tidewire::{Instant, RecvBuf, Seed, SendBuf, Transport};
@@ -34,11 +34,15 @@ impl Peer {
     }
 
     fn open(&mut self) -> Stream {
-        Stream::open(&mut self.server, NO_FIELDS, NOW, &mut self.tx).unwrap()
+        self.open_with(StreamConfig::default())
+    }
+
+    fn open_with(&mut self, config: StreamConfig) -> Stream {
+        Stream::open(&mut self.server, NO_FIELDS, config, NOW, &mut self.tx).unwrap()
     }
 
     fn send(&mut self, stream: &mut Stream, event: Event<'_>) -> Result<(), SendError> {
-        stream.send(&event, &mut self.server, &mut self.tx)
+        stream.send(&event, NOW, &mut self.server, &mut self.tx)
     }
 
     fn written(&mut self) -> String {
@@ -87,7 +91,8 @@ fn a_head_request_gets_the_head_alone() {
 fn the_users_fields_come_last_and_replace_ours() {
     let mut peer = Peer::asked(GET);
     let fields = [("Access-Control-Allow-Origin", "*"), ("cache-control", "no-store")];
-    Stream::open(&mut peer.server, fields, NOW, &mut peer.tx).unwrap();
+    let config = StreamConfig::default();
+    Stream::open(&mut peer.server, fields, config, NOW, &mut peer.tx).unwrap();
     assert_eq!(
         peer.written(),
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nX-Accel-Buffering: no\r\n\
@@ -97,20 +102,21 @@ fn the_users_fields_come_last_and_replace_ours() {
     // RFC 9110, 5.3: only a list may have several lines, and Content-Type is none.
     let mut peer = Peer::asked(GET);
     let fields = [("content-type", "text/event-stream; charset=utf-8")];
-    Stream::open(&mut peer.server, fields, NOW, &mut peer.tx).unwrap();
+    let config = StreamConfig::default();
+    Stream::open(&mut peer.server, fields, config, NOW, &mut peer.tx).unwrap();
     let head = peer.written().to_ascii_lowercase();
     assert_eq!(head.matches("content-type").count(), 1, "{head}");
     let mut peer = Peer::asked(GET);
-    assert!(Stream::open(&mut peer.server, [("a", "b\r\nc")], NOW, &mut peer.tx).is_err());
+    let fields = [("a", "b\r\nc")];
+    assert!(Stream::open(&mut peer.server, fields, config, NOW, &mut peer.tx).is_err());
     assert!(peer.tx.is_empty());
 }
 
 #[test]
 fn an_event_is_queued_whole_or_not_at_all() {
     let mut peer = Peer::asked(GET);
-    let mut stream = peer.open();
+    let mut stream = peer.open_with(StreamConfig { high_water: 100, ..Default::default() });
     peer.written();
-    stream.set_high_water(100);
     let text = "x".repeat(60);
     assert_eq!(peer.send(&mut stream, Event::data(&text)), Ok(()));
     let waiting = peer.tx.len();
@@ -118,14 +124,88 @@ fn an_event_is_queued_whole_or_not_at_all() {
     let error = SendError::Encode(EncodeError::NulInId(0));
     assert_eq!(peer.send(&mut stream, Event::data("a").id("\0")), Err(error));
     let shared = Event::data(&text).to_bytes().unwrap();
-    let full = stream.send_shared(&shared, &mut peer.server, &mut peer.tx);
+    let full = stream.send_shared(&shared, NOW, &mut peer.server, &mut peer.tx);
     assert_eq!((full, peer.tx.len()), (Err(SendError::Full), waiting));
     // When all is written there is room, for an event of any size.
     peer.written();
     assert_eq!(peer.send(&mut stream, Event::data(&"y".repeat(1000))), Ok(()));
     peer.written();
-    assert_eq!(stream.send_shared(&shared, &mut peer.server, &mut peer.tx), Ok(()));
+    assert_eq!(stream.send_shared(&shared, NOW, &mut peer.server, &mut peer.tx), Ok(()));
     assert_eq!(peer.written(), format!("44\r\ndata: {text}\n\n\r\n"));
+}
+
+#[test]
+fn a_comment_is_sent_after_silence_of_ours_and_only_then() {
+    let mut peer = Peer::asked(GET);
+    let mut stream = peer.open();
+    peer.written();
+    let later = |seconds| NOW + Duration::from_secs(seconds);
+    assert_eq!(stream.poll_timeout(), Some(later(15)));
+    stream.send(&Event::data("a"), later(10), &mut peer.server, &mut peer.tx).unwrap();
+    assert_eq!(stream.poll_timeout(), Some(later(25)));
+    peer.written();
+    // Too early.
+    stream.handle_timeout(later(24), &mut peer.server, &mut peer.tx);
+    assert_eq!(peer.written(), "");
+    stream.handle_timeout(later(25), &mut peer.server, &mut peer.tx);
+    assert_eq!(stream.poll_timeout(), Some(later(40)));
+    // It still waits: a second one would only fill the buffer of somebody who doesn't read.
+    stream.handle_timeout(later(40), &mut peer.server, &mut peer.tx);
+    assert_eq!(stream.poll_timeout(), Some(later(55)));
+    assert_eq!(peer.written(), "3\r\n:\n\n\r\n");
+    // Nothing to keep alive any more.
+    peer.server.abort();
+    stream.handle_timeout(later(55), &mut peer.server, &mut peer.tx);
+    assert_eq!((stream.poll_timeout(), peer.written().as_str()), (None, ""));
+    let mut peer = Peer::asked(GET);
+    let stream = peer.open_with(StreamConfig { heartbeat: None, ..Default::default() });
+    assert_eq!(stream.poll_timeout(), None);
+}
+
+#[test]
+fn the_reconnection_time_comes_before_any_event() {
+    let mut peer = Peer::asked("GET / HTTP/1.0\r\n\r\n");
+    let retry = Some(Duration::from_millis(1500));
+    let mut stream = peer.open_with(StreamConfig { retry, ..Default::default() });
+    peer.send(&mut stream, Event::data("a")).unwrap();
+    let written = peer.written();
+    assert!(written.ends_with("\r\n\r\nretry: 1500\n\ndata: a\n\n"), "{written}");
+}
+
+#[test]
+fn of_what_waits_in_the_stream_the_oldest_whole_events_are_dropped() {
+    let mut peer = Peer::asked(GET);
+    let overflow = Overflow::DropOldest;
+    let config = StreamConfig { high_water: 39, queue: 30, overflow, ..Default::default() };
+    let mut stream = peer.open_with(config);
+    peer.written();
+    // Ten bytes an event, and five of framing.
+    for number in 10..20 {
+        assert_eq!(peer.send(&mut stream, Event::data(&number.to_string())), Ok(()));
+    }
+    assert_eq!((stream.dropped(), stream.queued()), (5, 30));
+    assert_eq!(peer.written(), "a\r\ndata: 10\n\n\r\na\r\ndata: 11\n\n\r\n");
+    stream.pump(NOW, &mut peer.server, &mut peer.tx);
+    assert_eq!(peer.written(), "a\r\ndata: 17\n\n\r\na\r\ndata: 18\n\n\r\n");
+    // What comes later stays behind what waits, also at the end.
+    peer.send(&mut stream, Event::data("20")).unwrap();
+    stream.finish(&mut peer.server, &mut peer.tx).unwrap();
+    assert_eq!(peer.written(), "a\r\ndata: 19\n\n\r\na\r\ndata: 20\n\n\r\n0\r\n\r\n");
+}
+
+#[test]
+fn a_slow_subscriber_can_be_disconnected_and_keeps_no_memory() {
+    let mut peer = Peer::asked(GET);
+    let overflow = Overflow::Disconnect;
+    let mut stream =
+        peer.open_with(StreamConfig { high_water: 40, overflow, ..Default::default() });
+    peer.written();
+    peer.send(&mut stream, Event::data("0123456789")).unwrap();
+    let refused = peer.send(&mut stream, Event::data("0123456789"));
+    assert_eq!((refused, peer.tx.len()), (Err(SendError::TooSlow), 0));
+    let event = peer.server.poll_event(NOW, &mut peer.rx, &mut peer.tx);
+    assert!(matches!(event, Some(ServerEvent::Closed(Closed::Aborted))), "{event:?}");
+    assert_eq!(peer.send(&mut stream, Event::data("a")), Err(SendError::Closed));
 }
 
 #[test]
@@ -223,13 +303,14 @@ proptest! {
                     if let ServerEvent::Request(head) = event {
                         at = next(last_event_id(head.headers));
                         prop_assert_eq!(at, received.len());
-                        stream = Stream::open(&mut server, NO_FIELDS, now, &mut server_tx).ok();
+                        let config = StreamConfig::default();
+                        stream = Stream::open(&mut server, NO_FIELDS, config, now, &mut server_tx).ok();
                     }
                 }
                 if let (Some(stream), Some((data, event_type))) = (&mut stream, sent.get(at)) {
                     let id = at.to_string();
                     let event = Event::data(data).id(&id).event(event_type.as_deref().unwrap_or(""));
-                    stream.send(&event, &mut server, &mut server_tx).unwrap();
+                    stream.send(&event, now, &mut server, &mut server_tx).unwrap();
                     at += 1;
                 }
                 carry(&mut tx, &mut server_rx, cuts.next().unwrap());

@@ -75,9 +75,9 @@ macro_rules! adapter {
         }
 
         pub use $crate::{
-            Control, DialError, Error, Handler, HandlerError, HandlerPanicked, HttpClientConfig,
-            HttpRequest, Message, Next, Phase, Received, Reply, ServerConfig, ServerHandle, Timeouts,
-            http, reconnect, sse, url, ws,
+            Broadcast, BroadcastConfig, BroadcastError, Control, Delivery, DialError, Error, Handler, HandlerError, HandlerPanicked, HttpClientConfig,
+            HttpRequest, Message, Next, Phase, Received, Reply, ServerConfig, ServerHandle, Subscription,
+            Timeouts, http, reconnect, sse, url, ws,
         };
 
         /// [`Server`]($crate::Server) on this runtime.

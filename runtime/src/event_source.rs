@@ -6,9 +6,14 @@ use crate::entropy;
 use crate::error::Error;
 use crate::link::rx_limit;
 use crate::runtime::Runtime;
+use futures_core::Stream;
 use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tidewire::Instant;
-use tidewire::sse::{self, ReadyState, SourceConfig, SourceEvent, SourceRequest};
+use tidewire::sse::{self, OwnedSourceEvent, ReadyState, SourceConfig, SourceEvent, SourceRequest};
+use tidewire::url::Url;
 
 /// An `EventSource` (WHATWG HTML, 9.2.2): reads an event stream and reconnects when it ends,
 /// telling the server the last event id.
@@ -21,6 +26,34 @@ use tidewire::sse::{self, ReadyState, SourceConfig, SourceEvent, SourceRequest};
 /// while let Some(event) = source.next().await {
 ///     if let SourceEvent::Message(message) = event {
 ///         println!("{}: {}", message.event_type, message.data);
+///     }
+/// }
+/// # Ok(()) }
+/// ```
+///
+/// Nothing happens while it is not polled: no attempt is made and no silence is noticed. It is a
+/// [`Stream`] too, of events that own what they tell.
+///
+/// # Tokens that expire
+///
+/// The fields of a request can be changed between any two events, with
+/// [`request_mut`](Self::request_mut), and the next attempt sends them. Who wants to know when that is,
+/// to get a token that takes its time, sets [`SourceConfig::announce`]:
+///
+/// ```no_run
+/// # use tidewire_runtime::{Error, EventSource, Runtime, sse::{SourceConfig, SourceEvent, SourceRequest}};
+/// # async fn fresh_token() -> String { String::new() }
+/// # async fn example<R: Runtime>(runtime: R, request: SourceRequest) -> Result<(), Error> {
+/// let config = SourceConfig { announce: true, ..SourceConfig::default() };
+/// let mut source = EventSource::new(runtime, request, config)?;
+/// while let Some(event) = source.next().await {
+///     match event {
+///         SourceEvent::Attempt => {
+///             let token = fresh_token().await;
+///             source.request_mut().set_field("Authorization", format!("Bearer {token}"));
+///         }
+///         SourceEvent::Message(message) => println!("{}", message.data),
+///         _ => {}
 ///     }
 /// }
 /// # Ok(()) }
@@ -62,6 +95,22 @@ impl<R: Runtime> EventSource<R> {
         self.driver.parts().machine.close();
     }
 
+    /// Makes the next attempt `after` from now, whatever the policy or the server said: zero, when
+    /// the network is known to be back. Does nothing while there is a connection or when it is all
+    /// over; returns whether it did something.
+    pub fn reconnect(&mut self, after: Duration) -> bool {
+        let sse = self.driver.parts();
+        sse.machine.reconnect(after, sse.now)
+    }
+
+    /// As [`reconnect`](Self::reconnect), and leaves the connection or the attempt that there is,
+    /// without an event that tells of it. What was received and not lent yet is asked for again: the
+    /// last event id is that of the last event that was lent. Returns `false` when it is all over.
+    pub fn restart(&mut self, after: Duration) -> bool {
+        let sse = self.driver.parts();
+        sse.machine.restart(after, sse.now)
+    }
+
     /// What the source is doing, in the standard's words.
     #[must_use]
     pub fn ready_state(&self) -> ReadyState {
@@ -74,11 +123,58 @@ impl<R: Runtime> EventSource<R> {
         self.driver.machine().last_event_id()
     }
 
+    /// The URL that was asked for, before any redirect.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        self.driver.machine().url()
+    }
+
+    /// Where the events come from: see [`sse::EventSource::origin`].
+    #[must_use]
+    pub fn origin(&self) -> String {
+        self.driver.machine().origin()
+    }
+
+    /// How many attempts there were, redirects included.
+    #[must_use]
+    pub fn attempts(&self) -> u64 {
+        self.driver.machine().attempts()
+    }
+
     /// What the operating system said when the last connection broke or could not be made, if it
     /// said anything.
     #[must_use]
     pub fn io_error(&self) -> Option<std::io::Error> {
         self.driver.io_error()
+    }
+}
+
+/// The events that [`next`](EventSource::next) lends, owned. Ends behind
+/// [`Closed`](OwnedSourceEvent::Closed).
+///
+/// ```no_run
+/// # use tidewire_runtime::{EventSource, Runtime, sse::OwnedSourceEvent};
+/// # use futures_core::Stream;
+/// # use std::{future::poll_fn, pin::Pin};
+/// # async fn example<R: Runtime>(mut source: EventSource<R>) {
+/// // With `futures_lite::StreamExt` or another one: `source.next()`, `source.filter_map(…)` and so on.
+/// while let Some(event) = poll_fn(|cx| Pin::new(&mut source).poll_next(cx)).await {
+///     if let OwnedSourceEvent::Message(message) = event {
+///         println!("{}", message.data);
+///     }
+/// }
+/// # }
+/// ```
+impl<R: Runtime> Stream for EventSource<R> {
+    type Item = OwnedSourceEvent;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        while ready!(self.driver.poll_session(cx)) {
+            if let Some(event) = self.driver.event() {
+                return Poll::Ready(Some(event.to_owned()));
+            }
+        }
+        Poll::Ready(None)
     }
 }
 

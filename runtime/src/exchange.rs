@@ -17,7 +17,8 @@ use tidewire::http::{
     self, BodyLength, Headers, NO_FIELDS, OwnedHeaders, OwnedRequestHead, RequestHead, ServerEvent,
     Status,
 };
-use tidewire::{sse, ws};
+use tidewire::sse::{self, StreamConfig};
+use tidewire::ws;
 
 /// One request to a [`Server`](crate::Server) and the connection to answer it on.
 ///
@@ -288,7 +289,11 @@ impl<R: Runtime> Exchange<R> {
     }
 
     /// Answers with an event stream (WHATWG HTML, 9.2) and sends its head. `fields` come on top of
-    /// its own; [`http::NO_FIELDS`] says that there are none. In answer to `HEAD` there is nothing but the head, and the stream is closed.
+    /// its own; [`http::NO_FIELDS`] says that there are none. In answer to `HEAD` there is nothing but
+    /// the head, and the stream is closed.
+    ///
+    /// Up to [`ServerConfig::send_high_water`](crate::ServerConfig::send_high_water) bytes wait for
+    /// the client; the rest is as [`StreamConfig`] has it by default.
     ///
     /// # Errors
     /// As [`respond_with`](Self::respond_with).
@@ -297,18 +302,30 @@ impl<R: Runtime> Exchange<R> {
         fields: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)>,
     ) -> Result<EventStream<R>, Error> {
         let high_water = self.conn().settings.config.send_high_water;
+        self.event_stream_with(fields, StreamConfig { high_water, ..Default::default() }).await
+    }
+
+    /// As [`event_stream`](Self::event_stream), with heartbeats, reconnection time and a policy for
+    /// slow readers of the caller's choice.
+    ///
+    /// # Errors
+    /// As [`respond_with`](Self::respond_with).
+    pub async fn event_stream_with(
+        mut self,
+        fields: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)>,
+        config: StreamConfig,
+    ) -> Result<EventStream<R>, Error> {
         let bodiless = self.method() == "HEAD";
         let conn = self.conn();
         conn.prepare_response();
         let driver = &mut conn.driver;
         let http = driver.parts();
-        let mut stream = sse::Stream::open(http.machine, fields, http.now, http.tx)?;
-        stream.set_high_water(high_water);
+        let stream = sse::Stream::open(http.machine, fields, config, http.now, http.tx)?;
         if bodiless {
             stream.clone().finish(http.machine, http.tx)?;
         }
         driver.flush().await?;
-        Ok(EventStream::new(self, stream, high_water / 2))
+        Ok(EventStream::new(self, stream, &config))
     }
 
     /// Answers with an upgrade to WebSocket (RFC 6455, 4.2).

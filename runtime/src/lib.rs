@@ -9,6 +9,7 @@
 //! | [`HttpClient`] | sends HTTP requests, on connections that are kept and shared |
 //! | [`WebSocket`] | one WebSocket connection: lending, as `Stream` and `Sink`, or each message piece by piece |
 //! | [`Client`] | a WebSocket client that reconnects, with events or callbacks |
+//! | [`Broadcast`] | events for many subscribers, by topic |
 //! | [`EventSource`] | the client of an event stream, which reconnects |
 //! | [`Driver`] | the loop behind all of them, for machines of your own |
 //!
@@ -20,6 +21,7 @@
 
 mod adapter;
 mod body_writer;
+mod broadcast;
 mod client;
 mod connection;
 mod dial;
@@ -39,6 +41,7 @@ mod upgraded;
 mod websocket;
 
 pub use body_writer::BodyWriter;
+pub use broadcast::{Broadcast, BroadcastConfig, BroadcastError, Delivery, Subscription};
 pub use client::{Client, Control, Handler, Next, Received};
 pub use connection::ConnectionTask;
 pub use driver::{Driver, Parts};

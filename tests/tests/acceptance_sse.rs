@@ -41,6 +41,7 @@ impl Drop for Counted {
 /// What an event source tells, as text.
 async fn tell<R: SendRuntime>(source: &mut EventSource<R>) -> Option<String> {
     Some(match source.next().await? {
+        SourceEvent::Attempt => "attempt".into(),
         SourceEvent::Open(head) => format!("open {}", head.status.code()),
         SourceEvent::Message(it) => {
             format!("{} {:?} id {:?}", it.event_type, it.data, it.last_event_id)

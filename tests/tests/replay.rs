@@ -111,9 +111,11 @@ fn an_http_and_event_stream_run_replays_byte_for_byte() {
             let ServerEvent::Request(head) = event else { continue };
             if http::accepts_explicitly(head.headers, sse::MEDIA_TYPE) {
                 let fields = http::NO_FIELDS;
-                let mut stream = sse::Stream::open(&mut server, fields, now, &mut tx).unwrap();
+                let mut stream =
+                    sse::Stream::open(&mut server, fields, Default::default(), now, &mut tx)
+                        .unwrap();
                 let event = sse::Event::data("a\nb").id("1");
-                stream.send(&event, &mut server, &mut tx).unwrap();
+                stream.send(&event, now, &mut server, &mut tx).unwrap();
                 stream.finish(&mut server, &mut tx).unwrap();
             } else {
                 let length = BodyLength::Known(2);

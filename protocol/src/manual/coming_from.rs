@@ -36,6 +36,8 @@
 //! | `Body::wrap_stream` | `client.start(request, length)`, then `upload.send(piece)` or `send_from(reader)` |
 //! | `client.get(url).send().await?.text().await?` | `client.get(url).await?.text(limit).await?`: what is collected has a limit |
 //! | `error_for_status` | nothing: a status is no error; look at `response.status()` |
+//! | a `broadcast` channel and a stream of events for each request | `Broadcast::serve`, over [`sse::Topic`](crate::sse::Topic) |
+//! | `KeepAlive` of an SSE response | [`sse::StreamConfig::heartbeat`](crate::sse::StreamConfig::heartbeat), on by default |
 //! | `Message` enums of owned strings and vectors | lent [`ws::Event`](crate::ws::Event)s; `Stream` and `Sink` of owned messages in the runtime's crates |
 //! | `connect_async(url)` | `WebSocket::connect` |
 //! | a ping task of one's own | [`ws::Config::ping_interval`](crate::ws::Config::ping_interval) |

@@ -71,4 +71,8 @@
 //! | a byte order mark taken as text | the first field is not understood | skipped, once |
 //! | a line searched from its start at each read | quadratic time | the search goes on where it was |
 //! | a line break in an id or event name | fields injected into the stream | a typed error |
+//! | an empty `data` field dropped, or `retry` read in seconds | events lost; waits a thousand times too short or long | as 9.2.6 says |
+//! | heartbeats on a clock of their own | a comment in front of each event, and one on top of another for who doesn't read | only after silence of ours, and never onto bytes that wait ([`sse::Stream`](crate::sse::Stream)) |
+//! | the id of a client that comes back looked for, not found, and passed over | a gap that nobody knows of | [`sse::Since::Gap`](crate::sse::Since::Gap) |
+//! | a queue for each subscriber | memory for every slow one, and events cut off in the midst | one log, in which each has its place, and whole events ([`sse::Topic`](crate::sse::Topic)) |
 //! | the wait between attempts reset by any response | a server that fails after its head is hammered | reset by an event or a stable time only |

@@ -1,7 +1,7 @@
 //! What can go wrong with an event stream, and how it ended.
 
+use crate::DialError;
 use crate::http::{self, Misuse, RedirectError, Status};
-use crate::{DialError, timer};
 use thiserror::Error;
 
 /// What the peer did wrong. There is nothing that an event stream may not contain, so all that is
@@ -47,6 +47,9 @@ pub enum EncodeError {
     /// NUL in the id, at this byte: every client would ignore the id.
     #[error("NUL in the event id, at byte {0}")]
     NulInId(usize),
+    /// Bytes that were encoded elsewhere don't end with an empty line, but so, behind this many.
+    #[error("no empty line ends the event, which has {0} bytes")]
+    Unfinished(usize),
 }
 
 /// Why a connection was lost or could not be had.
@@ -71,6 +74,9 @@ pub enum SourceError {
     /// The status is not 200: with 204 a server says that it wants no reconnection. Final.
     #[error("the status is {0}")]
     Status(Status),
+    /// The status is one of [`SourceConfig::retried`](super::SourceConfig::retried).
+    #[error("the status is {0}, for now")]
+    Unavailable(Status),
     /// `Content-Type` is not `text/event-stream`. Final.
     #[error("the content type is not text/event-stream")]
     ContentType,
@@ -90,9 +96,8 @@ impl SourceError {
     #[must_use]
     pub const fn is_final(self) -> bool {
         match self {
-            Self::Dial(_) | Self::EndOfStream | Self::Eof | Self::Timeout(_) | Self::Http(_) => {
-                false
-            }
+            Self::Dial(_) | Self::EndOfStream | Self::Eof | Self::Timeout(_) => false,
+            Self::Http(_) | Self::Unavailable(_) => false,
             Self::Status(_) | Self::ContentType | Self::Redirect(_) => true,
             Self::Stream(_) | Self::Request(_) => true,
         }
@@ -133,14 +138,6 @@ pub enum Timer {
     Idle,
     /// The next attempt.
     Reconnect,
-}
-
-impl timer::Timer for Timer {
-    const ALL: &'static [Self] = &[Self::Connect, Self::Response, Self::Idle, Self::Reconnect];
-
-    fn index(self) -> usize {
-        self as usize
-    }
 }
 
 impl From<http::Timer> for Timer {

@@ -1,10 +1,11 @@
 //! What an `EventSource` asks for, and where redirects take it.
 
 use super::{Limits, MEDIA_TYPE};
-use crate::http::{self, BodyLength, Client, Hop, Misuse};
+use crate::http::{self, BodyLength, Client, Hop, Misuse, Status};
 use crate::reconnect::Policy;
 use crate::url::Url;
 use crate::{Instant, SendBuf};
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -24,8 +25,30 @@ pub struct SourceConfig {
     /// How long an open stream may be silent. There is no such limit unless it is given, because
     /// only the server knows how often it sends something.
     pub idle_timeout: Option<Duration>,
-    /// When to reconnect: 3 s after each end unless changed. `retry` fields change the wait.
+    /// When to reconnect, and when to give up. `retry` fields set the first and shortest wait; a row
+    /// of failures ends with the first event, or with a connection that lasted
+    /// ([`Policy::stable_after`]). Unless changed, [exponential](Policy::exponential) from 3 s to 60 s,
+    /// without end.
     pub reconnect: Policy,
+    /// The statuses that are no reason to give up. None unless given: any status but 200 then fails
+    /// the connection for good, as the standard has it (9.2.2), and the program learns of it with
+    /// [`SourceClosed::Failed`](super::SourceClosed::Failed). A program that runs unattended may
+    /// rather want [`TRANSIENT`]:
+    ///
+    /// ```
+    /// use tidewire::sse::{SourceConfig, TRANSIENT};
+    ///
+    /// let config = SourceConfig { retried: TRANSIENT.into(), ..SourceConfig::default() };
+    /// ```
+    ///
+    /// The wait is that of the policy, and no shorter than a `Retry-After` in seconds says (RFC 9110,
+    /// 10.2.3), which is lowered to [`max_retry`](Self::max_retry). With 204 a server tells its
+    /// clients to stop, and they do, listed or not; redirects are followed.
+    pub retried: Cow<'static, [Status]>,
+    /// Whether there is an event [`SourceEvent::Attempt`](super::SourceEvent::Attempt) in front of
+    /// each attempt, which then waits for the caller to poll on: to renew a token, say. Redirects
+    /// belong to the attempt. No unless changed.
+    pub announce: bool,
     /// What a `retry` field is raised to: 100 ms unless changed, so that `retry: 0` does not make a
     /// loop without a pause.
     pub min_retry: Duration,
@@ -46,7 +69,9 @@ impl Default for SourceConfig {
             connect_timeout: Some(Duration::from_secs(30)),
             response_timeout: Some(Duration::from_secs(30)),
             idle_timeout: None,
-            reconnect: Policy::fixed(Duration::from_secs(3)),
+            reconnect: Policy::exponential(Duration::from_secs(3), Duration::from_secs(60)),
+            retried: Cow::Borrowed(&[]),
+            announce: false,
             min_retry: Duration::from_millis(100),
             max_retry: Duration::from_secs(24 * 60 * 60),
             max_redirects: 20,
@@ -54,6 +79,16 @@ impl Default for SourceConfig {
         }
     }
 }
+
+/// Statuses of a server that may do better later: 429, 500, 502, 503 and 504. For
+/// [`SourceConfig::retried`].
+pub const TRANSIENT: &[Status] = &[
+    Status::TOO_MANY_REQUESTS,
+    Status::INTERNAL_SERVER_ERROR,
+    Status::BAD_GATEWAY,
+    Status::SERVICE_UNAVAILABLE,
+    Status::GATEWAY_TIMEOUT,
+];
 
 /// The request of an [`EventSource`](super::EventSource), made anew for each attempt.
 ///
@@ -70,10 +105,30 @@ impl Default for SourceConfig {
 ///     .last_event_id("41");
 /// # Ok::<(), tidewire::url::UrlError>(())
 /// ```
+///
+/// Any method will do, and a body goes with each attempt. Mind that a server then does again what it
+/// was asked for: [`Policy::max_attempts`] of zero makes one attempt and no more.
+///
+/// ```
+/// # use tidewire::sse::SourceRequest;
+/// # use tidewire::url::Url;
+/// let request = SourceRequest::new(Url::parse("http://example.com/completions")?)
+///     .post(r#"{"stream":true}"#)
+///     .field("Content-Type", "application/json");
+/// let search = SourceRequest::new(Url::parse("http://example.com/")?).method("QUERY").body("q=tide");
+/// # Ok::<(), tidewire::url::UrlError>(())
+/// ```
+///
+/// Redirects change method and body as Fetch has it (HTTP-redirect fetch): 303 makes a GET of
+/// anything but GET and HEAD, 301 and 302 make one of a POST, and with the body go the fields that
+/// tell of it. Credentials and `Host` do not go along to another origin.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct SourceRequest {
     pub(super) url: Url,
+    /// The URL was changed.
+    moved: bool,
+    method: Cow<'static, str>,
     body: Option<Bytes>,
     fields: Vec<(String, Vec<u8>)>,
     pub(super) last_event_id: String,
@@ -82,13 +137,36 @@ pub struct SourceRequest {
 impl SourceRequest {
     /// A GET of this URL, whose scheme says no more than whether TLS is wanted.
     pub const fn new(url: Url) -> Self {
-        Self { url, body: None, fields: Vec::new(), last_event_id: String::new() }
+        Self {
+            url,
+            moved: false,
+            method: Cow::Borrowed("GET"),
+            body: None,
+            fields: Vec::new(),
+            last_event_id: String::new(),
+        }
     }
 
     /// Makes it a POST with this body, which each attempt sends again.
-    pub fn post(mut self, body: impl Into<Bytes>) -> Self {
+    pub fn post(self, body: impl Into<Bytes>) -> Self {
+        self.method("POST").body(body)
+    }
+
+    /// Asks with this method. It has a case: `get` is none that servers know.
+    pub fn method(mut self, method: impl Into<Cow<'static, str>>) -> Self {
+        self.method = method.into();
+        self
+    }
+
+    /// Sends this body with each attempt.
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = Some(body.into());
         self
+    }
+
+    /// Replaces the body.
+    pub fn set_body(&mut self, body: impl Into<Bytes>) {
+        self.body = Some(body.into());
     }
 
     /// Adds a header line.
@@ -110,6 +188,13 @@ impl SourceRequest {
         self
     }
 
+    /// Asks elsewhere: another server for the same events, say, or with a query that has expired.
+    /// Redirects that were remembered are forgotten.
+    pub fn set_url(&mut self, url: Url) {
+        self.url = url;
+        self.moved = true;
+    }
+
     /// What is asked for, before any redirect.
     #[must_use]
     pub const fn url(&self) -> &Url {
@@ -117,8 +202,13 @@ impl SourceRequest {
     }
 
     /// The method before any redirect.
-    pub(super) const fn method(&self) -> &'static str {
-        if self.body.is_some() { "POST" } else { "GET" }
+    pub(super) fn method_name(&self) -> &str {
+        &self.method
+    }
+
+    /// Whether the URL was changed since the last call.
+    pub(super) const fn take_move(&mut self) -> bool {
+        core::mem::replace(&mut self.moved, false)
     }
 
     /// Writes the request.
@@ -151,7 +241,7 @@ impl SourceRequest {
         fields.extend(given().map(|(name, value)| (name.as_str(), value.as_slice())));
 
         let body = self.body.as_ref().filter(|_| hop.keeps_body());
-        let method = hop.method(self.method());
+        let method = hop.method(&self.method);
         let length = BodyLength::Known(body.map_or(0, |body| body.len() as u64));
         client.request(method, hop.url().target(), fields.iter().copied(), length, now, tx)?;
         if let Some(body) = body {

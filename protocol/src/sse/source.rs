@@ -1,50 +1,25 @@
 //! The client: `EventSource` (WHATWG HTML, 9.2.2 and 9.2.3).
 
-use super::decode::{Decoded, Decoder, MessageEvent};
+mod answer;
+mod attempt;
+mod event;
+mod route;
+
+use super::decode::{Decoded, Decoder};
 use super::request::{SourceConfig, SourceRequest};
-use super::{MEDIA_TYPE, RedirectError, SourceClosed, SourceError, Timer};
-use crate::http::{self, Client, ClientConfig, ClientEvent, Hop, ResponseHead, Status};
-use crate::reconnect::{Attempt, Reconnector};
-use crate::timer::Timers;
+use super::{SourceClosed, SourceError, Timer};
+use crate::http::{self, Client, ClientConfig, ClientEvent, ResponseHead};
 use crate::url::Url;
 use crate::{DialError, Instant, RecvBuf, Seed, SendBuf, Transport};
 #[cfg(doc)]
 use crate::{Dialer, Machine};
+use alloc::format;
+use alloc::string::String;
+use answer::Answer;
+use attempt::Attempts;
 use core::time::Duration;
-
-/// What an [`EventSource`] has to tell.
-#[derive(Clone, Copy, Debug)]
-pub enum SourceEvent<'a> {
-    /// The stream is open.
-    Open(ResponseHead<'a>),
-    /// An event of the stream.
-    Message(MessageEvent<'a>),
-    /// A comment in the stream, which browsers drop: the server is alive.
-    Comment(&'a str),
-    /// The server answered with something else than an event stream. An error follows.
-    Refused(ResponseHead<'a>),
-    /// The connection was lost, or none could be had. Unless [`SourceError::is_final`], or the
-    /// policy gives up, there will be another attempt.
-    Error {
-        /// Why.
-        why: SourceError,
-        /// How the body of a refusal begins; empty for other errors.
-        body: &'a [u8],
-    },
-    /// It is over. Exactly one, and the last event.
-    Closed(SourceClosed),
-}
-
-/// The state of an [`EventSource`] (WHATWG HTML, 9.2.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ReadyState {
-    /// There is no stream yet, or not any more, but there will be an attempt to have one.
-    Connecting,
-    /// Events come.
-    Open,
-    /// It is over.
-    Closed,
-}
+pub use event::{OwnedMessageEvent, OwnedSourceEvent, ReadyState, SourceEvent};
+use route::Route;
 
 /// A client of an event stream that reconnects and goes on where it was.
 ///
@@ -82,7 +57,7 @@ pub enum ReadyState {
 ///     assert!(matches!(event, SourceEvent::Error { .. }));
 /// }
 /// assert_eq!(source.transport(), Transport::Down);
-/// assert_eq!(source.poll_timeout(), Some(now + core::time::Duration::from_secs(3)));
+/// let again = source.poll_timeout().unwrap(); // in a few seconds
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
@@ -90,23 +65,56 @@ pub enum ReadyState {
 /// id is not: it is sent with the next request and, as in browsers, is that of the next stream's
 /// events until one has its own.
 ///
+/// # Fields that expire
+///
+/// Each attempt makes its request anew, from what [`request_mut`](Self::request_mut) gives access to.
+/// With [`SourceConfig::announce`] there is an event in front of each attempt, and however long the
+/// caller takes with it, the attempt waits:
+///
+/// ```
+/// # use tidewire::sse::{EventSource, SourceConfig, SourceEvent, SourceRequest};
+/// # use tidewire::{Instant, RecvBuf, Seed, SendBuf, Transport, url::Url};
+/// # let now = Instant::EPOCH;
+/// # let (mut rx, mut tx) = (RecvBuf::with_limit(32 << 20), SendBuf::new());
+/// # let request = SourceRequest::new(Url::parse("http://example.com/news")?);
+/// let config = SourceConfig { announce: true, ..SourceConfig::default() };
+/// let mut source = EventSource::new(request, config, &Seed::new([7; 32]), now)?;
+/// assert_eq!(source.transport(), Transport::Down);
+/// while let Some(event) = source.poll_event(now, &mut rx, &mut tx) {
+///     if let SourceEvent::Attempt = event {
+///         source.request_mut().set_field("Authorization", "Bearer 42"); // a fresh one
+///     }
+/// }
+/// assert_eq!(source.transport(), Transport::Dial);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Where it differs from a browser's
+///
+/// * The wait grows with each failure in a row, and chance has a part in it: the standard leaves both
+///   open. Neither ever makes it shorter than the `retry` of the server.
+/// * A `retry` is held within [bounds](SourceConfig::min_retry).
+/// * An id that holds a control character is not sent: no header field can carry it (RFC 9110, 5.5).
+/// * A redirect with 301 or 308 is remembered for the attempts to come, as RFC 9110 has it (15.4.2 and
+///   15.4.9). Nothing but another one undoes it.
+/// * What passes a limit of [`SourceConfig::limits`] fails the connection for good: the same event
+///   would come again.
+///
+/// # Buffers
+///
 /// `rx` must hold more than [`Limits::event`](super::Limits::event); an event that doesn't fit into
 /// it is an error.
 #[derive(Debug)]
 pub struct EventSource {
     request: SourceRequest,
     config: SourceConfig,
-    /// Where an attempt starts: at the request's URL, or where that has moved for good.
-    base: Hop,
-    hop: Hop,
-    redirects: u8,
-    /// Whether all redirects of this attempt hold for ever.
-    moved: bool,
+    route: Route,
 
     phase: Phase,
-    reconnector: Reconnector,
-    timers: Timers<Timer, 4>,
+    attempts: Attempts,
     decoder: Decoder,
+    /// The caller wants to leave the connection, for an attempt at this time.
+    restart: Option<Instant>,
 
     event: Option<Pending>,
     /// Whether `event` was lent.
@@ -128,7 +136,11 @@ enum Phase {
     Refused {
         client: Client,
         why: SourceError,
+        /// Until when to wait; `None` for as long as it takes.
+        until: Option<Instant>,
         late: bool,
+        /// The server wants no attempt for so long.
+        after: Duration,
     },
     Streaming {
         client: Client,
@@ -139,6 +151,7 @@ enum Phase {
 
 #[derive(Clone, Copy, Debug)]
 enum Pending {
+    Attempt,
     Open,
     Refused,
     Decoded,
@@ -157,19 +170,15 @@ impl EventSource {
         seed: &Seed,
         now: Instant,
     ) -> Result<Self, http::Misuse> {
-        let hop = Hop::start(request.url.clone());
         let mut decoder = Decoder::new(config.limits);
         decoder.set_last_event_id(&request.last_event_id);
         let mut source = Self {
-            reconnector: Reconnector::new(Some(config.reconnect), seed),
+            route: Route::new(&request.url),
             request,
-            base: hop.clone(),
-            hop,
-            redirects: 0,
-            moved: true,
             phase: Phase::Down { failed: None },
-            timers: Timers::new(),
+            attempts: Attempts::new(&config, seed),
             decoder,
+            restart: None,
             event: None,
             lent: false,
             closed: None,
@@ -177,8 +186,8 @@ impl EventSource {
         };
         let id = source.decoder.last_event_id();
         let mut client = source.client(now);
-        source.request.send(&source.hop, id, &mut client, now, &mut SendBuf::new())?;
-        source.dial(Duration::ZERO, now);
+        source.request.send(source.route.hop(), id, &mut client, now, &mut SendBuf::new())?;
+        source.attempts.schedule(Duration::ZERO, now);
         Ok(source)
     }
 
@@ -213,6 +222,7 @@ impl EventSource {
         }
         let pending = self.event?;
         match pending {
+            Pending::Attempt => Some(SourceEvent::Attempt),
             Pending::Open | Pending::Refused => {
                 match (pending, self.phase.client_mut()?.event(now, rx, tx)?) {
                     (Pending::Open, ClientEvent::Response(head)) => Some(SourceEvent::Open(head)),
@@ -242,12 +252,16 @@ impl EventSource {
     /// The earliest deadline and its reason.
     #[must_use]
     pub fn next_timer(&self) -> Option<(Instant, Timer)> {
-        let reconnect = self.reconnector.poll_timeout().map(|at| (at, Timer::Reconnect));
         let http = self.phase.client().and_then(|client| {
             let (at, timer) = client.next_timer()?;
             Some((at, timer.into()))
         });
-        [self.timers.next(), http, reconnect].into_iter().flatten().min_by_key(|&(at, _)| at)
+        let body = match self.phase {
+            Phase::Refused { until, .. } => until.map(|at| (at, Timer::Response)),
+            _ => None,
+        };
+        let timers = [self.attempts.next_timer(), body, http];
+        timers.into_iter().flatten().min_by_key(|&(at, _)| at)
     }
 
     /// See [`Machine::handle_timeout`].
@@ -255,15 +269,11 @@ impl EventSource {
         if let Some(client) = self.phase.client_mut() {
             client.handle_timeout(now, tx);
         }
-        while let Some(timer) = self.timers.expire(now) {
-            match (timer, &mut self.phase) {
-                (Timer::Connect, _) => self.dial_failed(now, DialError::Timeout),
-                (_, Phase::Refused { late, .. }) => *late = true,
-                _ => {}
-            }
+        if let Phase::Refused { until, late, .. } = &mut self.phase {
+            *late |= until.take_if(|at| *at <= now).is_some();
         }
-        if self.reconnector.handle_timeout(now) {
-            self.timers.set_after(Timer::Connect, now, self.config.connect_timeout);
+        if self.attempts.handle_timeout(now) {
+            self.dial_failed(now, DialError::Timeout);
         }
     }
 
@@ -272,7 +282,7 @@ impl EventSource {
     pub fn transport(&self) -> Transport {
         match self.phase {
             Phase::Down { .. } if self.event.is_some() && !self.lent => Transport::Down,
-            Phase::Down { .. } if self.reconnector.attempt() == Attempt::Due => Transport::Dial,
+            Phase::Down { .. } if self.attempts.may_dial() => Transport::Dial,
             Phase::Down { .. } | Phase::Over => Transport::Down,
             Phase::Asked(_) | Phase::Refused { .. } | Phase::Streaming { .. } => Transport::Open,
         }
@@ -281,7 +291,7 @@ impl EventSource {
     /// See [`Dialer::target`].
     #[must_use]
     pub const fn target(&self) -> &Url {
-        self.hop.url()
+        self.route.hop().url()
     }
 
     /// See [`Dialer::connected`].
@@ -289,12 +299,11 @@ impl EventSource {
         if self.transport() != Transport::Dial {
             return;
         }
-        self.reconnector.started();
-        self.timers.stop(Timer::Connect);
+        self.attempts.stop();
         let mut client = self.client(now);
         // A server that sent an id which no field can carry will not have it back.
         let id = Some(self.decoder.last_event_id()).filter(|id| is_field_value(id));
-        match self.request.send(&self.hop, id.unwrap_or_default(), &mut client, now, tx) {
+        match self.request.send(self.route.hop(), id.unwrap_or_default(), &mut client, now, tx) {
             Ok(()) => self.phase = Phase::Asked(client),
             Err(why) => self.phase = Phase::Down { failed: Some(SourceError::Request(why)) },
         }
@@ -302,20 +311,16 @@ impl EventSource {
 
     /// See [`Dialer::dial_failed`].
     pub fn dial_failed(&mut self, _now: Instant, why: DialError) {
-        if let (Phase::Down { failed }, Attempt::Due) =
-            (&mut self.phase, self.reconnector.attempt())
-        {
+        if let (Phase::Down { failed }, true) = (&mut self.phase, self.attempts.may_dial()) {
             *failed = Some(why.into());
-            self.reconnector.started();
-            self.timers.stop(Timer::Connect);
+            self.attempts.stop();
         }
     }
 
     /// Closes the source, whatever it is doing. What was not told yet is not told any more.
     pub fn close(&mut self) {
         if !matches!(self.phase, Phase::Over) {
-            self.reconnector.cancel();
-            self.timers.stop_all();
+            self.attempts.stop();
             self.phase = Phase::Over;
             self.event = Some(Pending::Closed(SourceClosed::Caller));
             self.lent = false;
@@ -328,9 +333,26 @@ impl EventSource {
     pub fn reconnect(&mut self, after: Duration, now: Instant) -> bool {
         let waits = matches!(self.phase, Phase::Down { failed: None });
         if waits {
-            self.dial(after, now);
+            self.attempts.schedule(after, now);
+            // Announced and not told of yet, an attempt is not to come now.
+            let is_stale = |event: &Pending| matches!(event, Pending::Attempt) && !after.is_zero();
+            self.event = self.event.filter(|event| !is_stale(event));
         }
         waits
+    }
+
+    /// As [`reconnect`](Self::reconnect), and gives up the connection or the attempt that is under
+    /// way, if there is one: with the next [`advance`](Self::advance), so that an event that was
+    /// announced can still be taken. This is no failure in the policy's books, and no event tells of
+    /// it. Returns `false` when it is all over.
+    pub fn restart(&mut self, after: Duration, now: Instant) -> bool {
+        if matches!(self.phase, Phase::Over) {
+            return false;
+        }
+        if !self.reconnect(after, now) {
+            self.restart = Some(now + after);
+        }
+        true
     }
 
     /// The state, as the DOM has it.
@@ -353,7 +375,23 @@ impl EventSource {
     /// another count is not wanted any more.
     #[must_use]
     pub const fn attempts(&self) -> u64 {
-        self.reconnector.count()
+        self.attempts.reconnector.count()
+    }
+
+    /// The URL that was asked for, before any redirect: the DOM's `url`.
+    #[must_use]
+    pub const fn url(&self) -> &Url {
+        self.request.url()
+    }
+
+    /// Where the stream comes from, the DOM's `origin` of its events: scheme, host and port behind
+    /// all redirects (9.2.6), such as `http://example.com` or `http://example.com:8080`. While there
+    /// is no stream, where the next request goes.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        let url = self.target();
+        let scheme = if url.is_secure() { "https" } else { "http" };
+        format!("{scheme}://{}", url.host_header())
     }
 
     /// The request, to change it for the attempts to come.
@@ -371,27 +409,35 @@ impl EventSource {
         Client::new(config, now)
     }
 
-    fn dial(&mut self, after: Duration, now: Instant) {
-        self.reconnector.schedule(after, now);
-        match self.reconnector.attempt() {
-            Attempt::Due => self.timers.set_after(Timer::Connect, now, self.config.connect_timeout),
-            Attempt::Waiting(_) | Attempt::Idle => self.timers.stop(Timer::Connect),
-        }
-    }
-
     /// The next thing to tell.
     fn next(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> Option<Pending> {
         if let Some(closed) = self.closed.take() {
             return Some(Pending::Closed(closed));
         }
+        if let (Some(at), false) = (self.restart.take(), matches!(self.phase, Phase::Over)) {
+            self.leave_connection();
+            self.attempts.schedule(at.saturating_since(now), now);
+        }
         loop {
             match &mut self.phase {
                 Phase::Down { failed: Some(why) } => {
                     let why = *why;
-                    return Some(self.end(why, 0, now));
+                    return Some(self.end(why, 0, Duration::ZERO, now));
                 }
-                Phase::Down { failed: None } | Phase::Over => {
+                Phase::Down { failed: None } => {
                     // Nothing of a connection that is over may reach the next one.
+                    rx.clear();
+                    tx.clear();
+                    if self.request.take_move() {
+                        self.route = Route::new(&self.request.url);
+                        if self.attempts.may_dial() {
+                            // What was dialled for the old URL is not wanted any more.
+                            self.attempts.go_on(now);
+                        }
+                    }
+                    return self.attempts.poll(now).then_some(Pending::Attempt);
+                }
+                Phase::Over => {
                     rx.clear();
                     tx.clear();
                     return None;
@@ -406,13 +452,15 @@ impl EventSource {
                                 return Some(pending);
                             }
                         }
-                        ClientEvent::Closed(why) => return Some(self.end(why.into(), 0, now)),
+                        ClientEvent::Closed(why) => {
+                            return Some(self.end(why.into(), 0, Duration::ZERO, now));
+                        }
                         // An interim response.
                         _ => drop(client.event(now, rx, tx)),
                     }
                 }
-                Phase::Refused { client, why, late } => {
-                    let (why, mut over) = (*why, *late);
+                Phase::Refused { client, why, late, after, .. } => {
+                    let (why, after, mut over) = (*why, *after, *late);
                     while !over && client.advance(now, rx, tx) {
                         let event = client.event(now, rx, tx);
                         over = matches!(event, Some(ClientEvent::End(_) | ClientEvent::Closed(_)));
@@ -420,7 +468,7 @@ impl EventSource {
                     let body = rx.content().len().min(self.config.error_body);
                     // What follows a 101 is no body, and no event says that it ends.
                     over |= body == self.config.error_body || rx.is_full() || client.is_upgraded();
-                    return over.then(|| self.end(why, body, now));
+                    return over.then(|| self.end(why, body, after, now));
                 }
                 Phase::Streaming { client, ended } => {
                     while ended.is_none() && client.advance(now, rx, tx) {
@@ -438,8 +486,12 @@ impl EventSource {
                             }
                         }
                         (Ok(false), None) => return None,
-                        (Ok(false), Some(why)) => return Some(self.end(why, 0, now)),
-                        (Err(error), _) => return Some(self.end(error.into(), 0, now)),
+                        (Ok(false), Some(why)) => {
+                            return Some(self.end(why, 0, Duration::ZERO, now));
+                        }
+                        (Err(error), _) => {
+                            return Some(self.end(error.into(), 0, Duration::ZERO, now));
+                        }
                     }
                 }
             }
@@ -448,90 +500,61 @@ impl EventSource {
 
     /// The head of the response is here.
     fn answered(&mut self, head: ResponseHead<'_>, now: Instant) -> Option<Pending> {
-        let why = match self.judge(head) {
-            Ok(None) => None,
-            Ok(Some((hop, for_ever))) => {
-                self.redirects += 1;
-                self.moved &= for_ever;
-                if self.moved {
-                    self.base = hop.clone();
-                }
-                self.hop = hop;
-                self.phase = Phase::Down { failed: None };
-                self.dial(Duration::ZERO, now);
-                return None;
-            }
-            Err(why) => Some(why),
-        };
+        let method = self.request.method_name();
+        let (hop, redirects) = (self.route.hop(), self.route.redirects());
+        let answer = Answer::of(head, &self.config, hop, redirects, method);
+        if let Answer::Redirect { to, for_ever } = answer {
+            self.route.follow(to, for_ever);
+            self.phase = Phase::Down { failed: None };
+            self.attempts.go_on(now);
+            return None;
+        }
         let phase = core::mem::replace(&mut self.phase, Phase::Over);
         let Phase::Asked(mut client) = phase else { return None };
         client.hold_body();
-        if let Some(why) = why {
-            self.timers.set_after(Timer::Response, now, self.config.response_timeout);
-            self.phase = Phase::Refused { client, why, late: false };
+        if let Answer::Refusal { why, after } = answer {
+            let until = self.config.response_timeout.map(|timeout| now + timeout);
+            self.phase = Phase::Refused { client, why, until, late: false, after };
             return Some(Pending::Refused);
         }
-        self.reconnector.opened(now);
+        self.attempts.reconnector.opened(now);
         self.phase = Phase::Streaming { client, ended: None };
         Some(Pending::Open)
-    }
-
-    /// Is it a stream, a redirect (and does that hold for ever), or nothing we can use?
-    fn judge(&self, head: ResponseHead<'_>) -> Result<Option<(Hop, bool)>, SourceError> {
-        if http::is_redirect(head.status) {
-            if self.redirects >= self.config.max_redirects {
-                return Err(RedirectError::TooMany.into());
-            }
-            let location = head.headers.get_str("Location").ok_or(RedirectError::Location)?;
-            let hop = self.hop.follow(head.status, location, self.request.method())?;
-            return Ok(Some((hop, http::is_permanent(head.status))));
-        }
-        if head.status != Status::OK {
-            return Err(SourceError::Status(head.status));
-        }
-        // Parameters mean nothing: the stream is UTF-8 whatever they say (9.2.5).
-        let media_type = head.headers.get_all("Content-Type").last().unwrap_or_default();
-        let essence = media_type.split(|&byte| byte == b';').next().unwrap_or_default();
-        if !essence.trim_ascii().eq_ignore_ascii_case(MEDIA_TYPE.as_bytes()) {
-            return Err(SourceError::ContentType);
-        }
-        Ok(None)
     }
 
     /// The decoder has found something.
     fn decoded(&mut self, rx: &mut RecvBuf) -> Option<Pending> {
         if let Some(retry) = self.decoder.found_retry() {
             let retry = retry.max(self.config.min_retry).min(self.config.max_retry);
-            self.reconnector.set_first(retry);
+            self.attempts.reconnector.set_first(retry);
             self.decoder.event(rx);
             return None;
         }
         if self.decoder.found_event() {
-            self.reconnector.progress();
+            self.attempts.reconnector.progress();
         }
         Some(Pending::Decoded)
     }
 
-    /// The connection has ended, or the attempt to have one.
-    fn end(&mut self, why: SourceError, body: usize, now: Instant) -> Pending {
-        self.timers.stop_all();
-        self.decoder.reset();
-        self.hop = self.base.clone();
-        self.redirects = 0;
-        self.moved = true;
-        self.phase = Phase::Down { failed: None };
+    /// The connection has ended, or the attempt to have one. No other attempt before `after`.
+    fn end(&mut self, why: SourceError, body: usize, after: Duration, now: Instant) -> Pending {
+        self.leave_connection();
         if why.is_final() {
-            self.reconnector.cancel();
             self.closed = Some(SourceClosed::Failed(why));
-        } else if self.reconnector.closed(now).is_none() {
+        } else if !self.attempts.closed(after, now) {
             self.closed = Some(SourceClosed::GaveUp(why));
-        } else if self.reconnector.attempt() == Attempt::Due {
-            self.timers.set_after(Timer::Connect, now, self.config.connect_timeout);
         }
         if self.closed.is_some() {
             self.phase = Phase::Over;
         }
         Pending::Error { why, body }
+    }
+
+    fn leave_connection(&mut self) {
+        self.attempts.stop();
+        self.decoder.reset();
+        self.route.reset();
+        self.phase = Phase::Down { failed: None };
     }
 }
 

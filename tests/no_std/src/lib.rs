@@ -135,9 +135,10 @@ fn event_server(bytes: &[u8], now: Instant, tx: &mut SendBuf) -> usize {
             continue;
         }
         let hello = sse::Event::data("hello").event("message").id("1");
-        let opened = sse::Stream::open(&mut server, NO_FIELDS, now, tx);
+        let opened =
+            sse::Stream::open(&mut server, NO_FIELDS, sse::StreamConfig::default(), now, tx);
         failed += opened.map_or(1, |mut stream| {
-            usize::from(stream.send(&hello, &mut server, tx).is_err())
+            usize::from(stream.send(&hello, now, &mut server, tx).is_err())
                 + usize::from(stream.finish(&mut server, tx).is_err())
         });
     }
