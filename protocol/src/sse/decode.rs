@@ -6,6 +6,7 @@ use alloc::string::String;
 use core::ops::Range;
 use core::time::Duration;
 use memchr::{memchr, memchr2};
+use wide::{CmpEq, i8x16};
 
 /// How much room for text that could not be lent in place is kept from one event to the next.
 const SCRATCH: usize = 64 * 1024;
@@ -269,16 +270,13 @@ impl Decoder {
     /// opinion.
     #[inline(always)]
     fn next_plain(&mut self, rx: &RecvBuf) -> Option<Plain> {
-        if !self.plain || self.found.is_some() {
+        if !self.plain || self.found.is_some() || self.scanned == self.no_cr {
             return None;
         }
         let lines = rx.content().get(self.line..self.no_cr)?;
         let Some(data) = lines.strip_prefix(b"data: ") else { return self.next_named(lines) };
         let start = self.line + 6;
         let scanned = self.scanned.saturating_sub(start);
-        if self.scanned == self.no_cr {
-            return None;
-        }
         let Some(more) = memchr(b'\n', &data[scanned..]) else {
             self.scanned = self.no_cr;
             return None;
@@ -298,7 +296,12 @@ impl Decoder {
         // What was looked at belongs to the first line.
         let scanned = self.scanned.saturating_sub(self.line);
         loop {
-            let end = scanned.max(line) + memchr(b'\n', &lines[scanned.max(line)..])?;
+            let from = scanned.max(line);
+            let length = match &lines[from..] {
+                data @ [b'd', ..] => memchr(b'\n', data)?,
+                name => line_feed(name)?,
+            };
+            let end = from + length;
             let (field, value) = field(&lines[line..end]);
             let value = line + value..end;
             match field {
@@ -694,6 +697,21 @@ fn field(line: &[u8]) -> (Field, usize) {
         [b':', ..] => (field, name + 1),
         _ => (Field::Other, line.len()),
     }
+}
+
+/// Where the first LF is, if that is soon: where most lines are so short, a call takes longer than
+/// the look does.
+#[inline(always)]
+fn line_feed(bytes: &[u8]) -> Option<usize> {
+    if let Some(block) = bytes.first_chunk::<32>() {
+        let line_feeds = bytemuck::cast::<_, [i8x16; 2]>(*block)
+            .map(|half| half.cmp_eq(i8x16::splat(b'\n' as i8)).move_mask() as u32);
+        let line_feeds = line_feeds[0] | line_feeds[1] << 16;
+        if line_feeds != 0 {
+            return Some(line_feeds.trailing_zeros() as usize);
+        }
+    }
+    memchr(b'\n', bytes)
 }
 
 /// "If the event type buffer is a value other than the empty string".
