@@ -2,11 +2,12 @@
 
 use crate::dial::Dial;
 use crate::runtime::{Runtime, Timer};
+use atomic_waker::AtomicWaker;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 use tidewire::{Clock, Instant, RecvBuf, SendBuf, Transport};
@@ -88,13 +89,7 @@ pub(crate) enum Side {
 #[derive(Default)]
 struct Bell {
     rang: AtomicBool,
-    tasks: Mutex<[Option<Waker>; 2]>,
-}
-
-impl Bell {
-    fn tasks(&self) -> MutexGuard<'_, [Option<Waker>; 2]> {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    tasks: [AtomicWaker; 2],
 }
 
 impl Wake for Bell {
@@ -104,8 +99,8 @@ impl Wake for Bell {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.rang.store(true, Ordering::Release);
-        let [events, drain] = self.tasks().clone();
-        events.into_iter().chain(drain).for_each(Waker::wake);
+        // One task that is both sides is woken twice, and runs once.
+        self.tasks.iter().for_each(AtomicWaker::wake);
     }
 }
 
@@ -138,14 +133,7 @@ impl<R: Runtime> Link<R> {
 
     /// The waker to register for `side`, whose task has `waker`.
     pub(crate) fn park(&mut self, side: Side, waker: &Waker) -> Waker {
-        let mut tasks = self.bell.tasks();
-        let [events, drain] = &mut *tasks;
-        match side {
-            Side::Events => set_waker(events, waker),
-            // One task that does both is woken once.
-            Side::Drain if events.as_ref().is_some_and(|it| it.will_wake(waker)) => *drain = None,
-            Side::Drain => set_waker(drain, waker),
-        }
+        self.bell.tasks[side as usize].register(waker);
         self.rope.clone()
     }
 
@@ -156,7 +144,7 @@ impl<R: Runtime> Link<R> {
 
     /// Nobody waits for output to leave any more.
     pub(crate) fn drained(&mut self) {
-        self.bell.tasks()[Side::Drain as usize] = None;
+        self.bell.tasks[Side::Drain as usize].take();
     }
 
     /// The time of the last [`refresh`](Self::refresh).
@@ -467,11 +455,4 @@ fn poll_read_small<S: AsyncRead>(
         debug_assert_eq!(took, n, "the limit leaves room for what was read");
         (n, n == room)
     })
-}
-
-fn set_waker(place: &mut Option<Waker>, waker: &Waker) {
-    match place {
-        Some(known) => known.clone_from(waker),
-        None => *place = Some(waker.clone()),
-    }
 }
