@@ -29,7 +29,7 @@ class Source(Example):
 
     def __init__(self, url, **options):
         self.told = []
-        words = [word for key, value in options.items() for word in ("--" + key.replace("_", "-"), str(value))]
+        words = [word for key, value in options.items() for word in ("--" + key.replace("_", "-"), *([] if value is True else [str(value)]))]
         super().__init__("sse-test-client", "--url", url, *words, folder="PROGRAMS")
 
     def _read(self):
@@ -69,7 +69,7 @@ def numbers(first, last, type="message", size=0):
 
 def asked(server, target=None):
     got = json.loads(curl(f"{server}/asked")[0])
-    return got if target is None else [id for where, id in got if where == target]
+    return got if target is None else [id for where, id, *_ in got if where == target]
 
 
 def gaps(events):
@@ -211,6 +211,11 @@ def with_node():
         tokens(name, f"{server.url}/words", json.dumps({"prompt": " ".join(WORDS)}), "Content-Type: application/json", {"type": "application/json"})
         with ask(f"{server.url}/gzip", messages=1) as source:
             check.equal(f"{name}: nothing is compressed that need not be", source.messages(1), [("message", "1", "")])
+        refused(f"{name}, gzip", f"{server.url}/always-gzip", "content coding", kinds=("refused", "error", "closed"))
+        with ask(f"{server.url}/events?to=4&end=1&retry=100&renewed", renew=True) as source:
+            check.equal(f"{name}: a token that is renewed for each attempt", source.kinds(), [*["attempt", "open", "message", "error"] * 4, "attempt", "refused", "error", "closed"])
+        tokens_seen = [token for where, _, token in json.loads(curl(f"{server.url}/asked")[0]) if "renewed" in where]
+        check.equal(f"{name}: comes with each request", tokens_seen, [f"Bearer {n}" for n in range(1, 6)])
         for type in ("text/event-stream", "TEXT/Event-Stream; charset=latin1", "text/event-stream;x"):
             with ask(f"{server.url}/as?type={type.replace(' ', '%20')}", messages=1) as source:
                 check.equal(f"{name}: {type} is an event stream", source.messages(1), [("message", "1", "")])
