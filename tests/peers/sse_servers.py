@@ -17,7 +17,7 @@ import traceback
 from aiohttp import web
 from aiohttp_sse import sse_response
 
-from common import Checks, Example, Peer, curl
+from common import Checks, Example, Peer, curl, shorten
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 WORDS = "Wer rüttelt am ☃ so spät".split()
@@ -94,7 +94,7 @@ def refused(name, url, error, body="", kinds=("error", "closed"), **options):
     with ask(url, **options) as source:
         got = source.kinds()
         why = [(told["error"], told["final"]) for _, told in source.told if told["kind"] == "error"]
-        check(f"{name}: {error!r}, for good", got == list(kinds) and len(why) == 1 and re.search(error, why[0][0]) and why[0][1], source.told)
+        check(f"{name}: {error!r}, for good", got == list(kinds) and len(why) == 1 and re.search(error, why[0][0]) and why[0][1], shorten(source.told))
         if body:
             check.equal(f"{name}: with what it says", [told["body"] for _, told in source.told if told["kind"] == "error"], [body])
 
@@ -160,7 +160,7 @@ def with_starlette():
             check.equal(f"{name}: the head is told", (fields["x-served-by"], fields["cache-control"]), ("sse-starlette", "no-store"))
         with ask(f"{server.url}/silent?ping=60", idle=600, wait=100) as source:
             errors = source.all("error", 2, seconds=6)
-            check(f"{name}: silence without pings is an error, again and again", [told["error"] for _, told in errors[:2]] == ["the server took too long"] * 2, source.told)
+            check(f"{name}: silence without pings is an error, again and again", [told["error"] for _, told in errors[:2]] == ["the server took too long"] * 2, shorten(source.told))
         tokens(name, f"{server.url}/words", " ".join(WORDS), "X-Model: echo", {"model": "echo"})
         redirects(name, server.url)
         for status in (400, 404, 500):
@@ -342,7 +342,7 @@ def with_nobody():
         port = free.getsockname()[1]
     with ask(f"http://127.0.0.1:{port}/", wait=50, attempts=2) as source:
         kinds = source.kinds()
-        check("nobody: attempts have their end", kinds == ["error"] * (len(kinds) - 1) + ["closed"] and 2 <= len(kinds) <= 4 and "GaveUp" in source.told[-1][1]["why"], source.told)
+        check("nobody: attempts have their end", kinds == ["error"] * (len(kinds) - 1) + ["closed"] and 2 <= len(kinds) <= 4 and "GaveUp" in source.told[-1][1]["why"], shorten(source.told))
 
 
 # Side by side, since much of it is waiting.
