@@ -3,6 +3,7 @@
 //! ```text
 //! bench http                                   # every case
 //! bench ws                                     # the same for WebSocket
+//! bench sse                                    # and for Server-Sent Events
 //! bench http --only 73 --rounds 500            # the cases whose name has this in it
 //! bench http --only 73 --who tidewire --times 10000   # for valgrind --tool=callgrind
 //! ```
@@ -11,6 +12,7 @@
 
 mod http;
 mod measure;
+mod sse;
 mod ws;
 
 use measure::{Case, Contestant, race};
@@ -31,9 +33,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let cases: Vec<Case> = match group.as_deref() {
         Some("http") if rest.is_empty() => http::cases(),
         Some("ws") if rest.is_empty() => ws::cases(),
+        Some("sse") if rest.is_empty() => sse::cases(),
         _ => {
             return Err(
-                "usage: bench http|ws [--only CASE] [--rounds N] [--who NAME --times N]".into()
+                "usage: bench http|ws|sse [--only CASE] [--rounds N] [--who NAME --times N]".into(),
             );
         }
     };
@@ -65,7 +68,7 @@ fn print(case: &str, contestants: &mut [Contestant<'_>], rounds: u32) {
     let nanoseconds = race(contestants, rounds);
     println!("\n{case}");
     for (contestant, took) in contestants.iter_mut().zip(&nanoseconds) {
-        let allocations = allocations(contestant);
+        let allocations = allocations(contestant, *took);
         let ratio = took / nanoseconds[0];
         println!(
             "  {:36} {took:10.1} ns  {ratio:6.2}x  {allocations:4.1} allocations",
@@ -74,11 +77,12 @@ fn print(case: &str, contestants: &mut [Contestant<'_>], rounds: u32) {
     }
 }
 
-/// Allocations a run, once it has run often.
-fn allocations(contestant: &mut Contestant<'_>) -> f64 {
-    const TIMES: u64 = 100;
+/// Allocations a run, once it has run often: for a millisecond, since some can't stop in the midst of
+/// what a read brought.
+fn allocations(contestant: &mut Contestant<'_>, nanoseconds: f64) -> f64 {
+    let times = ((1e6 / nanoseconds) as u64).max(1);
     let region = Region::new(ALLOCATOR);
-    contestant.run(TIMES);
+    contestant.run(times);
     let change = region.change();
-    (change.allocations + change.reallocations) as f64 / TIMES as f64
+    (change.allocations + change.reallocations) as f64 / times as f64
 }

@@ -251,7 +251,7 @@ fn what_others_encoded_is_taken_if_nothing_of_it_reaches_the_next_event() {
             } else {
                 assert_eq!(raw, Err(EncodeError::Unfinished(text.len())));
                 // Something without any line is no event; lines that say nothing are harmless.
-                let says = text.trim_end_matches(['\r', '\n']).len() > 0;
+                let says = !text.trim_end_matches(['\r', '\n']).is_empty();
                 let ended = text.ends_with("\n\n") || text.ends_with("\r\r");
                 assert!(!(says && ended), "{text:?} is refused");
                 refused += 1;

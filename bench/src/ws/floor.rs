@@ -6,19 +6,19 @@ use std::hint::black_box;
 
 /// Room to copy `from` to, half a page off: where the two lie a little apart in their pages, a copy
 /// is many times slower.
-struct Room {
+pub(crate) struct Room {
     bytes: Vec<u8>,
     at: usize,
 }
 
 impl Room {
-    fn new(from: &[u8]) -> Self {
+    pub(crate) fn new(from: &[u8]) -> Self {
         let bytes = vec![0; from.len() + 4096];
         let apart = from.as_ptr().addr().wrapping_sub(bytes.as_ptr().addr());
         Self { at: (apart + 2048) % 4096, bytes }
     }
 
-    fn take(&mut self, from: &[u8]) -> &[u8] {
+    pub(crate) fn take(&mut self, from: &[u8]) -> &[u8] {
         let room = &mut self.bytes[self.at..][..from.len()];
         room.copy_from_slice(from);
         room

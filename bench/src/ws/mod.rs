@@ -2,7 +2,7 @@
 
 mod deflate;
 mod fastwebsockets;
-mod floor;
+pub(crate) mod floor;
 mod nexus;
 mod payload;
 mod sockudo;

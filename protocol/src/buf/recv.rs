@@ -90,7 +90,7 @@ impl RecvBuf {
     #[inline]
     pub fn spare(&mut self, min: usize) -> &mut [u8] {
         let room = self.room();
-        if self.hole() > 0 || self.storage.behind() < min {
+        if self.hole() > 0 || self.storage.behind() < min || self.storage.is_spent() {
             self.make_room(min.min(room));
         }
         let spare = self.storage.spare(0, 0);
@@ -131,6 +131,7 @@ impl RecvBuf {
             self.close_hole();
         }
         self.moved(|storage| {
+            storage.rewind();
             storage.spare(min, cap);
         });
     }
@@ -339,6 +340,7 @@ impl RecvBuf {
     }
 
     /// The content, and where to put what decoding makes longer.
+    #[inline]
     pub(crate) fn content_and_scratch(&mut self) -> (&[u8], &mut String) {
         (self.storage.head(self.kept), &mut self.scratch)
     }
@@ -435,6 +437,25 @@ mod tests {
         }
         assert!(moves <= 5, "moved {moves} times");
         assert!(rx.heap_size() <= 5 << 18);
+    }
+
+    #[test]
+    fn the_little_that_is_left_of_much_moves_before_more_comes() {
+        let mut rx = RecvBuf::with_limit(1 << 20);
+        rx.spare(100_000);
+        assert_eq!(rx.push(&[1; 16_000]), 16_000);
+        let front = rx.raw().as_ptr();
+        rx.skip(15_000);
+        assert_eq!(rx.push(&[2; 100]), 100);
+        assert_eq!(rx.raw().as_ptr(), front.wrapping_add(15_000), "that is not little");
+        rx.skip(1000);
+        rx.keep(40);
+        assert_eq!(rx.push(&[3; 100]), 100);
+        assert_eq!(rx.content().as_ptr(), front);
+        assert_eq!(
+            (rx.content(), rx.raw()),
+            (&[2; 40][..], &[&[2; 60][..], &[3; 100]].concat()[..])
+        );
     }
 
     #[test]

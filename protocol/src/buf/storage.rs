@@ -6,6 +6,10 @@ use core::ops::Range;
 /// The smallest allocation, in bytes: less than this is not worth a call to the allocator.
 const SMALLEST: usize = 256;
 
+/// How many times as many bytes as are live must have been consumed before them, to move them at once:
+/// what all moves cost together stays a small part of what was read.
+const SPENT: usize = 16;
+
 /// An allocation that is initialised once, when it is made, so that it can be handed out as
 /// `&mut [u8]` to read into again and again without zeroing it and without `unsafe`.
 ///
@@ -100,6 +104,24 @@ impl Storage {
         if self.start == self.end {
             self.start = 0;
             self.end = 0;
+        }
+    }
+
+    /// Whether what is live is little beside what was consumed before it. To move that little now is
+    /// cheaper than to move the much it may grow to when room runs out, and what comes next finds
+    /// memory that has just been used.
+    #[inline]
+    pub(super) fn is_spent(&self) -> bool {
+        self.start / SPENT > self.len()
+    }
+
+    /// Moves the live bytes to the front if they [are little](Self::is_spent).
+    pub(super) fn rewind(&mut self) {
+        if self.is_spent() {
+            let live = self.len();
+            self.bytes.copy_within(self.start..self.end, 0);
+            self.start = 0;
+            self.end = live;
         }
     }
 

@@ -5,10 +5,13 @@ use crate::{RecvBuf, utf8};
 use alloc::string::String;
 use core::ops::Range;
 use core::time::Duration;
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
 /// How much room for text that could not be lent in place is kept from one event to the next.
 const SCRATCH: usize = 64 * 1024;
+
+/// From what length on a line is expected to go on in the next bytes, too.
+const LONG: usize = 1024;
 
 /// How much of an event stream is held at a time, in bytes. What passes a limit is an error as soon
 /// as the first byte beyond it is seen.
@@ -31,28 +34,46 @@ impl Default for Limits {
     }
 }
 
-/// An event that was received, with the names of the DOM's `MessageEvent`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct MessageEvent<'a> {
+/// An event that was received, with the names of the DOM's `MessageEvent`. Its data is text, or
+/// bytes (`[u8]`) that nobody has checked yet.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct MessageEvent<'a, T: ?Sized = str> {
     /// The value of the `event` field; `message` if there was none.
     pub event_type: &'a str,
     /// The values of the `data` fields, joined with LF.
-    pub data: &'a str,
+    pub data: &'a T,
     /// The id of this event or, if it had none, of the last one that did; empty at first.
     pub last_event_id: &'a str,
 }
 
-/// What a [`Decoder`] finds in an event stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Decoded<'a> {
+/// What a [`Decoder`] finds in an event stream, with data as text or as bytes.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub enum Decoded<'a, T: ?Sized = str> {
     /// An event to dispatch.
-    Event(MessageEvent<'a>),
+    Event(MessageEvent<'a, T>),
     /// A comment line, without its colon and one space after it. It means nothing beyond "the
     /// server is alive".
-    Comment(&'a str),
+    Comment(&'a T),
     /// The time to wait before reconnecting, as the server wants it.
     Retry(Duration),
 }
+
+// Derived, they would ask the same of `T`, which is unsized.
+impl<T: ?Sized> Clone for MessageEvent<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: ?Sized> Copy for MessageEvent<'_, T> {}
+
+impl<T: ?Sized> Clone for Decoded<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: ?Sized> Copy for Decoded<'_, T> {}
 
 /// Reads an event stream out of a [`RecvBuf`]'s [content](RecvBuf::content).
 ///
@@ -98,32 +119,43 @@ pub struct Decoder {
     /// No CR from `line` to this; if it isn't the end of the content, here is one.
     no_cr: usize,
 
-    /// The offset of `line` in the stream.
+    /// The offset in the stream that `line` and the others count from.
     offset: u64,
     /// No line was complete yet: a byte order mark may come.
     first: bool,
     /// The last line ended with CR: an LF belongs to that.
     after_cr: bool,
+    /// The line is the first of an event and nothing is unusual: the way of plain events is open.
+    plain: bool,
 
     event_type: String,
-    /// The last event ID buffer.
+    /// The last event ID buffer, while it isn't the string.
     id_buffer: String,
     /// The last event ID string: the buffer's value when an event was last complete.
     id: String,
     /// Whether the two differ.
     new_id: bool,
 
+    /// What was announced and not lent.
     found: Option<Found>,
-    /// Whether `found` was lent.
-    lent: bool,
     failed: Option<ProtocolError>,
 }
 
 #[derive(Clone, Debug)]
 enum Found {
+    /// What the buffers hold.
     Event,
+    Plain(Plain),
     Comment(Range<usize>),
     Retry(Duration),
+}
+
+/// An event that lies where it was received.
+#[derive(Clone, Debug)]
+struct Plain {
+    /// Before the data; it may be empty.
+    event_type: Range<usize>,
+    data: Range<usize>,
 }
 
 impl Decoder {
@@ -139,24 +171,62 @@ impl Decoder {
             offset: 0,
             first: true,
             after_cr: false,
+            plain: false,
             event_type: String::new(),
             id_buffer: String::new(),
             id: String::new(),
             new_id: false,
             found: None,
-            lent: false,
             failed: None,
         }
     }
 
-    /// Decodes up to the next thing to tell; `None` when more bytes are needed. What was lent before
-    /// leaves `rx`.
+    /// Decodes up to the next thing to tell; `None` when more bytes are needed. Then everything that
+    /// was lent has left `rx`.
     ///
     /// # Errors
     /// If a limit is passed. Nothing can be decoded after that: the same error comes again.
     #[inline]
     pub fn poll<'a>(&mut self, rx: &'a mut RecvBuf) -> Result<Option<Decoded<'a>>, ProtocolError> {
-        Ok(if self.advance(rx)? { self.event(rx) } else { None })
+        if let Some(plain) = self.next_plain(rx) {
+            return Ok(Some(self.lend_text(plain, rx.content_and_scratch())));
+        }
+        Ok(if self.advance_lines(rx)? { self.event(rx) } else { None })
+    }
+
+    /// As [`poll`](Self::poll), but data and comments are lent as they came: for those who parse the
+    /// data anyway, or pass it on. [`String::from_utf8_lossy`] makes of them what `poll` gives. The
+    /// two may be called in turns.
+    ///
+    /// ```
+    /// use tidewire::RecvBuf;
+    /// use tidewire::sse::{Decoded, Decoder, Limits};
+    ///
+    /// let mut rx = RecvBuf::with_limit(1 << 20);
+    /// let mut decoder = Decoder::new(Limits::default());
+    /// let n = rx.push(b"data: {\"n\": 1}\n\ndata: \xFF\n\n");
+    /// rx.keep(n);
+    /// let mut data = Vec::new();
+    /// while let Some(decoded) = decoder.poll_bytes(&mut rx)? {
+    ///     if let Decoded::Event(event) = decoded {
+    ///         data.push(event.data.to_vec()); // usually: a parser of JSON
+    ///     }
+    /// }
+    /// assert_eq!(data, [&b"{\"n\": 1}"[..], b"\xFF"]);
+    /// # Ok::<(), tidewire::sse::ProtocolError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`poll`](Self::poll).
+    #[inline]
+    pub fn poll_bytes<'a>(
+        &mut self,
+        rx: &'a mut RecvBuf,
+    ) -> Result<Option<Decoded<'a, [u8]>>, ProtocolError> {
+        if let Some(plain) = self.next_plain(rx) {
+            return Ok(Some(self.lend_bytes(plain, rx.content_and_scratch())));
+        }
+        Ok(if self.advance_lines(rx)? { self.event_bytes(rx) } else { None })
     }
 
     /// The id to send as `Last-Event-ID` when the stream breaks off now; empty for none.
@@ -186,18 +256,110 @@ impl Decoder {
     /// # Errors
     /// As [`poll`](Self::poll).
     pub fn advance(&mut self, rx: &mut RecvBuf) -> Result<bool, ProtocolError> {
+        if let Some(plain) = self.next_plain(rx) {
+            self.found = Some(Found::Plain(plain));
+            return Ok(true);
+        }
+        self.advance_lines(rx)
+    }
+
+    /// The event that most events are: here as a whole, its lines ended by LF, the last of them its
+    /// only data and those before it `event` and `id`. It is lent as it lies. What isn't like that is
+    /// left to [`advance_lines`](Self::advance_lines), which knows all rules; this must be no other
+    /// opinion.
+    #[inline(always)]
+    fn next_plain(&mut self, rx: &RecvBuf) -> Option<Plain> {
+        if !self.plain || self.found.is_some() {
+            return None;
+        }
+        let lines = rx.content().get(self.line..self.no_cr)?;
+        let Some(data) = lines.strip_prefix(b"data: ") else { return self.next_named(lines) };
+        let start = self.line + 6;
+        let scanned = self.scanned.saturating_sub(start);
+        if self.scanned == self.no_cr {
+            return None;
+        }
+        let Some(more) = memchr(b'\n', &data[scanned..]) else {
+            self.scanned = self.no_cr;
+            return None;
+        };
+        let end = scanned + more;
+        if data.get(end + 1) != Some(&b'\n') || end + 6 > self.limits.line.min(self.limits.event) {
+            return None;
+        }
+        self.line = start + end + 2;
+        Some(Plain { event_type: start..start, data: start..start + end })
+    }
+
+    /// The same, when other fields come before the data.
+    fn next_named(&mut self, lines: &[u8]) -> Option<Plain> {
+        let (mut event_type, mut id) = (0..0, None);
+        let mut line = 0;
+        // What was looked at belongs to the first line.
+        let scanned = self.scanned.saturating_sub(self.line);
+        loop {
+            let end = scanned.max(line) + memchr(b'\n', &lines[scanned.max(line)..])?;
+            let (field, value) = field(&lines[line..end]);
+            let value = line + value..end;
+            match field {
+                Field::Event if value.len() <= self.limits.name => event_type = value,
+                Field::Id if value.len() <= self.limits.name => id = Some(value),
+                Field::Data if lines.get(end + 1) == Some(&b'\n') => {
+                    if end > self.limits.line.min(self.limits.event) {
+                        return None;
+                    }
+                    if let Some(id) = id.map(|id| &lines[id]) {
+                        if memchr(0, id).is_some() {
+                            return None;
+                        }
+                        self.id.clear();
+                        push_lossy(&mut self.id, id);
+                    }
+                    if event_type.is_empty() {
+                        event_type = value.start..value.start;
+                    }
+                    let at = |range: Range<usize>| self.line + range.start..self.line + range.end;
+                    let plain = Plain { event_type: at(event_type), data: at(value) };
+                    self.line += end + 2;
+                    return Some(plain);
+                }
+                _ => return None,
+            }
+            line = end + 1;
+        }
+    }
+
+    /// Every other event, and whatever else there is, line by line.
+    #[inline(never)]
+    fn advance_lines(&mut self, rx: &mut RecvBuf) -> Result<bool, ProtocolError> {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        if self.found.is_some() && !self.lent {
+        if self.found.is_some() {
             return Ok(true);
         }
-        self.release(rx);
+        if rx.scratch.capacity() > SCRATCH {
+            rx.scratch = String::new();
+        }
+        self.begin_line(self.line);
+        if self.plain && self.no_cr < rx.content().len() {
+            self.look_for_cr(rx.content());
+            if let Some(plain) = self.next_plain(rx) {
+                self.found = Some(Found::Plain(plain));
+                return Ok(true);
+            }
+        }
         while let Some(end) = self.end_of_line(rx.content())? {
             self.found = self.take_line(rx.content_mut(), end)?;
             if self.found.is_some() {
-                return Ok(true);
+                break;
             }
+        }
+        let held = self.data.is_some() || self.new_id || !self.event_type.is_empty();
+        let done = !held || matches!(self.found, Some(Found::Event));
+        self.plain = done && !(self.first || self.after_cr);
+        if self.found.is_some() {
+            return Ok(true);
         }
         self.compact(rx);
         if rx.is_full() {
@@ -210,30 +372,121 @@ impl Decoder {
     /// As [`Machine::event`](crate::Machine::event).
     #[inline]
     pub fn event<'a>(&mut self, rx: &'a mut RecvBuf) -> Option<Decoded<'a>> {
-        if core::mem::replace(&mut self.lent, true) {
-            return None;
-        }
         let (content, scratch) = rx.content_and_scratch();
-        scratch.clear();
-        Some(match self.found.as_ref()? {
+        Some(match self.found.take()? {
+            Found::Plain(plain) => self.lend_text(plain, (content, scratch)),
             Found::Event => {
-                if !(self.event_type.is_empty() && self.id.is_empty()) {
-                    scratch.push_str(&self.event_type);
-                    scratch.push_str(&self.id);
-                }
-                let (names, data) = text(&content[self.data.clone()?], scratch);
-                let (event_type, last_event_id) = names.split_at(self.event_type.len());
-                let event_type = if event_type.is_empty() { "message" } else { event_type };
-                Decoded::Event(MessageEvent { event_type, data, last_event_id })
+                let data = self.data.take()?;
+                self.lend_joined(&content[data], scratch)
             }
-            Found::Comment(comment) => Decoded::Comment(text(&content[comment.clone()], scratch).1),
-            Found::Retry(retry) => Decoded::Retry(*retry),
+            Found::Comment(comment) => {
+                scratch.clear();
+                Decoded::Comment(text(&content[comment], scratch).1)
+            }
+            Found::Retry(retry) => Decoded::Retry(retry),
         })
+    }
+
+    /// As [`event`](Self::event), for [`poll_bytes`](Self::poll_bytes).
+    #[inline]
+    pub fn event_bytes<'a>(&mut self, rx: &'a mut RecvBuf) -> Option<Decoded<'a, [u8]>> {
+        let (content, scratch) = rx.content_and_scratch();
+        Some(match self.found.take()? {
+            Found::Plain(plain) => self.lend_bytes(plain, (content, scratch)),
+            Found::Event => {
+                let data = self.data.take()?;
+                self.lend_joined_bytes(&content[data], scratch)
+            }
+            Found::Comment(comment) => Decoded::Comment(&content[comment]),
+            Found::Retry(retry) => Decoded::Retry(retry),
+        })
+    }
+
+    #[inline(always)]
+    fn lend_text<'a>(
+        &mut self,
+        plain: Plain,
+        (content, scratch): (&'a [u8], &'a mut String),
+    ) -> Decoded<'a> {
+        let Plain { event_type, data } = plain;
+        // They lie together, so that one check does.
+        match utf8::validate(&content[event_type.start..data.end]) {
+            Ok(lines) => Decoded::Event(MessageEvent {
+                event_type: or_message(&lines[..event_type.len()]),
+                data: &lines[data.start - event_type.start..],
+                last_event_id: self.lend_id(scratch),
+            }),
+            Err(_) => {
+                push_lossy(&mut self.event_type, &content[event_type]);
+                self.lend_joined(&content[data], scratch)
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn lend_bytes<'a>(
+        &mut self,
+        plain: Plain,
+        (content, scratch): (&'a [u8], &'a mut String),
+    ) -> Decoded<'a, [u8]> {
+        let Plain { event_type, data } = plain;
+        let event_type = &content[event_type];
+        let checked =
+            if event_type.is_empty() { Ok("message") } else { utf8::validate(event_type) };
+        match checked {
+            Ok(event_type) => Decoded::Event(MessageEvent {
+                event_type,
+                data: &content[data],
+                last_event_id: self.lend_id(scratch),
+            }),
+            Err(_) => {
+                push_lossy(&mut self.event_type, event_type);
+                self.lend_joined_bytes(&content[data], scratch)
+            }
+        }
+    }
+
+    /// With the type that is in its buffer.
+    fn lend_joined<'a>(&mut self, data: &'a [u8], scratch: &'a mut String) -> Decoded<'a> {
+        let of_type = self.lend_names(scratch).0.len();
+        let (names, data) = text(data, scratch);
+        let (event_type, last_event_id) = names.split_at(of_type);
+        let event_type = or_message(event_type);
+        Decoded::Event(MessageEvent { event_type, data, last_event_id })
+    }
+
+    fn lend_joined_bytes<'a>(
+        &mut self,
+        data: &'a [u8],
+        scratch: &'a mut String,
+    ) -> Decoded<'a, [u8]> {
+        let (event_type, last_event_id) = self.lend_names(scratch);
+        let event_type = or_message(event_type);
+        Decoded::Event(MessageEvent { event_type, data, last_event_id })
+    }
+
+    #[inline]
+    fn lend_id<'a>(&self, scratch: &'a mut String) -> &'a str {
+        scratch.clear();
+        if !self.id.is_empty() {
+            scratch.push_str(&self.id);
+        }
+        scratch
+    }
+
+    /// Type and id; the type is no longer wanted.
+    fn lend_names<'a>(&mut self, scratch: &'a mut String) -> (&'a str, &'a str) {
+        scratch.clear();
+        scratch.push_str(&self.event_type);
+        scratch.push_str(&self.id);
+        let of_type = self.event_type.len();
+        self.event_type.clear();
+        scratch.split_at(of_type)
     }
 
     /// Whether an event has been announced.
     pub(super) const fn found_event(&self) -> bool {
-        matches!(self.found, Some(Found::Event))
+        matches!(self.found, Some(Found::Event | Found::Plain(_)))
     }
 
     /// The time that has been announced.
@@ -244,21 +497,6 @@ impl Decoder {
         }
     }
 
-    /// Drops what was lent.
-    fn release(&mut self, rx: &mut RecvBuf) {
-        if matches!(self.found.take(), Some(Found::Event)) {
-            self.data = None;
-            self.event_type.clear();
-        }
-        if self.data.is_none() {
-            self.consume(rx, self.line);
-        }
-        if rx.scratch.capacity() > SCRATCH {
-            rx.scratch = String::new();
-        }
-        self.lent = false;
-    }
-
     /// Where the line ends, once it has; its length so far is within the limits.
     fn end_of_line(&mut self, content: &[u8]) -> Result<Option<usize>, ProtocolError> {
         if self.after_cr && self.line < content.len() {
@@ -267,14 +505,13 @@ impl Decoder {
                 self.begin_line(self.line + 1);
             }
         }
-        // Lines end with LF nearly always, and to look for one byte is several times as fast as to
-        // look for two. So CR is looked for once in all that is new, and LF up to there.
         if self.no_cr < content.len() {
-            let cr = memchr(b'\r', &content[self.no_cr..]);
-            self.no_cr = cr.map_or(content.len(), |cr| self.no_cr + cr);
+            self.look_for_cr(content);
         }
-        let lf = memchr(b'\n', &content[self.scanned..self.no_cr]);
-        self.scanned = lf.map_or(self.no_cr, |lf| self.scanned + lf);
+        if self.scanned < self.no_cr {
+            let lf = memchr(b'\n', &content[self.scanned..self.no_cr]);
+            self.scanned = lf.map_or(self.no_cr, |lf| self.scanned + lf);
+        }
 
         let held = self.event_type.len() + self.data.as_ref().map_or(0, |data| data.len() + 1);
         let event = self.limits.event.saturating_sub(held);
@@ -299,19 +536,12 @@ impl Decoder {
         if core::mem::take(&mut self.first) && content[start..end].starts_with(b"\xEF\xBB\xBF") {
             start += 3;
         }
-        // All names that mean something are shorter than this.
-        let name = content[start..end].iter().take(6).position(|&byte| byte == b':');
-        let (name, value) = match name {
-            Some(len) => {
-                let space = content[start + len + 1..end].starts_with(b" ");
-                (start..start + len, start + len + 1 + usize::from(space)..end)
-            }
-            None => (start..end, end..end),
-        };
-        let found = match &content[name.clone()] {
-            b"" if value.start == start => self.dispatch(),
-            b"" => Some(Found::Comment(value)),
-            b"data" => {
+        let (field, value) = field(&content[start..end]);
+        let value = start + value..end;
+        let found = match field {
+            Field::None => self.dispatch(),
+            Field::Comment => Some(Found::Comment(value)),
+            Field::Data => {
                 self.data = Some(match self.data.take() {
                     None => value,
                     Some(data) => {
@@ -324,21 +554,21 @@ impl Decoder {
                 });
                 None
             }
-            b"event" => {
+            Field::Event => {
                 self.check_name(&value)?;
                 self.event_type.clear();
                 push_lossy(&mut self.event_type, &content[value]);
                 None
             }
-            b"id" if memchr(0, &content[value.clone()]).is_none() => {
+            Field::Id if memchr(0, &content[value.clone()]).is_none() => {
                 self.check_name(&value)?;
                 self.id_buffer.clear();
                 push_lossy(&mut self.id_buffer, &content[value]);
                 self.new_id = true;
                 None
             }
-            b"retry" => milliseconds(&content[value]).map(Found::Retry),
-            _ => None,
+            Field::Retry => milliseconds(&content[value]).map(Found::Retry),
+            Field::Id | Field::Other => None,
         };
         self.begin_line(end + 1);
         // The line after the data is empty nearly always.
@@ -352,7 +582,7 @@ impl Decoder {
     /// An empty line: the event is complete.
     fn dispatch(&mut self) -> Option<Found> {
         if core::mem::take(&mut self.new_id) {
-            self.id.clone_from(&self.id_buffer);
+            core::mem::swap(&mut self.id, &mut self.id_buffer);
         }
         if self.data.is_none() {
             self.event_type.clear();
@@ -361,10 +591,28 @@ impl Decoder {
         Some(Found::Event)
     }
 
+    /// Looks for CR in what is new. Lines end with LF nearly always, and to look for one byte is
+    /// several times as fast as to look for two, so that this is done for a whole read at once, and
+    /// LF is looked for up to there.
+    fn look_for_cr(&mut self, content: &[u8]) {
+        let new = &content[self.no_cr..];
+        // But a line that is long already nearly always goes on: one look for both.
+        if self.scanned == self.no_cr && self.scanned - self.line >= LONG {
+            let end = memchr2(b'\r', b'\n', new);
+            self.scanned += end.unwrap_or(new.len());
+            self.no_cr = self.scanned;
+            if end.is_none() {
+                return;
+            }
+        }
+        let cr = memchr(b'\r', &content[self.no_cr..]);
+        self.no_cr = cr.map_or(content.len(), |cr| self.no_cr + cr);
+    }
+
+    #[inline]
     fn begin_line(&mut self, start: usize) {
-        self.offset += (start - self.line) as u64;
         self.line = start;
-        self.scanned = start;
+        self.scanned = self.scanned.max(start);
         self.no_cr = self.no_cr.max(start);
     }
 
@@ -378,8 +626,9 @@ impl Decoder {
 
     /// `beyond` counts from the start of the line.
     fn fail(&mut self, kind: ErrorKind, beyond: usize) -> ProtocolError {
-        let error = ProtocolError { kind, offset: self.offset + beyond as u64 };
+        let error = ProtocolError { kind, offset: self.offset + (self.line + beyond) as u64 };
         self.failed = Some(error);
+        self.plain = false;
         error
     }
 
@@ -395,21 +644,62 @@ impl Decoder {
             let len = content.len();
             content.copy_within(line.., data);
             rx.truncate(len - dead);
+            self.offset += dead as u64;
             self.line -= dead;
             self.scanned -= dead;
             self.no_cr -= dead;
         }
     }
 
+    #[inline]
     fn consume(&mut self, rx: &mut RecvBuf, n: usize) {
         rx.consume(n);
         if let Some(data) = &mut self.data {
             *data = data.start - n..data.end - n;
         }
+        self.offset += n as u64;
         self.line -= n;
         self.scanned -= n;
         self.no_cr -= n;
     }
+}
+
+/// What a line sets.
+enum Field {
+    /// It is empty.
+    None,
+    Comment,
+    Data,
+    Event,
+    Id,
+    Retry,
+    Other,
+}
+
+/// What a line sets, and where in it the value begins.
+#[inline(always)]
+fn field(line: &[u8]) -> (Field, usize) {
+    let (field, name) = match line {
+        [] => return (Field::None, 0),
+        [b':', ..] => (Field::Comment, 0),
+        [b'd', b'a', b't', b'a', ..] => (Field::Data, 4),
+        [b'e', b'v', b'e', b'n', b't', ..] => (Field::Event, 5),
+        [b'i', b'd', ..] => (Field::Id, 2),
+        [b'r', b'e', b't', b'r', b'y', ..] => (Field::Retry, 5),
+        _ => return (Field::Other, line.len()),
+    };
+    match &line[name..] {
+        [] => (field, name),
+        [b':', b' ', ..] => (field, name + 2),
+        [b':', ..] => (field, name + 1),
+        _ => (Field::Other, line.len()),
+    }
+}
+
+/// "If the event type buffer is a value other than the empty string".
+#[inline]
+const fn or_message(event_type: &str) -> &str {
+    if event_type.is_empty() { "message" } else { event_type }
 }
 
 /// What is in `scratch`, and `bytes` as text: in place if they are UTF-8, else behind it.
@@ -428,6 +718,9 @@ fn text<'a>(bytes: &'a [u8], scratch: &'a mut String) -> (&'a str, &'a str) {
 /// UTF-8 decode (WHATWG Encoding): what is invalid becomes U+FFFD. A line can be decoded for
 /// itself, because the bytes that end it are never part of another character.
 fn push_lossy(text: &mut String, bytes: &[u8]) {
+    if let Ok(valid) = utf8::validate(bytes) {
+        return text.push_str(valid);
+    }
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());
         if !chunk.invalid().is_empty() {

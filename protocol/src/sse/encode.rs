@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::time::Duration;
 use memchr::{memchr2, memchr3};
+use wide::u8x16;
 
 /// An event to send.
 ///
@@ -72,7 +73,13 @@ impl<'a> Event<'a> {
     ///
     /// # Errors
     /// If the type or id holds what the format cannot carry; then nothing was appended.
+    #[inline]
     pub fn encode(&self, tx: &mut SendBuf) -> Result<(), EncodeError> {
+        let len = self.plain_len();
+        if len > 0 && self.write_plain(&mut tx.spare(len)[..len]) {
+            tx.commit(len);
+            return Ok(());
+        }
         self.check()?;
         self.write(tx);
         Ok(())
@@ -92,10 +99,37 @@ impl<'a> Event<'a> {
     ///
     /// # Errors
     /// As [`encode`](Self::encode).
+    #[inline]
     pub fn encode_to(&self, bytes: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let (old, len) = (bytes.len(), self.plain_len());
+        if len > 0 {
+            bytes.resize(old + len, 0);
+            if self.write_plain(&mut bytes[old..]) {
+                return Ok(());
+            }
+            bytes.truncate(old);
+        }
         self.check()?;
         self.write(bytes);
         Ok(())
+    }
+
+    /// How many bytes [`encode`](Self::encode) appends: what must be known before, such as the size
+    /// of a chunk. It takes a look for line breaks, and is of no use for an event that cannot be
+    /// encoded.
+    ///
+    /// ```
+    /// use tidewire::sse::Event;
+    ///
+    /// let event = Event::data("two\nlines").id("1");
+    /// assert_eq!(event.encoded_len(), event.to_bytes()?.len());
+    /// # Ok::<(), tidewire::sse::EncodeError>(())
+    /// ```
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        let mut len = Length(0);
+        self.write(&mut len);
+        len.0
     }
 
     fn check(&self) -> Result<(), EncodeError> {
@@ -110,26 +144,62 @@ impl<'a> Event<'a> {
         }
     }
 
-    fn write(&self, out: &mut impl Lines) {
-        if let Some(comment) = self.comment {
-            lines(comment, |line| out.line(b": ", line));
-        }
+    /// How many bytes a plain event takes, which most are: its values are short, and each of them one
+    /// line. Zero if that is no plain event.
+    #[inline]
+    fn plain_len(&self) -> usize {
+        let Self { comment: None, event, id, retry: None, data: Some(data) } = *self else {
+            return 0;
+        };
+        let size = |name: &[u8], value: &str| name.len() + value.len() + 1;
+        let event = event.map_or(0, |event| size(EVENT, event));
+        let id = id.map_or(0, |id| size(ID, id));
+        let len = event + id + size(DATA, data) + 1;
+        if len <= PLAIN { len } else { 0 }
+    }
+
+    /// Writes a plain event of so many bytes while it looks for what it may not hold. If there may be
+    /// any, what was written means nothing.
+    #[inline]
+    fn write_plain(&self, room: &mut [u8]) -> bool {
+        let mut copy = Copy { room, least: u8x16::splat(u8::MAX) };
         if let Some(event) = self.event {
-            out.line(b"event: ", event.as_bytes());
+            copy.line(EVENT, event.as_bytes());
         }
         if let Some(id) = self.id {
-            out.line(b"id: ", id.as_bytes());
+            copy.line(ID, id.as_bytes());
+        }
+        copy.line(DATA, self.data.unwrap_or_default().as_bytes());
+        copy.room[0] = b'\n';
+        copy.least.min(u8x16::splat(b'\r')).cmp_eq(copy.least) == u8x16::splat(0)
+    }
+
+    fn write(&self, out: &mut impl Lines) {
+        if let Some(comment) = self.comment {
+            lines(comment, |line| out.line(COMMENT, line));
+        }
+        if let Some(event) = self.event {
+            out.line(EVENT, event.as_bytes());
+        }
+        if let Some(id) = self.id {
+            out.line(ID, id.as_bytes());
         }
         if let Some(retry) = self.retry {
             let mut digits = [0; 20];
-            out.line(b"retry: ", decimal(retry.as_millis(), &mut digits));
+            out.line(RETRY, decimal(retry.as_millis(), &mut digits));
         }
         if let Some(data) = self.data {
-            lines(data, |line| out.line(b"data: ", line));
+            lines(data, |line| out.line(DATA, line));
         }
         out.line(b"", b"");
     }
 }
+
+const COMMENT: &[u8] = b": ";
+const EVENT: &[u8] = b"event: ";
+const ID: &[u8] = b"id: ";
+const RETRY: &[u8] = b"retry: ";
+const DATA: &[u8] = b"data: ";
 
 /// What lines can be appended to.
 trait Lines {
@@ -155,6 +225,71 @@ impl Lines for Vec<u8> {
         self.extend_from_slice(name);
         self.extend_from_slice(value);
         self.push(b'\n');
+    }
+}
+
+/// How long they are.
+struct Length(usize);
+
+impl Lines for Length {
+    fn line(&mut self, name: &[u8], value: &[u8]) {
+        self.0 += name.len() + value.len() + 1;
+    }
+}
+
+/// What is longer is copied faster by the processor's own ways.
+const PLAIN: usize = 512;
+
+/// Room for lines, and the least bytes of the values that were copied to it: NUL and line breaks are
+/// among the least of all.
+struct Copy<'a> {
+    room: &'a mut [u8],
+    least: u8x16,
+}
+
+impl Lines for Copy<'_> {
+    #[inline(always)]
+    fn line(&mut self, name: &[u8], value: &[u8]) {
+        let len = name.len() + value.len() + 1;
+        let (line, rest) = core::mem::take(&mut self.room).split_at_mut(len);
+        line[..name.len()].copy_from_slice(name);
+        line[len - 1] = b'\n';
+        self.value(value, &mut line[name.len()..len - 1]);
+        self.room = rest;
+    }
+}
+
+impl Copy<'_> {
+    /// In blocks from the front, and one that ends where the value does, over others or not.
+    #[inline(always)]
+    fn value(&mut self, value: &[u8], mut room: &mut [u8]) {
+        if let (Some(end), Some(to)) = (value.last_chunk::<16>(), room.last_chunk_mut()) {
+            self.look(*end);
+            *to = *end;
+            let mut value = value;
+            while let (Some((block, rest)), Some((to, more))) =
+                (value.split_first_chunk(), room.split_first_chunk_mut())
+            {
+                self.look(*block);
+                *to = *block;
+                (value, room) = (rest, more);
+            }
+        } else if let (Some(front), Some(end)) = (value.first_chunk::<8>(), value.last_chunk::<8>())
+        {
+            self.look(bytemuck::cast([*front, *end]));
+            room[..8].copy_from_slice(front);
+            room[value.len() - 8..].copy_from_slice(end);
+        } else {
+            for (byte, to) in value.iter().zip(room) {
+                self.look([*byte; 16]);
+                *to = *byte;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn look(&mut self, block: [u8; 16]) {
+        self.least = self.least.min(block.into());
     }
 }
 
@@ -186,11 +321,13 @@ fn decimal(number: u128, digits: &mut [u8; 20]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::{format, string::String};
 
     fn encoded(event: Event<'_>) -> Vec<u8> {
         let mut tx = SendBuf::new();
         event.encode(&mut tx).unwrap();
         assert_eq!(event.to_bytes().unwrap(), tx.chunk());
+        assert_eq!(event.encoded_len(), tx.len());
         tx.chunk().to_vec()
     }
 
@@ -212,6 +349,40 @@ mod tests {
         assert_eq!(encoded(Event::data("\n\r")), b"data: \ndata: \ndata: \n\n");
         assert_eq!(encoded(Event::data("")), b"data: \n\n");
         assert_eq!(encoded(Event::new().comment("a\rdata: b")), b": a\n: data: b\n\n");
+    }
+
+    /// Values of all lengths, with each byte at each place: there are two ways, and they agree.
+    #[test]
+    fn plain_events_are_no_exception() {
+        for len in 0..70 {
+            for at in 0..len {
+                for byte in ['\t', '\n', '\r', '\0', ' ', '\x0E', '\x7F'] {
+                    let value: String =
+                        (0..len).map(|place| if place == at { byte } else { 'x' }).collect();
+                    let broken = matches!(byte, '\n' | '\r');
+                    let lines = value.replace(['\n', '\r'], "\ndata: ");
+                    let expected = format!("data: {lines}\n\n");
+                    assert_eq!(encoded(Event::data(&value)), expected.as_bytes());
+
+                    let typed = Event::data("d").event(&value);
+                    match typed.to_bytes() {
+                        Ok(bytes) if !broken => {
+                            assert_eq!(bytes, format!("event: {value}\ndata: d\n\n"));
+                            assert_eq!(bytes, encoded(typed));
+                        }
+                        other => assert_eq!(other, Err(EncodeError::LineBreakInType(at))),
+                    }
+                    let named = Event::data("d").id(&value);
+                    match named.to_bytes() {
+                        Ok(bytes) if !broken && byte != '\0' => {
+                            assert_eq!(bytes, format!("id: {value}\ndata: d\n\n"));
+                        }
+                        Err(EncodeError::NulInId(place)) => assert_eq!((byte, place), ('\0', at)),
+                        other => assert_eq!(other, Err(EncodeError::LineBreakInId(at))),
+                    }
+                }
+            }
+        }
     }
 
     #[test]
