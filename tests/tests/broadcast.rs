@@ -411,7 +411,7 @@ async fn a_large_event_waits_and_holds_up_nobody_else<R: SendRuntime>(runtime: R
         let mut peer = subscribe(address, "/", "");
         std::thread::sleep(Duration::from_millis(300));
         while done.lock().unwrap().is_none() {
-            peer.read_exact(50_000);
+            peer.read_exact(25_000);
             std::thread::sleep(Duration::from_millis(25));
         }
         peer.read_to_end()

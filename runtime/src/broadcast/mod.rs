@@ -186,7 +186,10 @@ impl Broadcast {
         let opening = Box::pin(exchange.event_stream_with(fields, self.hub.config.stream));
         async move {
             let mut stream: EventStream<R> = opening.await?;
-            match stream.forward(&mut subscription).await {
+            let forwarded = stream.forward(&mut subscription).await;
+            // It is no subscriber any more, however long it takes for the rest.
+            drop(subscription);
+            match forwarded {
                 Ok(()) => Box::pin(stream.finish()).await,
                 Err(Error::Closed) => Ok(()),
                 Err(error) => Err(error),
