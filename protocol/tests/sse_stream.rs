@@ -3,6 +3,7 @@
 use core::time::Duration;
 use proptest::prelude::*;
 use tidewire::http::{Closed, NO_FIELDS, Server, ServerConfig, ServerEvent};
+use tidewire::reconnect::Policy;
 use tidewire::sse::{
     EncodeError, Event, EventSource, Overflow, SendError, SourceConfig, SourceEvent, SourceRequest,
     Stream, StreamConfig, last_event_id,
@@ -279,7 +280,8 @@ proptest! {
     ) {
         let url = Url::parse("http://h/").unwrap();
         let seed = Seed::new([1; 32]);
-        let config = SourceConfig::default();
+        let reconnect = Policy::fixed(Duration::from_secs(3));
+        let config = SourceConfig { reconnect, ..SourceConfig::default() };
         let mut source = EventSource::new(SourceRequest::new(url), config, &seed, NOW).unwrap();
         let (mut rx, mut tx) = (RecvBuf::with_limit(1 << 16), SendBuf::new());
         let (mut now, mut cuts) = (NOW, cuts.into_iter().cycle());

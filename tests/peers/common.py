@@ -1,6 +1,7 @@
 """What the peers in Python share: checks that print a line, and examples that run as processes."""
 
 import hashlib
+import json
 import os
 import queue
 import re
@@ -133,7 +134,8 @@ class Example:
         self.process = subprocess.Popen(
             [program, "--runtime", RUNTIME, *args], stdin=stdin, stdout=subprocess.PIPE, text=True
         )
-        threading.Thread(target=self._read, daemon=True).start()
+        self.thread = threading.Thread(target=self._read, daemon=True)
+        self.thread.start()
 
     def _read(self):
         for line in self.process.stdout:
@@ -176,6 +178,19 @@ class Example:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
 
+def listens(process, port):
+    """Whether it is this process that listens there. That somebody does is not enough."""
+    with open("/proc/net/tcp") as file:
+        sockets = [line.split() for line in file]
+    # Local address, state (0A is LISTEN), inode.
+    inodes = {line[9] for line in sockets if line[1].endswith(f":{port:04X}") and line[3] == "0A"}
+    try:
+        files = [os.readlink(f"/proc/{process}/fd/{fd}") for fd in os.listdir(f"/proc/{process}/fd")]
+    except OSError:
+        return False  # one of them was closed meanwhile
+    return any(f"socket:[{inode}]" in files for inode in inodes)
+
+
 class Peer:
     """A program of others that listens on a port of its choice: `start(port)` gives its command."""
 
@@ -186,11 +201,9 @@ class Peer:
             self.process = subprocess.Popen(start(self.port), stdin=subprocess.DEVNULL)
             end = time.monotonic() + 10
             while self.process.poll() is None and time.monotonic() < end:
-                try:
-                    socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                if listens(self.process.pid, self.port):
                     return
-                except OSError:
-                    time.sleep(0.02)
+                time.sleep(0.02)
             self.stop()  # somebody else got the port
         sys.exit(f"FAIL  {self.process.args[0]} starts")
 
@@ -240,6 +253,44 @@ def test_server(*args):
 def stats(url):
     """Connections and requests so far, and connections now, this one among all of them."""
     return [int(number) for number in curl(url + "/stats")[0].split()]
+
+
+class EventServer(Example):
+    """The test server of event streams, and what it tells with the time that it came."""
+
+    def __init__(self):
+        self.told = []
+        super().__init__("sse-test-server", folder="PROGRAMS")
+        self.at = self.url("http")
+
+    def _read(self):
+        for line in self.process.stdout:
+            if line.startswith("{"):
+                self.told.append((time.monotonic(), json.loads(line)))
+            else:
+                self.queue.put((time.monotonic(), line.rstrip("\n")))
+
+    def requests(self, target):
+        told = [(at, line["request"]) for at, line in list(self.told) if "request" in line]
+        return [(at, request) for at, request in told if request["target"] == target]
+
+    def named(self, target):
+        """The last ids that requests have named. What was answered was told before, and is read soon."""
+        time.sleep(0.1)
+        return [request.get("Last-Event-ID") for _, request in self.requests(target)]
+
+    def ended(self, target, count=1, seconds=3):
+        """The streams that have ended, once there are so many, or time is up."""
+        end = time.monotonic() + seconds
+        while True:
+            told = [(at, line) for at, line in list(self.told) if line.get("ended") == target]
+            if len(told) >= count or time.monotonic() > end:
+                return told
+            time.sleep(0.01)
+
+    def failures(self):
+        failed = [line["failed"] for _, line in list(self.told) if "failed" in line]
+        return [why for why in failed if why != "cut, as asked"]
 
 
 class Answer:

@@ -2,8 +2,9 @@
 //!
 //! The input is what a peer sends, so that a seed can be written and read by hand. How it is cut into
 //! reads follows from its hash. Each body feeds it whole, byte by byte and in random pieces, and
-//! asserts what is promised of any input. The `*_connection`s and `ws_deflate` take calls instead,
-//! with what the peer sends among them, and `http_round_trip` takes messages. What is promised:
+//! asserts what is promised of any input. The `*_connection`s, `ws_deflate`, `sse_source` and
+//! `sse_topic` take calls instead, with what the peer sends among them, and the `*_round_trip`s take
+//! messages. What is promised:
 //!
 //! * nothing panics, and a full buffer is never waited on;
 //! * every way to cut the input gives the same events and the same output;
@@ -17,6 +18,9 @@ mod http_round_trip;
 mod http_server;
 mod input;
 mod sse;
+mod sse_round_trip;
+mod sse_source;
+mod sse_topic;
 mod ws;
 mod ws_inflate;
 mod ws_pair;
@@ -27,6 +31,9 @@ pub use http_client::client_connection;
 pub use http_round_trip::http_round_trip;
 pub use http_server::server_connection;
 pub use sse::sse_decoder;
+pub use sse_round_trip::sse_round_trip;
+pub use sse_source::sse_source;
+pub use sse_topic::sse_topic;
 pub use ws::{ws_frames_client, ws_frames_server};
 pub use ws_inflate::ws_inflate;
 pub use ws_pair::{ws_connection, ws_deflate};
@@ -37,7 +44,7 @@ use tidewire::{RecvBuf, SendBuf};
 pub type Body = fn(&[u8]);
 
 /// Every body with the name of its target.
-pub const TARGETS: [(&str, Body); 14] = [
+pub const TARGETS: [(&str, Body); 17] = [
     ("request_head", request_head),
     ("response_head", response_head),
     ("server_bytes", server_bytes),
@@ -45,6 +52,9 @@ pub const TARGETS: [(&str, Body); 14] = [
     ("client_connection", client_connection),
     ("http_round_trip", http_round_trip),
     ("sse_decoder", sse_decoder),
+    ("sse_round_trip", sse_round_trip),
+    ("sse_source", sse_source),
+    ("sse_topic", sse_topic),
     ("ws_connection", ws_connection),
     ("ws_deflate", ws_deflate),
     ("ws_frames_client", ws_frames_client),

@@ -1,6 +1,8 @@
 //! What the tests of this folder and the fuzz targets share.
 
 #[cfg(feature = "net")]
+pub mod contract;
+#[cfg(feature = "net")]
 pub mod echo;
 #[cfg(feature = "net")]
 pub mod frames;

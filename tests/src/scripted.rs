@@ -26,12 +26,15 @@ struct State {
     waiting: VecDeque<Peer>,
     /// What each peer has received, in the order of the connections.
     received: Vec<Vec<Frame>>,
+    /// The heads of all requests, in their order.
+    requests: Vec<String>,
     random: Random,
 }
 
 /// A server made of bytes. It answers the opening handshake, and a Close frame if it has sent none;
-/// then it ends the stream.
+/// then it ends the stream. Or it answers one request.
 pub struct Peer {
+    http: bool,
     script: Vec<u8>,
     on_frame: OnFrame,
     index: usize,
@@ -51,6 +54,7 @@ impl Peer {
         let mut rest = script.clone();
         let closing = std::iter::from_fn(|| Frame::take(&mut rest)).any(|it| it.first == CLOSE);
         Self {
+            http: false,
             closing,
             script,
             on_frame,
@@ -63,15 +67,27 @@ impl Peer {
         }
     }
 
+    /// It answers one request, without a body, with these bytes, and ends the stream.
+    #[must_use]
+    pub fn http(response: impl Into<Vec<u8>>) -> Self {
+        Self { http: true, script: response.into(), ..Self::new(Vec::new(), |_| Vec::new()) }
+    }
+
     /// Takes all of its input that is whole.
-    fn work(&mut self, received: &mut Vec<Frame>) {
+    fn work(&mut self, state: &mut State) {
+        let received = &mut state.received[self.index];
         if !self.open {
             let Some(end) = self.input.windows(4).position(|end| end == b"\r\n\r\n") else {
                 return;
             };
             let head: Vec<u8> = self.input.drain(..end + 4).collect();
             let head = String::from_utf8(head).expect("heads of the tests are text");
-            self.output.extend(RawPeer::switching(&head).as_bytes());
+            if self.http {
+                self.ended = true;
+            } else {
+                self.output.extend(RawPeer::switching(&head).as_bytes());
+            }
+            state.requests.push(head);
             self.output.extend(std::mem::take(&mut self.script));
             self.open = true;
         }
@@ -102,13 +118,20 @@ impl Scripted {
             peer.index = index;
         }
         let received = vec![Vec::new(); waiting.len()];
-        Self(Arc::new(Mutex::new(State { waiting, received, random: Random::new(seed) })))
+        let requests = Vec::new();
+        Self(Arc::new(Mutex::new(State { waiting, received, requests, random: Random::new(seed) })))
     }
 
     /// What the peer of that connection has received.
     #[must_use]
     pub fn received(&self, connection: usize) -> Vec<Frame> {
         self.with(|state| state.received[connection].clone())
+    }
+
+    /// The heads of all requests, in their order.
+    #[must_use]
+    pub fn requests(&self) -> Vec<String> {
+        self.with(|state| state.requests.clone())
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
@@ -213,7 +236,7 @@ impl AsyncWrite for Stream {
         self.runtime.grant(cx, buf.len()).map(|n| {
             let Self { runtime, peer } = &mut *self;
             peer.input.extend(&buf[..n]);
-            runtime.with(|state| peer.work(&mut state.received[peer.index]));
+            runtime.with(|state| peer.work(state));
             Ok(n)
         })
     }

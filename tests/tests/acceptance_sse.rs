@@ -450,7 +450,7 @@ async fn an_event_source_asks_reads_and_comes_back_with_the_last_event_id<R: Sen
     let (first, second, waited) = server.await;
     let request = format!(
         "GET /news?a=b HTTP/1.1\r\nHost: {address}\r\nAccept: text/event-stream\r\n\
-         Cache-Control: no-store\r\n"
+         Cache-Control: no-cache\r\n"
     );
     assert_eq!(first, format!("{request}\r\n"));
     assert_eq!(second, format!("{request}Last-Event-ID: 7\r\n\r\n"));

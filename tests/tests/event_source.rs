@@ -99,8 +99,7 @@ async fn tell_all<R: SendRuntime>(source: &mut EventSource<R>) -> Vec<String> {
 const STOPPED: [&str; 3] =
     ["refused 204", "error Status(Status(204))", "closed Failed(Status(Status(204)))"];
 
-/// 9.2.3 and 9.2.5: "Clients will reconnect if the connection is closed; a client can be told to stop
-/// reconnecting using the HTTP 204 No Content response code."
+/// 9.2: a client comes back when its connection is closed, until the server answers with 204.
 async fn it_reconnects_after_each_end_until_204_and_knows_the_formats<R: SendRuntime>(runtime: R) {
     let streams: [(&str, &[&str]); 13] = [
         ("data: plain\n\n", &[r#"message: "plain" #"#]),
@@ -153,7 +152,7 @@ async fn it_reconnects_after_each_end_until_204_and_knows_the_formats<R: SendRun
     assert_eq!(ids[9..12], [Some(1), Some(1), None], "{ids:?}");
 }
 
-/// 9.2.2: "The `readyState` attribute represents the state of the connection."
+/// 9.2.2 and 9.2.3: the values of `readyState`, and when they change.
 async fn each_event_comes_in_its_state<R: SendRuntime>(runtime: R) {
     let (listener, address) = listener();
     let server = answer(listener, vec![format!("{STREAM}: hi\ndata: a\n\n"), STOP.into()]);
@@ -184,8 +183,7 @@ async fn each_event_comes_in_its_state<R: SendRuntime>(runtime: R) {
     server.await;
 }
 
-/// 9.2.2, `close()`: "abort any instances of the fetch algorithm started for this EventSource object,
-/// and must set [the state] to CLOSED", from wherever it is called.
+/// 9.2.2: `close` gives up what is under way, and the state is CLOSED, wherever it is called.
 async fn it_can_be_closed_at_each_event<R: SendRuntime>(runtime: R) {
     let config = SourceConfig { announce: true, retried: TRANSIENT.into(), ..hasty() };
     for events in 0..12 {
@@ -361,7 +359,7 @@ async fn fields_are_renewed_before_each_attempt<R: SendRuntime>(runtime: R) {
         announce: true,
         retried: vec![unauthorized].into(),
         // The caller's time is not the network's.
-        connect_timeout: Some(Duration::from_millis(500)),
+        connect_timeout: Some(Duration::from_secs(1)),
         ..hasty()
     };
     let request = request(address).field("Authorization", "Bearer none");
@@ -370,7 +368,7 @@ async fn fields_are_renewed_before_each_attempt<R: SendRuntime>(runtime: R) {
     while let Some(event) = source.next().await {
         match event {
             SourceEvent::Attempt => {
-                let wait = if token == 0 { 700 } else { 5 };
+                let wait = if token == 0 { 1200 } else { 5 };
                 sleep(&runtime, Duration::from_millis(wait)).await;
                 token += 1;
                 source.request_mut().set_field("authorization", format!("Bearer {token}"));
@@ -429,14 +427,14 @@ async fn the_last_event_id_comes_back_as_it_was<R: SendRuntime>(runtime: R) {
 /// An event stream may be silent for as long as it likes, unless the caller knows better; a comment
 /// keeps it alive.
 async fn a_silent_stream_is_left_if_the_caller_wants_it<R: SendRuntime>(runtime: R) {
-    const IDLE: Duration = Duration::from_millis(300);
+    const IDLE: Duration = Duration::from_millis(600);
     let (listener, address) = listener();
     let server = background(move || {
         let mut peer = RawPeer::accept(&listener);
         peer.read_head();
         peer.send(STREAM);
         for byte in [":", "\n", "d", "a"] {
-            std::thread::sleep(IDLE * 2 / 3);
+            std::thread::sleep(IDLE / 3);
             peer.send(byte);
         }
         let silent = Instant::now();
@@ -458,6 +456,12 @@ async fn a_silent_stream_is_left_if_the_caller_wants_it<R: SendRuntime>(runtime:
 
 /// What the policy or the server wants, the caller may know better.
 async fn an_attempt_can_be_asked_for<R: SendRuntime>(runtime: R) {
+    for after in [Duration::ZERO, Duration::from_millis(20)] {
+        ask_for_attempts(&runtime, after).await;
+    }
+}
+
+async fn ask_for_attempts<R: SendRuntime>(runtime: &R, after: Duration) {
     let (listener, address) = listener();
     let server = background(move || {
         let mut peer = RawPeer::accept(&listener);
@@ -466,7 +470,8 @@ async fn an_attempt_can_be_asked_for<R: SendRuntime>(runtime: R) {
         drop(peer);
         let mut peer = RawPeer::accept(&listener);
         let second = peer.read_head();
-        peer.send(format!("{STREAM}id: 2\ndata: b\n\n"));
+        // What comes behind the event at which it is left is asked for again.
+        peer.send(format!("{STREAM}id: 2\ndata: b\n\nid: 3\ndata: c\n\n"));
         // It is left, and another one made.
         let mut next = RawPeer::accept(&listener);
         let third = next.read_head();
@@ -474,14 +479,14 @@ async fn an_attempt_can_be_asked_for<R: SendRuntime>(runtime: R) {
         next.send(STOP);
         [second, third].map(|head| field(&head, "Last-Event-ID").to_string())
     });
-    let mut source = source(&runtime, request(address), SourceConfig::default());
+    let mut source = source(runtime, request(address), SourceConfig::default());
     let mut told = Vec::new();
     while let Some((line, _)) = tell(&mut source).await {
         match line.as_str() {
             "error EndOfStream" => assert!(source.reconnect(Duration::ZERO)),
             "message: \"b\" #2" => {
                 assert!(!source.reconnect(Duration::ZERO), "there is a stream");
-                assert!(source.restart(Duration::from_millis(20)));
+                assert!(source.restart(after));
                 assert_eq!(source.attempts(), 2);
             }
             _ => {}

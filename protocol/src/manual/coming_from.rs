@@ -22,7 +22,7 @@
 //! | there | here |
 //! |---|---|
 //! | `new EventSource(url)` | `EventSource::new` of a runtime's crate, over [`sse::EventSource`](crate::sse::EventSource) |
-//! | `readyState`, `lastEventId`, `type`, `data` | the same words in snake case |
+//! | `readyState`, `url`, `origin`, `lastEventId`, `type`, `data` | the same words in snake case |
 //! | `new WebSocket(url, protocols)` | [`ws::handshake::Request`](crate::ws::handshake::Request) |
 //! | `binaryType` | [`ws::Event::Text`](crate::ws::Event::Text) or [`ws::Event::Binary`](crate::ws::Event::Binary) says what came |
 //!

@@ -76,3 +76,4 @@
 //! | the id of a client that comes back looked for, not found, and passed over | a gap that nobody knows of | [`sse::Since::Gap`](crate::sse::Since::Gap) |
 //! | a queue for each subscriber | memory for every slow one, and events cut off in the midst | one log, in which each has its place, and whole events ([`sse::Topic`](crate::sse::Topic)) |
 //! | the wait between attempts reset by any response | a server that fails after its head is hammered | reset by an event or a stable time only |
+//! | jitter that cuts the server's `retry` short | a server is asked sooner than it said | chance only makes that wait longer ([`sse::SourceConfig::reconnect`](crate::sse::SourceConfig::reconnect)) |

@@ -92,7 +92,7 @@ pub const TRANSIENT: &[Status] = &[
 
 /// The request of an [`EventSource`](super::EventSource), made anew for each attempt.
 ///
-/// `Host`, `Accept: text/event-stream`, `Cache-Control: no-store` and, once there is one,
+/// `Host`, `Accept: text/event-stream`, `Cache-Control: no-cache` and, once there is one,
 /// `Last-Event-ID` come first, then the fields given here with their order and case. A field given
 /// here replaces the one of that name.
 ///
@@ -225,7 +225,9 @@ impl SourceRequest {
         let own = [
             ("Host", Some(authority.as_str())),
             ("Accept", Some(MEDIA_TYPE)),
-            ("Cache-Control", Some("no-store")),
+            // The words of Fetch (HTTP-network-or-cache fetch) for the cache mode `no-store`, which an
+            // `EventSource` has (9.2.2).
+            ("Cache-Control", Some("no-cache")),
             ("Last-Event-ID", Some(last_event_id).filter(|id| !id.is_empty())),
             ("Authorization", authorization.as_deref()),
         ];

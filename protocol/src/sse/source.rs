@@ -3,6 +3,7 @@
 mod answer;
 mod attempt;
 mod event;
+mod phase;
 mod route;
 
 use super::decode::Decoder;
@@ -20,6 +21,7 @@ use answer::Answer;
 use attempt::Attempts;
 use core::time::Duration;
 pub use event::{OwnedMessageEvent, OwnedSourceEvent, ReadyState, SourceEvent};
+use phase::Phase;
 use route::Route;
 
 /// A client of an event stream that reconnects and goes on where it was.
@@ -122,32 +124,6 @@ pub struct EventSource {
     lent: bool,
     /// To be told after `event`.
     closed: Option<SourceClosed>,
-}
-
-#[derive(Debug)]
-enum Phase {
-    /// No connection. Whether one is wanted is up to the reconnector.
-    Down {
-        /// The attempt that was due has failed.
-        failed: Option<SourceError>,
-    },
-    /// The request was sent.
-    Asked(Client),
-    /// Waits for the beginning of a refusal's body.
-    Refused {
-        client: Client,
-        why: SourceError,
-        /// Until when to wait; `None` for as long as it takes.
-        until: Option<Instant>,
-        late: bool,
-        /// The server wants no attempt for so long.
-        after: Duration,
-    },
-    Streaming {
-        client: Client,
-        ended: Option<SourceError>,
-    },
-    Over,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -269,6 +245,9 @@ impl EventSource {
     pub fn handle_timeout(&mut self, now: Instant, tx: &mut SendBuf) {
         if let Some(client) = self.phase.client_mut() {
             client.handle_timeout(now, tx);
+        }
+        if let Phase::Streaming { seen, .. } = &mut self.phase {
+            *seen = None;
         }
         if let Phase::Refused { until, late, .. } = &mut self.phase {
             *late |= until.take_if(|at| *at <= now).is_some();
@@ -471,13 +450,19 @@ impl EventSource {
                     over |= body == self.config.error_body || rx.is_full() || client.is_upgraded();
                     return over.then(|| self.end(why, body, after, now));
                 }
-                Phase::Streaming { client, ended } => {
-                    while ended.is_none() && client.advance(now, rx, tx) {
-                        *ended = match client.event(now, rx, tx) {
-                            Some(ClientEvent::End(_)) => Some(SourceError::EndOfStream),
-                            Some(ClientEvent::Closed(why)) => Some(why.into()),
-                            _ => None,
-                        };
+                Phase::Streaming { client, ended, seen } => {
+                    // Between two events that lie in the buffer there is nothing new for HTTP.
+                    let input = (rx.raw().len(), rx.is_finished());
+                    let looks = *seen != Some(input);
+                    if looks {
+                        while ended.is_none() && client.advance(now, rx, tx) {
+                            *ended = match client.event(now, rx, tx) {
+                                Some(ClientEvent::End(_)) => Some(SourceError::EndOfStream),
+                                Some(ClientEvent::Closed(why)) => Some(why.into()),
+                                _ => None,
+                            };
+                        }
+                        *seen = Some((rx.raw().len(), rx.is_finished()));
                     }
                     let ended = *ended;
                     match (self.decoder.advance(rx), ended) {
@@ -486,7 +471,8 @@ impl EventSource {
                                 return Some(pending);
                             }
                         }
-                        (Ok(false), None) => return None,
+                        (Ok(false), None) if looks => return None,
+                        (Ok(false), None) => *seen = None,
                         (Ok(false), Some(why)) => {
                             return Some(self.end(why, 0, Duration::ZERO, now));
                         }
@@ -519,7 +505,7 @@ impl EventSource {
             return Some(Pending::Refused);
         }
         self.attempts.reconnector.opened(now);
-        self.phase = Phase::Streaming { client, ended: None };
+        self.phase = Phase::Streaming { client, ended: None, seen: None };
         Some(Pending::Open)
     }
 
@@ -556,24 +542,6 @@ impl EventSource {
         self.decoder.reset();
         self.route.reset();
         self.phase = Phase::Down { failed: None };
-    }
-}
-
-impl Phase {
-    const fn client(&self) -> Option<&Client> {
-        match self {
-            Self::Asked(client) | Self::Refused { client, .. } => Some(client),
-            Self::Streaming { client, .. } => Some(client),
-            Self::Down { .. } | Self::Over => None,
-        }
-    }
-
-    const fn client_mut(&mut self) -> Option<&mut Client> {
-        match self {
-            Self::Asked(client) | Self::Refused { client, .. } => Some(client),
-            Self::Streaming { client, .. } => Some(client),
-            Self::Down { .. } | Self::Over => None,
-        }
     }
 }
 

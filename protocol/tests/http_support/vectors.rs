@@ -91,7 +91,10 @@ pub(crate) fn table() -> Vec<Vector> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = files.filter(|path| path.extension().unwrap() == "json").collect();
-    files.retain(|path| !path.file_name().unwrap().to_string_lossy().starts_with("ws_"));
+    files.retain(|path| {
+        let name = path.file_name().unwrap().to_string_lossy();
+        !name.starts_with("ws_") && !name.starts_with("sse_")
+    });
     files.sort();
     let read = |path| {
         let text = fs::read_to_string(&path).unwrap();

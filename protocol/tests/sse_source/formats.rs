@@ -181,7 +181,7 @@ fn it_makes_them_however_it_comes() {
     }
 }
 
-/// 9.2.6: "Streams must be decoded using the UTF-8 decode algorithm", which replaces what is none.
+/// 9.2.6: a stream is decoded as UTF-8, and what is none is replaced.
 #[test]
 fn what_is_not_utf_8_is_replaced_and_the_charset_means_nothing() {
     let mut net = Net::simple();

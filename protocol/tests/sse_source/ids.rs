@@ -17,8 +17,7 @@ fn sent(net: &mut Net) -> Option<String> {
     id
 }
 
-/// 9.2.3: "If the EventSource object's last event ID string is not the empty string, then: let
-/// lastEventIDValue be [it], encoded as UTF-8."
+/// 9.2.3: the last event id goes into the request, encoded as UTF-8.
 #[test]
 fn an_id_is_sent_as_utf_8() {
     for id in [

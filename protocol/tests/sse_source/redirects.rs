@@ -156,8 +156,7 @@ fn a_method_that_a_permanent_redirect_has_changed_stays_changed() {
     }
 }
 
-/// 9.2.6: the origin of an event is that "of the event stream's final URL (i.e., the URL after
-/// redirects)".
+/// 9.2.6: the origin of an event is that of the URL behind all redirects.
 #[test]
 fn the_origin_is_that_of_the_final_url() {
     for (location, origin) in [

@@ -13,7 +13,7 @@ fn the_request_asks_for_an_event_stream_and_ends_with_the_users_fields() {
     assert_eq!(
         net.connect(),
         "GET /a?b=c HTTP/1.1\r\nHost: example.com:81\r\nAccept: text/event-stream\r\n\
-         Cache-Control: no-store\r\nLast-Event-ID: käse\r\nX-b: 2\r\nCookie: a=1\r\n\r\n"
+         Cache-Control: no-cache\r\nLast-Event-ID: käse\r\nX-b: 2\r\nCookie: a=1\r\n\r\n"
     );
 }
 
@@ -110,4 +110,24 @@ fn the_body_can_be_changed_between_attempts() {
     net.source.request_mut().set_body("goes on");
     net.sleep();
     assert!(net.connect().ends_with("Content-Length: 7\r\n\r\ngoes on"));
+}
+
+/// RFC 9110, 9.3.2: a response to HEAD has no body, so its stream is over when it begins.
+#[test]
+fn a_head_request_has_a_stream_without_events() {
+    let mut net = Net::new(request("http://h/").method("HEAD"), plain());
+    assert!(net.connect().starts_with("HEAD / "));
+    assert_eq!(net.feed(OPEN), ["open 200", "error EndOfStream"]);
+    assert_eq!(net.sleep(), (ms(3000), Timer::Reconnect));
+}
+
+/// RFC 9110, 10.1.1: who expects a word in between may go on without it.
+#[test]
+fn a_body_does_not_wait_for_100() {
+    let request = request("http://h/").post("{}").field("Expect", "100-continue");
+    for interim in ["", "HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Early Hints\r\n\r\n"] {
+        let mut net = Net::new(request.clone(), plain());
+        assert!(net.connect().ends_with("\r\n\r\n{}"));
+        assert_eq!(net.feed(&format!("{interim}{OPEN}")), ["open 200"]);
+    }
 }

@@ -2,8 +2,7 @@
 
 use crate::support::*;
 
-/// 9.2.2: the reconnection time "must initially be an implementation-defined value, probably in the
-/// region of a few seconds".
+/// 9.2.2: a reconnection time of some seconds to begin with. 9.2.3: with failures it may grow.
 #[test]
 fn the_first_wait_is_a_few_seconds_and_grows_with_each_failure_in_a_row() {
     let mut net = Net::new(request("http://h/"), SourceConfig::default());
@@ -26,9 +25,8 @@ fn the_first_wait_is_a_few_seconds_and_grows_with_each_failure_in_a_row() {
     assert!(ms(10_000) < wait && wait <= ms(15_000), "{wait:?}");
 }
 
-/// 9.2.6: "If the field value consists of only ASCII digits, then interpret the field value as an
-/// integer in base ten, and set the event stream's reconnection time to that integer. Otherwise,
-/// ignore the field."
+/// 9.2.6: a value of ASCII digits alone is the new reconnection time, in base ten; another one means
+/// nothing.
 #[test]
 fn retry_sets_the_wait_if_it_is_a_number_and_within_bounds() {
     let mut net = Net::simple();

@@ -1,4 +1,4 @@
-//! Differential tests of tidewire. Of WebSocket: see [`websocket`]. Of HTTP/1.1: a stream of messages, made after the grammar and then
+//! Differential tests of tidewire. Of WebSocket: see [`websocket`]; of event streams: [`sse`]. Of HTTP/1.1: a stream of messages, made after the grammar and then
 //! damaged, goes to us and to each peer. What we take and a peer refuses, what we refuse and a peer
 //! takes, and what both take and understand differently must have its reason in [`table`].
 //!
@@ -11,6 +11,7 @@ mod generate;
 mod minimise;
 mod mutate;
 mod report;
+mod sse;
 mod subjects;
 mod table;
 mod vectors;
@@ -26,6 +27,9 @@ use std::time::{Duration, Instant};
 use subjects::script::Script;
 use subjects::{http_net, httparse, tidewire};
 
+/// How to run what is not about HTTP, and how to print its reasons.
+type Part = (fn(u64, u64, u64, Option<&str>) -> bool, fn());
+
 fn main() {
     let mut args = pico_args::Arguments::from_env();
     let mut number = |name: &'static str, default: u64| {
@@ -39,11 +43,16 @@ fn main() {
     let mut text =
         |name: &'static str| args.opt_value_from_str::<_, String>(name).unwrap_or_default();
     let vectors = text("--vectors");
-    if text("--about").as_deref() == Some("websocket") {
+    let about: Option<Part> = match text("--about").as_deref() {
+        Some("websocket") => Some((websocket::run, websocket::reasons)),
+        Some("sse") => Some((sse::run, sse::reasons)),
+        _ => None,
+    };
+    if let Some((run, reasons)) = about {
         if args.contains("--reasons") {
-            return websocket::reasons();
+            return reasons();
         }
-        if !websocket::run(seed, cases, seconds, vectors.as_deref()) {
+        if !run(seed, cases, seconds, vectors.as_deref()) {
             std::process::exit(1);
         }
         return;

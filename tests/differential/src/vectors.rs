@@ -40,10 +40,9 @@ pub fn read(folder: &str) -> Vec<Vector> {
     let mut files: Vec<_> = entries.map(|entry| entry.expect("a readable folder").path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
     files.retain(|file| {
-        !file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ws_"))
+        let name = file.file_name().unwrap_or_default().as_encoded_bytes();
+        !name.starts_with(b"ws_") && !name.starts_with(b"sse_")
     });
-    files
-        .retain(|file| !file.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"ws_")));
     files.sort();
     let mut vectors = Vec::new();
     for file in files {

@@ -279,7 +279,7 @@ impl Wire {
 }
 
 /// Carries a piece. Returns whether there was one.
-fn carry(tx: &mut SendBuf, rx: &mut RecvBuf, cuts: &mut Cuts) -> bool {
+pub(super) fn carry(tx: &mut SendBuf, rx: &mut RecvBuf, cuts: &mut Cuts) -> bool {
     if cuts.liberty() {
         rx.shrink();
         tx.shrink();

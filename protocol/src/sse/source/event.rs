@@ -13,7 +13,7 @@ use {super::EventSource, crate::sse::SourceConfig};
 /// |---|---|---|
 /// | [`Open`](Self::Open) | `open` | `OPEN` |
 /// | [`Message`](Self::Message) | `message`, or of the type that it has | |
-/// | [`Error`](Self::Error) | `error` | `CONNECTING`, or `CLOSED` if it is final |
+/// | [`Error`](Self::Error) | `error` | `CONNECTING`, or `CLOSED` if there will be no other attempt |
 /// | [`Closed`](Self::Closed) | | `CLOSED` |
 ///
 /// The others are of no concern to the standard.
