@@ -6,10 +6,12 @@
 //! bench sse                                    # and for Server-Sent Events
 //! bench http --only 73 --rounds 500            # the cases whose name has this in it
 //! bench http --only 73 --who tidewire --times 10000   # for valgrind --tool=callgrind
+//! bench fanout --subscribers 500 --rounds 40   # event streams to many, and what they cost idle
 //! ```
 //!
 //! All contestants of a case take turns; what is printed is the least of their rounds.
 
+mod fanout;
 mod http;
 mod measure;
 mod sse;
@@ -25,6 +27,11 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = pico_args::Arguments::from_env();
     let group = args.subcommand()?;
+    match group.as_deref() {
+        Some("fanout") => return fanout::run(&fanout::Options::parse(args)?),
+        Some("fanout-serve") => return fanout::serve(&args.free_from_str::<String>()?, held),
+        _ => {}
+    }
     let only: String = args.opt_value_from_str("--only")?.unwrap_or_default();
     let who: String = args.opt_value_from_str("--who")?.unwrap_or_default();
     let times: Option<u64> = args.opt_value_from_str("--times")?;
@@ -36,7 +43,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Some("sse") if rest.is_empty() => sse::cases(),
         _ => {
             return Err(
-                "usage: bench http|ws|sse [--only CASE] [--rounds N] [--who NAME --times N]".into(),
+                "usage: bench http|ws|sse [--only CASE] [--rounds N] [--who NAME --times N]\n       \
+                bench fanout [--subscribers N] [--events N] [--rounds N] [--idle N] [--who NAME]"
+                    .into(),
             );
         }
     };
@@ -53,6 +62,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     if group.as_deref() == Some("ws") && only.is_empty() && times.is_none() {
         ws::idle(held);
+    }
+    if group.as_deref() == Some("sse") && only.is_empty() && times.is_none() {
+        fanout::run(&fanout::Options::default())?;
     }
     Ok(())
 }

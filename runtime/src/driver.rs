@@ -6,7 +6,7 @@ use crate::link::{Link, Side};
 use crate::runtime::Runtime;
 use std::future::poll_fn;
 use std::io;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tidewire::url::Url;
 use tidewire::{Clock, Dialer, Instant, Machine, RecvBuf, SendBuf, Transport};
@@ -164,9 +164,12 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     /// nothing will come any more.
     pub fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         self.events += 1;
-        let both = self.link.park(Side::Events, cx.waker());
-        let cx = &mut Context::from_waker(both.as_ref().unwrap_or(cx.waker()));
-        let polled = if self.events > EVENTS { give_way(cx) } else { self.poll_loop(cx) };
+        let rope = self.link.park(Side::Events, cx.waker());
+        let polled = if self.events > EVENTS {
+            give_way(cx)
+        } else {
+            self.poll_loop(&mut Context::from_waker(&rope))
+        };
         if polled.is_pending() {
             self.events = 0;
         }
@@ -179,6 +182,11 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         self.link.release();
     }
 
+    /// The same as soon as there is nothing to do, instead of a while after that.
+    pub(crate) fn release_soon(&mut self) {
+        self.link.release_soon();
+    }
+
     /// Shows the machine its buffers, without waiting for anything.
     pub(crate) fn advance(&mut self) {
         let now = self.link.refresh();
@@ -187,7 +195,9 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
 
     /// Whether nothing happens on the connection now: no event, no end.
     pub(crate) fn is_quiet(&mut self) -> bool {
-        self.poll_loop(&mut Context::from_waker(Waker::noop())).is_pending()
+        self.link.look_again();
+        let rope = self.link.rope();
+        self.poll_loop(&mut Context::from_waker(&rope)).is_pending()
     }
 
     fn poll_loop(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
@@ -211,7 +221,10 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
                 machine.handle_timeout(read_at, &mut link.tx);
                 continue;
             }
-            let now = link.refresh();
+            let now = link.now();
+            if machine.poll_timeout().is_some_and(|at| at <= now) {
+                link.look_again();
+            }
             let mut progress = link.poll_transfer(cx, machine.transport());
             if progress {
                 // What was read may have come after `now`: nothing that counts from it is early.
@@ -230,6 +243,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
                 if poll_sleep(machine, link, cx, deadline).is_pending() {
                     return Poll::Pending;
                 }
+                link.refresh();
             }
         }
         give_way(cx)
@@ -260,9 +274,8 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     /// # Errors
     /// What the operating system said when the connection broke.
     pub fn poll_drain(&mut self, cx: &mut Context<'_>, mark: usize) -> Poll<io::Result<()>> {
-        let both = self.link.park(Side::Drain, cx.waker());
-        let cx = &mut Context::from_waker(both.as_ref().unwrap_or(cx.waker()));
-        let polled = self.poll_output(cx, mark);
+        let rope = self.link.park(Side::Drain, cx.waker());
+        let polled = self.poll_output(&mut Context::from_waker(&rope), mark);
         if polled.is_ready() {
             self.link.drained();
         }
@@ -271,9 +284,11 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
 
     fn poll_output(&mut self, cx: &mut Context<'_>, mark: usize) -> Poll<io::Result<()>> {
         let (machine, link) = (&mut self.machine, &mut self.link);
+        link.wake_up();
         let now = link.refresh();
         if machine.poll_timeout().is_some_and(|at| at <= now) {
             // First what the peer takes and says now: it may have waited for whoever polls here.
+            link.look_again();
             link.poll_write(cx);
             while link.poll_read(cx) {}
             machine.advance(now, &mut link.rx, &mut link.tx);
@@ -339,12 +354,12 @@ impl<R: Runtime, M: Dialer> Driver<R, M> {
                 return Poll::Pending;
             }
             let attempt = self.machine.attempts();
-            let (_, dial) = match &mut link.dial {
+            let (_, dial) = &mut **match &mut link.dial {
                 Some(dial) if dial.0 == attempt => dial,
                 _ => {
                     link.detach();
                     let dial = Dial::new(&link.runtime, self.machine.target());
-                    link.dial.insert((attempt, dial))
+                    link.dial.insert(Box::new((attempt, dial)))
                 }
             };
             let Poll::Ready(dialled) = dial.poll(&link.runtime, cx) else { return Poll::Pending };

@@ -325,6 +325,8 @@ impl<R: Runtime> Exchange<R> {
             stream.clone().finish(http.machine, http.tx)?;
         }
         driver.flush().await?;
+        // Many come at a time, after a restart say, and each may wait for long.
+        driver.release_soon();
         Ok(EventStream::new(self, stream, &config))
     }
 

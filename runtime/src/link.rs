@@ -2,16 +2,21 @@
 
 use crate::dial::Dial;
 use crate::runtime::{Runtime, Timer};
+use atomic_waker::AtomicWaker;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 use tidewire::{Clock, Instant, RecvBuf, SendBuf, Transport};
 
 /// The first read of a connection, in bytes. Reads double while they fill their room.
-const READ_MIN: usize = 4 * 1024;
+///
+/// The first ones go through the stack: most connections wait with nothing to read, and need no
+/// room to find that out.
+const READ_MIN: usize = 1024;
 /// The largest read, in bytes.
 pub(crate) const READ_MAX: usize = 64 * 1024;
 /// The most runs of bytes in one write.
@@ -34,13 +39,12 @@ pub(crate) struct Link<R: Runtime> {
     now: Instant,
     /// When the transport was last asked for bytes.
     read_at: Instant,
-    /// The socket had nothing to read and wakes the task when it has, since
-    /// [`wake_up`](Link::wake_up).
+    /// The socket had nothing to read, and rings when it has.
     starved: bool,
     stream: Option<R::Stream>,
     /// The connection in the making, and at which count of [`tidewire::Dialer::attempts`] it was
     /// asked for.
-    pub(crate) dial: Option<(u64, Dial<R>)>,
+    pub(crate) dial: Option<Box<(u64, Dial<R>)>>,
     /// The sending side was shut down, by us or by a failed write.
     write_ended: bool,
     linger_until: Option<Instant>,
@@ -57,7 +61,9 @@ pub(crate) struct Link<R: Runtime> {
     armed: Option<Instant>,
     /// The operating system's words about the end of the last connection.
     pub(crate) error: Option<io::Error>,
-    parked: Parked,
+    bell: Arc<Bell>,
+    /// What rings it.
+    rope: Waker,
 }
 
 /// The limit of a receive buffer whose machine needs units of up to `largest` bytes whole: 64 KiB more,
@@ -75,53 +81,35 @@ pub(crate) enum Side {
     Drain,
 }
 
-/// The tasks behind the two sides. They differ when the halves of a `Stream` and `Sink` live in two
-/// tasks. A socket and a timer know one waker each, so both sides then register one that wakes both:
-/// else each would take the other's place, and where the runtime tells the loser they would wake
-/// each other for ever.
+/// What the socket and the timer wake: the tasks behind both sides. These differ when the halves of a
+/// `Stream` and `Sink` live in two tasks, and a socket and a timer know one waker each.
+///
+/// It tells whether one of them rang, or the task was woken by something else: an event to send, say.
+/// Then the socket need not be asked whether it has something to read.
 #[derive(Default)]
-struct Parked {
-    wakers: [Option<Waker>; 2],
-    both: Option<Waker>,
-    drains: bool,
+struct Bell {
+    rang: AtomicBool,
+    tasks: [AtomicWaker; 2],
 }
 
-impl Parked {
-    /// The waker that `side` is to register, unless it is its own.
-    fn join(&mut self, side: Side, waker: &Waker) -> Option<Waker> {
-        let own = &mut self.wakers[side as usize];
-        if !own.as_ref().is_some_and(|own| own.will_wake(waker)) {
-            *own = Some(waker.clone());
-            self.both = None;
-        }
-        if side == Side::Events && !self.drains {
-            return None;
-        }
-        self.drains = true;
-        let [Some(events), Some(drain)] = &self.wakers else { return None };
-        if events.will_wake(drain) {
-            return None;
-        }
-        let both = || Arc::new(Both([events.clone(), drain.clone()])).into();
-        Some(self.both.get_or_insert_with(both).clone())
-    }
-}
-
-struct Both([Waker; 2]);
-
-impl Wake for Both {
+impl Wake for Bell {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.0.iter().for_each(Waker::wake_by_ref);
+        self.rang.store(true, Ordering::Release);
+        // One task that is both sides is woken twice, and runs once.
+        self.tasks.iter().for_each(AtomicWaker::wake);
     }
 }
 
 impl<R: Runtime> Link<R> {
     pub(crate) fn new(runtime: R, rx_limit: usize) -> Self {
+        let bell = Arc::<Bell>::default();
         Self {
+            rope: bell.clone().into(),
+            bell,
             timer: runtime.timer(),
             runtime,
             rx: RecvBuf::with_limit(rx_limit),
@@ -140,18 +128,23 @@ impl<R: Runtime> Link<R> {
             read_size: READ_MIN,
             armed: None,
             error: None,
-            parked: Parked::default(),
         }
     }
 
-    /// The waker for the task of `side` to register; its own if there is none.
-    pub(crate) fn park(&mut self, side: Side, waker: &Waker) -> Option<Waker> {
-        self.parked.join(side, waker)
+    /// The waker to register for `side`, whose task has `waker`.
+    pub(crate) fn park(&mut self, side: Side, waker: &Waker) -> Waker {
+        self.bell.tasks[side as usize].register(waker);
+        self.rope.clone()
+    }
+
+    /// The waker of the tasks that were parked last.
+    pub(crate) fn rope(&self) -> Waker {
+        self.rope.clone()
     }
 
     /// Nobody waits for output to leave any more.
     pub(crate) fn drained(&mut self) {
-        self.parked.drains = false;
+        self.bell.tasks[Side::Drain as usize].take();
     }
 
     /// The time of the last [`refresh`](Self::refresh).
@@ -164,8 +157,16 @@ impl<R: Runtime> Link<R> {
         self.read_at
     }
 
-    /// A poll begins: the socket may have become ready since the last one.
+    /// A poll begins: the socket may have become ready since the last one, if it rang.
     pub(crate) fn wake_up(&mut self) {
+        if self.starved && self.bell.rang.load(Ordering::Acquire) {
+            self.look_again();
+        }
+    }
+
+    /// Asks the socket itself next time: what has come may not have rung yet, for the runtime looks at
+    /// its sockets when no task runs.
+    pub(crate) fn look_again(&mut self) {
         self.starved = false;
     }
 
@@ -178,6 +179,7 @@ impl<R: Runtime> Link<R> {
     /// Starts with a fresh transport.
     pub(crate) fn attach(&mut self, stream: R::Stream) {
         self.detach();
+        self.look_again();
         self.stream = Some(stream);
     }
 
@@ -266,6 +268,8 @@ impl<R: Runtime> Link<R> {
                         Some(result.err().unwrap_or_else(|| io::ErrorKind::WriteZero.into()));
                     self.write_ended = true;
                     self.tx.clear();
+                    // The peer's last words may be there.
+                    self.look_again();
                 }
                 Poll::Pending if !wrote && self.stalled_until.is_some_and(|at| at <= self.now) => {
                     self.error = Some(io::ErrorKind::TimedOut.into());
@@ -287,23 +291,31 @@ impl<R: Runtime> Link<R> {
         wrote
     }
 
-    /// Reads once into `rx`, if there is room.
+    /// Reads once into `rx`, if there is room and something to read.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(stream) = &mut self.stream else { return false };
-        if self.rx.is_finished() {
+        if self.starved || self.rx.is_finished() || self.rx.is_full() {
             return false;
         }
-        let spare = self.rx.spare(self.read_size);
-        if spare.is_empty() {
-            return false;
-        }
-        let room = spare.len();
+        let small = self.read_size == READ_MIN;
+        let spare = self.rx.spare(if small { 0 } else { self.read_size });
+        let (room, direct) = (spare.len(), !small || spare.len() >= READ_MIN);
+        let stream = Pin::new(stream);
         self.read_at = self.now;
-        match Pin::new(stream).poll_read(cx, spare) {
-            Poll::Ready(Ok(0)) => self.rx.finish(),
-            Poll::Ready(Ok(n)) => {
-                self.rx.commit(n);
-                if n == room {
+        // Before the socket is asked: if it rings from here on, it is asked again.
+        self.bell.rang.swap(false, Ordering::SeqCst);
+        let read = if direct {
+            stream.poll_read(cx, spare).map_ok(|n| (n, n == room))
+        } else {
+            poll_read_small(stream, cx, &mut self.rx)
+        };
+        match read {
+            Poll::Ready(Ok((0, _))) => self.rx.finish(),
+            Poll::Ready(Ok((n, full))) => {
+                if direct {
+                    self.rx.commit(n);
+                }
+                if full {
                     self.read_size = (self.read_size * 2).min(READ_MAX);
                 }
             }
@@ -370,6 +382,7 @@ impl<R: Runtime> Link<R> {
     fn part(&mut self, cx: &mut Context<'_>) {
         self.poll_write(cx);
         self.poll_shutdown(cx);
+        self.look_again();
         self.rx.clear();
         for _ in 0..16 {
             if !self.poll_read(cx) {
@@ -383,6 +396,11 @@ impl<R: Runtime> Link<R> {
     /// Whether it is time to [`release`](Self::release) memory.
     pub(crate) fn is_idle(&self) -> bool {
         self.release_at.is_some_and(|at| at <= self.now)
+    }
+
+    /// Memory is to be given back as soon as there is nothing to do.
+    pub(crate) fn release_soon(&mut self) {
+        self.release_at = Some(self.now);
     }
 
     /// Gives memory back that is not in use.
@@ -421,4 +439,20 @@ impl<R: Runtime> Link<R> {
             Poll::Pending => Poll::Pending,
         }
     }
+}
+
+/// Reads through the stack: how many bytes, and whether that was all there was room for.
+fn poll_read_small<S: AsyncRead>(
+    stream: Pin<&mut S>,
+    cx: &mut Context<'_>,
+    rx: &mut RecvBuf,
+) -> Poll<io::Result<(usize, bool)>> {
+    let held = rx.content().len() + rx.raw().len();
+    let mut small = [0; READ_MIN];
+    let room = READ_MIN.min(rx.limit().saturating_sub(held));
+    stream.poll_read(cx, &mut small[..room]).map_ok(|n| {
+        let took = rx.push(&small[..n]);
+        debug_assert_eq!(took, n, "the limit leaves room for what was read");
+        (n, n == room)
+    })
 }

@@ -99,7 +99,7 @@ http.createServer((request, response) => {
   if (url.pathname !== '/asked') {
     // Fields come as Latin-1.
     const id = request.headers['last-event-id'];
-    asked.push([request.url, id === undefined ? null : Buffer.from(id, 'latin1').toString()]);
+    asked.push([request.url, id === undefined ? null : Buffer.from(id, 'latin1').toString(), request.headers.authorization]);
   }
   response.on('error', () => {});
   const route = routes[url.pathname];

@@ -17,7 +17,7 @@ import traceback
 from aiohttp import web
 from aiohttp_sse import sse_response
 
-from common import Checks, Example, Peer, curl
+from common import Checks, Example, Peer, curl, shorten
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 WORDS = "Wer rüttelt am ☃ so spät".split()
@@ -29,7 +29,7 @@ class Source(Example):
 
     def __init__(self, url, **options):
         self.told = []
-        words = [word for key, value in options.items() for word in ("--" + key.replace("_", "-"), str(value))]
+        words = [word for key, value in options.items() for word in ("--" + key.replace("_", "-"), *([] if value is True else [str(value)]))]
         super().__init__("sse-test-client", "--url", url, *words, folder="PROGRAMS")
 
     def _read(self):
@@ -69,7 +69,7 @@ def numbers(first, last, type="message", size=0):
 
 def asked(server, target=None):
     got = json.loads(curl(f"{server}/asked")[0])
-    return got if target is None else [id for where, id in got if where == target]
+    return got if target is None else [id for where, id, *_ in got if where == target]
 
 
 def gaps(events):
@@ -94,7 +94,7 @@ def refused(name, url, error, body="", kinds=("error", "closed"), **options):
     with ask(url, **options) as source:
         got = source.kinds()
         why = [(told["error"], told["final"]) for _, told in source.told if told["kind"] == "error"]
-        check(f"{name}: {error!r}, for good", got == list(kinds) and len(why) == 1 and re.search(error, why[0][0]) and why[0][1], source.told)
+        check(f"{name}: {error!r}, for good", got == list(kinds) and len(why) == 1 and re.search(error, why[0][0]) and why[0][1], shorten(source.told))
         if body:
             check.equal(f"{name}: with what it says", [told["body"] for _, told in source.told if told["kind"] == "error"], [body])
 
@@ -160,7 +160,7 @@ def with_starlette():
             check.equal(f"{name}: the head is told", (fields["x-served-by"], fields["cache-control"]), ("sse-starlette", "no-store"))
         with ask(f"{server.url}/silent?ping=60", idle=600, wait=100) as source:
             errors = source.all("error", 2, seconds=6)
-            check(f"{name}: silence without pings is an error, again and again", [told["error"] for _, told in errors[:2]] == ["the server took too long"] * 2, source.told)
+            check(f"{name}: silence without pings is an error, again and again", [told["error"] for _, told in errors[:2]] == ["the server took too long"] * 2, shorten(source.told))
         tokens(name, f"{server.url}/words", " ".join(WORDS), "X-Model: echo", {"model": "echo"})
         redirects(name, server.url)
         for status in (400, 404, 500):
@@ -211,6 +211,11 @@ def with_node():
         tokens(name, f"{server.url}/words", json.dumps({"prompt": " ".join(WORDS)}), "Content-Type: application/json", {"type": "application/json"})
         with ask(f"{server.url}/gzip", messages=1) as source:
             check.equal(f"{name}: nothing is compressed that need not be", source.messages(1), [("message", "1", "")])
+        refused(f"{name}, gzip", f"{server.url}/always-gzip", "content coding", kinds=("refused", "error", "closed"))
+        with ask(f"{server.url}/events?to=4&end=1&retry=100&renewed", renew=True) as source:
+            check.equal(f"{name}: a token that is renewed for each attempt", source.kinds(), [*["attempt", "open", "message", "error"] * 4, "attempt", "refused", "error", "closed"])
+        tokens_seen = [token for where, _, token in json.loads(curl(f"{server.url}/asked")[0]) if "renewed" in where]
+        check.equal(f"{name}: comes with each request", tokens_seen, [f"Bearer {n}" for n in range(1, 6)])
         for type in ("text/event-stream", "TEXT/Event-Stream; charset=latin1", "text/event-stream;x"):
             with ask(f"{server.url}/as?type={type.replace(' ', '%20')}", messages=1) as source:
                 check.equal(f"{name}: {type} is an event stream", source.messages(1), [("message", "1", "")])
@@ -337,7 +342,7 @@ def with_nobody():
         port = free.getsockname()[1]
     with ask(f"http://127.0.0.1:{port}/", wait=50, attempts=2) as source:
         kinds = source.kinds()
-        check("nobody: attempts have their end", kinds == ["error"] * (len(kinds) - 1) + ["closed"] and 2 <= len(kinds) <= 4 and "GaveUp" in source.told[-1][1]["why"], source.told)
+        check("nobody: attempts have their end", kinds == ["error"] * (len(kinds) - 1) + ["closed"] and 2 <= len(kinds) <= 4 and "GaveUp" in source.told[-1][1]["why"], shorten(source.told))
 
 
 # Side by side, since much of it is waiting.

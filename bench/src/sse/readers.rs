@@ -63,32 +63,34 @@ pub(super) fn tidewire_text() -> Box<dyn Decode> {
     Box::new(AsText(Tidewire::new()))
 }
 
-pub(super) fn sse_core() -> Box<dyn Decode> {
-    impl Decode for sse_core::SseDecoder {
-        fn read(&mut self, bytes: &Bytes, check: &mut Check<'_>) -> u64 {
-            let (mut events, mut rest) = (0, &bytes[..]);
-            while let Some(event) = self.next(&mut rest) {
-                if let sse_core::SseEvent::Message(event) = event.unwrap() {
-                    events += take(event.event.as_bytes(), event.data.as_bytes(), check);
-                }
+impl Decode for sse_core::SseDecoder {
+    fn read(&mut self, bytes: &Bytes, check: &mut Check<'_>) -> u64 {
+        let (mut events, mut rest) = (0, &bytes[..]);
+        while let Some(event) = self.next(&mut rest) {
+            if let sse_core::SseEvent::Message(event) = event.unwrap() {
+                events += take(event.event.as_bytes(), event.data.as_bytes(), check);
             }
-            events
         }
+        events
     }
+}
+
+pub(super) fn sse_core() -> Box<dyn Decode> {
     Box::new(sse_core::SseDecoder::with_limit(NonZeroUsize::new(LIMIT).expect("not zero")))
 }
 
-pub(super) fn sse_parse() -> Box<dyn Decode> {
-    impl Decode for sse_parse::SseParser {
-        fn read(&mut self, bytes: &Bytes, check: &mut Check<'_>) -> u64 {
-            let mut events = 0;
-            self.feed(bytes);
-            while let Some(event) = self.next_event() {
-                events += take(event.event.as_bytes(), event.data.as_bytes(), check);
-            }
-            events
+impl Decode for sse_parse::SseParser {
+    fn read(&mut self, bytes: &Bytes, check: &mut Check<'_>) -> u64 {
+        let mut events = 0;
+        self.feed(bytes);
+        while let Some(event) = self.next_event() {
+            events += take(event.event.as_bytes(), event.data.as_bytes(), check);
         }
+        events
     }
+}
+
+pub(super) fn sse_parse() -> Box<dyn Decode> {
     Box::new(sse_parse::SseParser::new())
 }
 

@@ -2,7 +2,7 @@
 
 use super::storage::Storage;
 use crate::http::HeaderSpan;
-use alloc::{string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 
 /// Receive buffer: the transport writes into it, machines parse and lend out of it.
 ///
@@ -58,8 +58,8 @@ pub struct RecvBuf {
     pub(crate) spans: Vec<HeaderSpan>,
     /// For what cannot be lent in place because decoding made it longer.
     pub(crate) scratch: String,
-    /// The same for bytes: what was inflated.
-    inflated: Storage,
+    /// The same for bytes: what was inflated. Most connections inflate nothing.
+    inflated: Option<Box<Storage>>,
 }
 
 impl RecvBuf {
@@ -79,7 +79,7 @@ impl RecvBuf {
             finished: false,
             spans: Vec::new(),
             scratch: String::new(),
-            inflated: Storage::new(),
+            inflated: None,
         }
     }
 
@@ -187,7 +187,7 @@ impl RecvBuf {
         self.finished = false;
         self.spans.clear();
         self.scratch.clear();
-        self.inflated.consume(self.inflated.len());
+        self.consume_inflated(self.inflated().len());
     }
 
     /// Gives memory back that is not in use. Call it when the connection has been idle for a while,
@@ -195,11 +195,14 @@ impl RecvBuf {
     pub fn shrink(&mut self) {
         self.close_hole();
         self.moved(Storage::shrink);
-        self.inflated.shrink();
+        if let Some(inflated) = &mut self.inflated {
+            inflated.shrink();
+        }
         if self.is_empty() {
             self.spans = Vec::new();
             self.scratch = String::new();
         }
+        self.inflated.take_if(|inflated| inflated.len() == 0);
     }
 
     /// The most bytes that this buffer will hold.
@@ -220,7 +223,7 @@ impl RecvBuf {
         self.storage.capacity()
             + self.spans.capacity() * size_of::<HeaderSpan>()
             + self.scratch.capacity()
-            + self.inflated.capacity()
+            + self.inflated.as_deref().map_or(0, |it| size_of::<Storage>() + it.capacity())
     }
 
     // A machine's side.
@@ -348,22 +351,26 @@ impl RecvBuf {
     /// What was inflated and not consumed.
     #[inline]
     pub(crate) fn inflated(&self) -> &[u8] {
-        self.inflated.live()
+        self.inflated.as_deref().map_or(&[], Storage::live)
     }
 
     /// The content, and at least `min` bytes to inflate it into; the area never exceeds `cap`.
     pub(crate) fn content_and_spare(&mut self, min: usize, cap: usize) -> (&[u8], &mut [u8]) {
-        (self.storage.head(self.kept), self.inflated.spare(min, cap))
+        (self.storage.head(self.kept), self.inflated.get_or_insert_default().spare(min, cap))
     }
 
     /// Says that `n` bytes were inflated.
     pub(crate) fn commit_inflated(&mut self, n: usize) {
-        self.inflated.commit(n);
+        if let Some(inflated) = &mut self.inflated {
+            inflated.commit(n);
+        }
     }
 
     /// Drops `n` inflated bytes from the front.
     pub(crate) fn consume_inflated(&mut self, n: usize) {
-        self.inflated.consume(n);
+        if let Some(inflated) = &mut self.inflated {
+            inflated.consume(n);
+        }
     }
 
     /// Moves the raw bytes down to the content.

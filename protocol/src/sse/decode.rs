@@ -1,5 +1,7 @@
 //! Parsing and interpreting an event stream (WHATWG HTML, 9.2.5 and 9.2.6).
 
+use super::line::{Field, field, line_feed, milliseconds, or_message, push_lossy, text};
+use super::message::{Decoded, Found, Limits, MessageEvent, Plain};
 use super::{ErrorKind, ProtocolError};
 use crate::{RecvBuf, utf8};
 use alloc::string::String;
@@ -13,73 +15,11 @@ const SCRATCH: usize = 64 * 1024;
 /// From what length on a line is expected to go on in the next bytes, too.
 const LONG: usize = 1024;
 
-/// How much of an event stream is held at a time, in bytes. What passes a limit is an error as soon
-/// as the first byte beyond it is seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// The longest line, without its end: 16 MiB unless changed.
-    pub line: usize,
-    /// Data and type of an event together with the line that is being read, whatever that line will
-    /// turn out to be: 16 MiB unless changed. While an event is lent that isn't UTF-8, its text
-    /// takes up to three times as much besides.
-    pub event: usize,
-    /// The longest `event` and `id` value: 8 KiB unless changed. The id goes into a header field
-    /// some day, and servers refuse longer ones.
-    pub name: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { line: 16 << 20, event: 16 << 20, name: 8 << 10 }
-    }
-}
-
-/// An event that was received, with the names of the DOM's `MessageEvent`. Its data is text, or
-/// bytes (`[u8]`) that nobody has checked yet.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub struct MessageEvent<'a, T: ?Sized = str> {
-    /// The value of the `event` field; `message` if there was none.
-    pub event_type: &'a str,
-    /// The values of the `data` fields, joined with LF.
-    pub data: &'a T,
-    /// The id of this event or, if it had none, of the last one that did; empty at first.
-    pub last_event_id: &'a str,
-}
-
-/// What a [`Decoder`] finds in an event stream, with data as text or as bytes.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub enum Decoded<'a, T: ?Sized = str> {
-    /// An event to dispatch.
-    Event(MessageEvent<'a, T>),
-    /// A comment line, without its colon and one space after it. It means nothing beyond "the
-    /// server is alive".
-    Comment(&'a T),
-    /// The time to wait before reconnecting, as the server wants it.
-    Retry(Duration),
-}
-
-// Derived, they would ask the same of `T`, which is unsized.
-impl<T: ?Sized> Clone for MessageEvent<'_, T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T: ?Sized> Copy for MessageEvent<'_, T> {}
-
-impl<T: ?Sized> Clone for Decoded<'_, T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T: ?Sized> Copy for Decoded<'_, T> {}
-
 /// Reads an event stream out of a [`RecvBuf`]'s [content](RecvBuf::content).
 ///
 /// The data of an event is lent where it was received: the lines of a longer event are joined in
 /// place. Each byte is looked at a fixed number of times however the stream is cut into pieces, and
-/// what doesn't belong to the event under way leaves the buffer at once.
+/// when more bytes are needed, nothing is in the buffer but what belongs to the event under way.
 ///
 /// A stream cannot be wrong, only too big: bytes that are not UTF-8 come out as U+FFFD, and fields
 /// that mean nothing are ignored.
@@ -139,23 +79,6 @@ pub struct Decoder {
     /// What was announced and not lent.
     found: Option<Found>,
     failed: Option<ProtocolError>,
-}
-
-#[derive(Clone, Debug)]
-enum Found {
-    /// What the buffers hold.
-    Event,
-    Plain(Plain),
-    Comment(Range<usize>),
-    Retry(Duration),
-}
-
-/// An event that lies where it was received.
-#[derive(Clone, Debug)]
-struct Plain {
-    /// Before the data; it may be empty.
-    event_type: Range<usize>,
-    data: Range<usize>,
 }
 
 impl Decoder {
@@ -269,16 +192,13 @@ impl Decoder {
     /// opinion.
     #[inline(always)]
     fn next_plain(&mut self, rx: &RecvBuf) -> Option<Plain> {
-        if !self.plain || self.found.is_some() {
+        if !self.plain || self.found.is_some() || self.scanned == self.no_cr {
             return None;
         }
         let lines = rx.content().get(self.line..self.no_cr)?;
         let Some(data) = lines.strip_prefix(b"data: ") else { return self.next_named(lines) };
         let start = self.line + 6;
         let scanned = self.scanned.saturating_sub(start);
-        if self.scanned == self.no_cr {
-            return None;
-        }
         let Some(more) = memchr(b'\n', &data[scanned..]) else {
             self.scanned = self.no_cr;
             return None;
@@ -298,7 +218,12 @@ impl Decoder {
         // What was looked at belongs to the first line.
         let scanned = self.scanned.saturating_sub(self.line);
         loop {
-            let end = scanned.max(line) + memchr(b'\n', &lines[scanned.max(line)..])?;
+            let from = scanned.max(line);
+            let length = match &lines[from..] {
+                data @ [b'd', ..] => memchr(b'\n', data)?,
+                name => line_feed(name)?,
+            };
+            let end = from + length;
             let (field, value) = field(&lines[line..end]);
             let value = line + value..end;
             match field {
@@ -662,78 +587,4 @@ impl Decoder {
         self.scanned -= n;
         self.no_cr -= n;
     }
-}
-
-/// What a line sets.
-enum Field {
-    /// It is empty.
-    None,
-    Comment,
-    Data,
-    Event,
-    Id,
-    Retry,
-    Other,
-}
-
-/// What a line sets, and where in it the value begins.
-#[inline(always)]
-fn field(line: &[u8]) -> (Field, usize) {
-    let (field, name) = match line {
-        [] => return (Field::None, 0),
-        [b':', ..] => (Field::Comment, 0),
-        [b'd', b'a', b't', b'a', ..] => (Field::Data, 4),
-        [b'e', b'v', b'e', b'n', b't', ..] => (Field::Event, 5),
-        [b'i', b'd', ..] => (Field::Id, 2),
-        [b'r', b'e', b't', b'r', b'y', ..] => (Field::Retry, 5),
-        _ => return (Field::Other, line.len()),
-    };
-    match &line[name..] {
-        [] => (field, name),
-        [b':', b' ', ..] => (field, name + 2),
-        [b':', ..] => (field, name + 1),
-        _ => (Field::Other, line.len()),
-    }
-}
-
-/// "If the event type buffer is a value other than the empty string".
-#[inline]
-const fn or_message(event_type: &str) -> &str {
-    if event_type.is_empty() { "message" } else { event_type }
-}
-
-/// What is in `scratch`, and `bytes` as text: in place if they are UTF-8, else behind it.
-#[inline]
-fn text<'a>(bytes: &'a [u8], scratch: &'a mut String) -> (&'a str, &'a str) {
-    match utf8::validate(bytes) {
-        Ok(text) => (scratch, text),
-        Err(_) => {
-            let names = scratch.len();
-            push_lossy(scratch, bytes);
-            scratch.split_at(names)
-        }
-    }
-}
-
-/// UTF-8 decode (WHATWG Encoding): what is invalid becomes U+FFFD. A line can be decoded for
-/// itself, because the bytes that end it are never part of another character.
-fn push_lossy(text: &mut String, bytes: &[u8]) {
-    if let Ok(valid) = utf8::validate(bytes) {
-        return text.push_str(valid);
-    }
-    for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        if !chunk.invalid().is_empty() {
-            text.push(char::REPLACEMENT_CHARACTER);
-        }
-    }
-}
-
-/// "If the field value consists of only ASCII digits"; beyond what a `u64` holds, its maximum.
-fn milliseconds(value: &[u8]) -> Option<Duration> {
-    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let digit = |sum: u64, byte: &u8| sum.saturating_mul(10).saturating_add(u64::from(byte - b'0'));
-    Some(Duration::from_millis(value.iter().fold(0, digit)))
 }

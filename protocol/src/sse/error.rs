@@ -80,6 +80,9 @@ pub enum SourceError {
     /// `Content-Type` is not `text/event-stream`. Final.
     #[error("the content type is not text/event-stream")]
     ContentType,
+    /// The stream is compressed, which was not asked for: there is a `Content-Encoding`. Final.
+    #[error("the event stream has a content coding")]
+    ContentCoding,
     /// A redirect cannot be followed. Final.
     #[error(transparent)]
     Redirect(#[from] RedirectError),
@@ -98,8 +101,8 @@ impl SourceError {
         match self {
             Self::Dial(_) | Self::EndOfStream | Self::Eof | Self::Timeout(_) => false,
             Self::Http(_) | Self::Unavailable(_) => false,
-            Self::Status(_) | Self::ContentType | Self::Redirect(_) => true,
-            Self::Stream(_) | Self::Request(_) => true,
+            Self::Status(_) | Self::ContentType | Self::ContentCoding => true,
+            Self::Redirect(_) | Self::Stream(_) | Self::Request(_) => true,
         }
     }
 }

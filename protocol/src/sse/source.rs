@@ -6,7 +6,8 @@ mod event;
 mod phase;
 mod route;
 
-use super::decode::{Decoded, Decoder};
+use super::decode::Decoder;
+use super::message::Decoded;
 use super::request::{SourceConfig, SourceRequest};
 use super::{SourceClosed, SourceError, Timer};
 use crate::http::{self, Client, ClientConfig, ClientEvent, ResponseHead};

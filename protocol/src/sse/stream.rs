@@ -125,6 +125,10 @@ impl Stream {
     /// name. A client of HTTP/1.1 gets the body in chunks, one of HTTP/1.0 until the connection
     /// closes. The answer to a HEAD ends with the head: [`finish`](Self::finish) it at once.
     ///
+    /// haproxy knows no such field: it holds events back for up to 200 ms unless it is told
+    /// `option http-no-delay`, and a client that leaves is seen through it when the next event or
+    /// heartbeat is sent.
+    ///
     /// # Errors
     /// As [`Server::respond`]: if there is no request to answer, or a field is malformed.
     pub fn open(

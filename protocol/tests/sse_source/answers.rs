@@ -16,6 +16,23 @@ fn a_status_other_than_200_or_another_content_type_is_final() {
     }
 }
 
+/// RFC 9110, 8.4: a representation with a content coding is decoded first, which nobody does here.
+/// Without `Accept-Encoding` in the request a server may use any (12.5.3), but should not.
+#[test]
+fn a_stream_with_a_content_coding_is_refused_and_not_taken_for_one_without_events() {
+    let answer = |line: &str| format!("{}{line}\r\n\r\n", OPEN.strip_suffix("\r\n").unwrap());
+    for coding in ["gzip", "BR", "identity, deflate", "identity\r\nContent-Encoding: x"] {
+        let answer = answer(&format!("Content-Length: 1\r\nContent-Encoding: {coding}"));
+        let expected = ["refused 200", "error ContentCoding x", "closed Failed(ContentCoding)"];
+        refused(&(answer + "x"), &expected);
+    }
+    for line in ["Content-Encoding: Identity", "Content-Encoding:", "Transfer-Encoding: chunked"] {
+        let mut net = Net::simple();
+        net.connect();
+        assert_eq!(net.feed(&answer(line)), ["open 200"], "{line}");
+    }
+}
+
 #[test]
 fn the_body_of_a_refusal_is_shown_up_to_a_limit_and_not_waited_for_for_ever() {
     let config = SourceConfig { error_body: 4, ..SourceConfig::default() };

@@ -181,8 +181,12 @@ impl Broadcast {
     ///
     /// # Errors
     /// As [`Exchange::event_stream`]. That the client left is no error here.
-    pub async fn serve<R: Runtime>(&self, exchange: Exchange<R>, topic: &str) -> Result<(), Error> {
-        self.serve_with(exchange, topic, NO_FIELDS).await
+    pub fn serve<R: Runtime>(
+        &self,
+        exchange: Exchange<R>,
+        topic: &str,
+    ) -> impl Future<Output = Result<(), Error>> {
+        self.serve_with(exchange, topic, NO_FIELDS)
     }
 
     /// As [`serve`](Self::serve), with fields for the response's head:
@@ -190,24 +194,28 @@ impl Broadcast {
     ///
     /// # Errors
     /// As [`serve`](Self::serve).
-    pub async fn serve_with<R: Runtime>(
+    pub fn serve_with<R: Runtime>(
         &self,
         exchange: Exchange<R>,
         topic: &str,
         fields: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)>,
-    ) -> Result<(), Error> {
+    ) -> impl Future<Output = Result<(), Error>> {
         // First of all: what is published while the head is on its way is for this client too.
         let last_event_id = tidewire::sse::last_event_id(exchange.head().headers);
         let mut subscription = self.subscribe(topic, last_event_id);
-        let mut stream: EventStream<R> =
-            exchange.event_stream_with(fields, self.hub.config.stream).await?;
-        let forwarded = stream.forward(&mut subscription).await;
-        // It is no subscriber any more, however long it takes for the rest.
-        drop(subscription);
-        match forwarded {
-            Ok(()) => stream.finish().await,
-            Err(Error::Closed) => Ok(()),
-            Err(error) => Err(error),
+        // A future has room for all that it ever does. What is done once is not in it, but in boxes of
+        // its own, so that a subscriber who waits does not keep room for its beginning and its end.
+        let opening = Box::pin(exchange.event_stream_with(fields, self.hub.config.stream));
+        async move {
+            let mut stream: EventStream<R> = opening.await?;
+            let forwarded = stream.forward(&mut subscription).await;
+            // It is no subscriber any more, however long it takes for the rest.
+            drop(subscription);
+            match forwarded {
+                Ok(()) => Box::pin(stream.finish()).await,
+                Err(Error::Closed) => Ok(()),
+                Err(error) => Err(error),
+            }
         }
     }
 

@@ -37,10 +37,11 @@ impl Answer {
                 Err(why) => why.into(),
             }
         } else if status == Status::OK {
-            if is_event_stream(head.headers) {
-                return Self::Stream;
+            match is_event_stream(head.headers) {
+                true if is_coded(head.headers) => SourceError::ContentCoding,
+                true => return Self::Stream,
+                false => SourceError::ContentType,
             }
-            SourceError::ContentType
         } else if config.retried.contains(&status) && status != Status::NO_CONTENT {
             let after = retry_after(head.headers).unwrap_or_default().min(config.max_retry);
             return Self::Refusal { why: SourceError::Unavailable(status), after };
@@ -61,6 +62,12 @@ fn is_event_stream(headers: Headers<'_>) -> bool {
     });
     let types = essences.filter(|essence| essence.value().contains('/') && !essence.is("*/*"));
     types.last().is_some_and(|essence| essence.is(MEDIA_TYPE))
+}
+
+/// Whether there is a content coding (RFC 9110, 8.4), which would make an event stream a stream of
+/// nothing: bytes that are compressed have no fields in them.
+fn is_coded(headers: Headers<'_>) -> bool {
+    headers.list("Content-Encoding").any(|coding| !coding.eq_ignore_ascii_case(b"identity"))
 }
 
 /// `Retry-After` in seconds (RFC 9110, 10.2.3). Its other form, a date, says nothing to a machine

@@ -92,7 +92,8 @@ pub fn tidewire(stream: &[u8], cuts: &[usize], way: Way) -> Verdict {
             let request = SourceRequest::new(Url::parse("http://h/").expect("a URL"));
             let (min_retry, max_retry) = (Duration::ZERO, Duration::MAX);
             let reconnect = Policy::fixed(Duration::from_secs(3));
-            let config = SourceConfig { min_retry, max_retry, reconnect, ..SourceConfig::default() };
+            let config =
+                SourceConfig { min_retry, max_retry, reconnect, ..SourceConfig::default() };
             let mut source = EventSource::new(request, config, &Seed::new([1; 32]), now)
                 .expect("a good request");
             source.connected(now, &mut tx);
