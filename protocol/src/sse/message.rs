@@ -36,7 +36,7 @@ pub struct MessageEvent<'a, T: ?Sized = str> {
     pub last_event_id: &'a str,
 }
 
-/// What a [`Decoder`] finds in an event stream, with data as text or as bytes.
+/// What a [`Decoder`](super::Decoder) finds in an event stream, with data as text or as bytes.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub enum Decoded<'a, T: ?Sized = str> {
     /// An event to dispatch.
