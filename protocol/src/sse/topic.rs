@@ -74,7 +74,8 @@ pub struct Topic {
 }
 
 /// The place of one subscriber in a [`Topic`]. It goes back to [`Topic::unsubscribe`]; one that is
-/// dropped counts as a subscriber that takes nothing any more.
+/// dropped counts as a subscriber that takes nothing any more. In another topic than its own it means
+/// nothing: methods that are given it may panic.
 #[derive(Debug)]
 pub struct Cursor {
     at: u64,
