@@ -64,7 +64,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ws::idle(held);
     }
     if group.as_deref() == Some("sse") && only.is_empty() && times.is_none() {
-        fanout::run(&fanout::Options::default())?;
+        let usual = fanout::Options::default();
+        let rounds = usual.rounds.min(rounds as usize);
+        fanout::run(&fanout::Options { rounds, ..usual })?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! axum's SSE on tokio: a broadcast channel, and its events as they come out of it.
 
-use super::{Result, payload};
+use super::{Publish, Result, payload};
 use axum::Router;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::routing::get;
@@ -13,7 +13,7 @@ use tokio::runtime::Builder;
 use tokio::sync::broadcast;
 use tokio_stream::wrappers::BroadcastStream;
 
-pub(super) fn start(multi_thread: bool) -> Result<(SocketAddr, Box<dyn FnMut(Range<u64>)>)> {
+pub(super) fn start(multi_thread: bool) -> Result<(SocketAddr, Publish)> {
     let mut builder =
         if multi_thread { Builder::new_multi_thread() } else { Builder::new_current_thread() };
     let runtime = builder.enable_all().build()?;

@@ -23,11 +23,15 @@ mod tidewire;
 use crowd::Crowd;
 use process::Process;
 use std::error::Error;
+use std::ops::Range;
 use std::time::Duration;
 
 pub(crate) use serve::serve;
 
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
+
+/// Publishes the events of these numbers.
+type Publish = Box<dyn FnMut(Range<u64>)>;
 
 /// Events published at once in a burst.
 const BURST: u64 = 16;

@@ -1,6 +1,6 @@
 //! The floor: one thread, one epoll, and nothing but the system calls.
 
-use super::{Result, payload};
+use super::{Publish, Result, payload};
 use rustix::event::{EventfdFlags, epoll, eventfd};
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -34,7 +34,7 @@ struct Client {
 }
 
 /// With one write an event, or with one for all events that were published at once.
-pub(super) fn start(coalesce: bool) -> Result<(SocketAddr, Box<dyn FnMut(Range<u64>)>)> {
+pub(super) fn start(coalesce: bool) -> Result<(SocketAddr, Publish)> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;

@@ -1,12 +1,11 @@
 //! What runs in a server's process.
 
-use super::{Result, axum, process, raw, tidewire};
+use super::{Publish, Result, axum, process, raw, tidewire};
 use std::io::{BufRead as _, Write as _, stdin, stdout};
 use std::net::SocketAddr;
-use std::ops::Range;
 
 /// Starts a server, and says where it listens and how to publish the events with these numbers.
-pub(super) type Start = fn() -> Result<(SocketAddr, Box<dyn FnMut(Range<u64>)>)>;
+pub(super) type Start = fn() -> Result<(SocketAddr, Publish)>;
 
 /// Who is compared, the floor first.
 pub(super) const SERVERS: [(&str, Start); 6] = [

@@ -1,12 +1,10 @@
 //! tidewire's server and its hub.
 
-use super::{Result, payload};
+use super::{Publish, Result, payload};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::thread;
 use tidewire_runtime::{Broadcast, Runtime, SendRuntime, Server, sse::Event};
-
-type Publish = Box<dyn FnMut(Range<u64>)>;
 
 const TOPIC: &str = "tide";
 

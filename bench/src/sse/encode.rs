@@ -24,8 +24,11 @@ struct Parts {
 /// An encoder of one of the contestants: it leaves what it made where it can be looked at.
 type Encode = Box<dyn FnMut(&Parts, &mut dyn FnMut(&[u8]))>;
 
+/// How an encoder is made for its event.
+type Make = fn(&Parts) -> Encode;
+
 /// Who takes part, ourselves first.
-const PEERS: &[(&str, fn(&Parts) -> Encode)] = &[
+const PEERS: &[(&str, Make)] = &[
     ("tidewire (SendBuf)", tidewire),
     ("tidewire (Vec)", tidewire_vec),
     ("sse-stream", sse_stream),

@@ -95,7 +95,7 @@ impl Stream {
     /// last read is as long as all others.
     pub(super) fn new(make: Make, read: usize) -> Self {
         let len = make(0).lines.len();
-        let even = (1..CACHE / len).find(|n| n * len >= 4 * read && n * len % read == 0);
+        let even = (1..CACHE / len).find(|n| n * len >= 4 * read && (n * len).is_multiple_of(read));
         Self::of((0..even.unwrap_or((4 * read).div_ceil(len))).map(make).collect(), read)
     }
 
