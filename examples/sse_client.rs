@@ -1,5 +1,6 @@
-//! An `EventSource` for the command line: prints each event as a line of type, id and data, and
-//! what else happens on the standard error stream. It reconnects, and goes on where it was.
+//! An `EventSource` for the command line: prints type, id and data of each event, and what else
+//! happens on the standard error stream. It reconnects, and goes on where it was, or with `--once` ends
+//! with the stream.
 //!
 //! ```text
 //! sse_client --url http://127.0.0.1:8080/news
@@ -10,7 +11,9 @@
 use std::{error::Error, process::ExitCode, time::Duration};
 use tidewire_examples::{Flags, Program};
 use tidewire_runtime::reconnect::Policy;
-use tidewire_runtime::sse::{SourceClosed, SourceConfig, SourceEvent, SourceRequest, TRANSIENT};
+use tidewire_runtime::sse::{
+    SourceClosed, SourceConfig, SourceError, SourceEvent, SourceRequest, TRANSIENT,
+};
 use tidewire_runtime::{EventSource, SendRuntime, url::Url};
 
 struct SseClient;
@@ -31,7 +34,7 @@ impl Program for SseClient {
             ..SourceConfig::default()
         };
         if flags.switch("--once") {
-            config.reconnect = Policy::fixed(Duration::ZERO).max_attempts(0);
+            config.reconnect = Policy::never();
         }
         flags.end()?;
 
@@ -46,7 +49,12 @@ impl Program for SseClient {
                 SourceEvent::Error { why, body } => {
                     eprintln!("{why}: {}", String::from_utf8_lossy(body));
                 }
-                SourceEvent::Closed(SourceClosed::Failed(why)) => return Err(why.into()),
+                SourceEvent::Closed(SourceClosed::GaveUp(SourceError::EndOfStream)) => {
+                    return Ok(());
+                }
+                SourceEvent::Closed(SourceClosed::Failed(why) | SourceClosed::GaveUp(why)) => {
+                    return Err(why.into());
+                }
                 _ => {}
             }
         }

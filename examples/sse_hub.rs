@@ -55,13 +55,20 @@ async fn on_request<R: SendRuntime>(
     ids: Arc<Ids>,
 ) -> Result<(), HandlerError> {
     let topic = exchange.path().to_owned();
-    if exchange.method() != "POST" {
-        if exchange.wants_event_stream() {
+    match exchange.method() {
+        "GET" if exchange.wants_event_stream() => {
             return Ok(hub.serve_with(exchange, &topic, CORS).await?);
         }
-        return Ok(exchange.respond("POST news here, or subscribe to them\n").await?);
+        "GET" | "HEAD" => return Ok(exchange.respond("POST news, or subscribe to them\n").await?),
+        "POST" => {}
+        _ => {
+            let (no, fields) = (Status::METHOD_NOT_ALLOWED, [("Allow", "GET, HEAD, POST")]);
+            return Ok(exchange.respond_with(no, fields, "").await?);
+        }
     }
-    let news = String::from_utf8(exchange.collect(LONGEST).await?)?;
+    let Ok(news) = String::from_utf8(exchange.collect(LONGEST).await?) else {
+        return Ok(exchange.respond_with(Status::BAD_REQUEST, NO_FIELDS, "UTF-8 only\n").await?);
+    };
     if hub.stats(&topic).is_none() && hub.topics().len() >= MOST_TOPICS {
         let busy = Status::SERVICE_UNAVAILABLE;
         return Ok(exchange.respond_with(busy, NO_FIELDS, "too many topics\n").await?);

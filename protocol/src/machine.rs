@@ -127,6 +127,9 @@ pub enum DialError {
     /// TLS is wanted and could not be had.
     #[error("TLS could not be established")]
     Tls,
+    /// TLS is wanted, and whoever dials speaks none: no attempt would ever come further.
+    #[error("TLS is wanted, which is not spoken here")]
+    NoTls,
 }
 
 /// Makes a type with the inherent methods of a machine a [`Machine`], for generic drivers.

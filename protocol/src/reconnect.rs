@@ -100,6 +100,12 @@ impl Policy {
         self
     }
 
+    /// One attempt, and no other behind it: for a request that should not be made twice.
+    #[must_use]
+    pub const fn never() -> Self {
+        Self::fixed(Duration::ZERO).max_attempts(0)
+    }
+
     /// How many attempts in a row may follow a connection before giving up; no limit unless given.
     #[must_use]
     pub const fn max_attempts(mut self, max_attempts: u32) -> Self {

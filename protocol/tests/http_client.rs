@@ -590,3 +590,33 @@ fn a_machine_is_a_machine() {
     assert!(poll(&mut peer.client, &mut peer.rx, &mut peer.tx));
     assert!(!poll(&mut peer.client, &mut peer.rx, &mut peer.tx));
 }
+
+// RFC 9112, 8: such a response is complete unless the connection below says that something went wrong.
+#[test]
+fn a_response_until_the_end_of_the_connection_is_not_whole_if_that_broke() {
+    for (fails, expected) in [(false, ["data", "end", "done"]), (true, ["data", "", "eof"])] {
+        let mut peer = Peer::asking("GET", &[]);
+        peer.receive(b"HTTP/1.1 200 OK\r\n\r\nabc");
+        assert!(matches!(peer.poll(), Some(ClientEvent::Response(_))));
+        if fails {
+            peer.rx.fail()
+        } else {
+            peer.rx.finish()
+        }
+        assert!(peer.rx.is_finished() && peer.rx.is_failed() == fails);
+        let mut seen = Vec::new();
+        while let Some(event) = peer.poll() {
+            seen.push(match event {
+                ClientEvent::Data(b"abc") => "data",
+                ClientEvent::End(_) => "end",
+                ClientEvent::Closed(Closed::Done) => "done",
+                ClientEvent::Closed(Closed::Eof) => "eof",
+                other => panic!("{other:?}"),
+            });
+        }
+        assert_eq!(seen, expected.into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>());
+        // The next connection has nothing to do with it.
+        peer.rx.clear();
+        assert!(!peer.rx.is_finished() && !peer.rx.is_failed());
+    }
+}

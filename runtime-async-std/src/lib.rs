@@ -5,6 +5,7 @@
 //! already stand on it; new ones choose another.
 
 use async_std::{net::ToSocketAddrs, task};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 tidewire_runtime::adapter! {
@@ -18,7 +19,7 @@ tidewire_runtime::adapter! {
 
 /// async-std has no timer that can be set again: each setting is another sleep.
 #[derive(Default)]
-pub struct Sleep(Option<tidewire_runtime::BoxFuture<()>>);
+pub struct Sleep(Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>);
 
 impl tidewire_runtime::Timer for Sleep {
     fn set(&mut self, at: std::time::Instant) {

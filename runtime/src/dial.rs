@@ -20,7 +20,7 @@ pub(crate) fn refuse_tls(target: &Url) -> Result<(), DialFailure> {
 
 fn no_tls() -> DialFailure {
     let words = "this version speaks no TLS: use ws:// or http://";
-    (DialError::Tls, io::Error::new(io::ErrorKind::Unsupported, words))
+    (DialError::NoTls, io::Error::new(io::ErrorKind::Unsupported, words))
 }
 
 /// Connects to `target`, for as long as `timeout`.

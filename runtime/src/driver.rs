@@ -6,6 +6,7 @@ use crate::link::{Link, Side};
 use crate::runtime::Runtime;
 use std::future::poll_fn;
 use std::io;
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tidewire::url::Url;
@@ -359,9 +360,10 @@ impl<R: Runtime, M: Dialer> Driver<R, M> {
                 _ => {
                     link.detach();
                     let dial = Dial::new(&link.runtime, self.machine.target());
-                    link.dial.insert(Box::new((attempt, dial)))
+                    link.dial.insert(Box::new((attempt, Mutex::new(dial))))
                 }
             };
+            let dial = dial.get_mut().unwrap_or_else(PoisonError::into_inner);
             let Poll::Ready(dialled) = dial.poll(&link.runtime, cx) else { return Poll::Pending };
             let now = link.refresh();
             match dialled {

@@ -140,14 +140,16 @@ impl<R: Runtime> EventStream<R> {
         .await
     }
 
-    /// Sends everything that `subscription` delivers, until it ends: its topic was closed, or the
-    /// client is too slow for it. Where events are missing, the client gets
+    /// Sends everything that `subscription` delivers, until it ends because its topic was closed.
+    /// Where events are missing, the client gets
     /// [`BroadcastConfig::gap`](crate::BroadcastConfig::gap).
     ///
     /// Cancel-safe: what was taken from the subscription is sent with the next call that waits.
     ///
     /// # Errors
-    /// [`Error::Closed`] as soon as the client has left or the server shuts down.
+    /// [`Error::Closed`] as soon as the client has left or the server shuts down; [`Error::Send`] with
+    /// [`sse::SendError::TooSlow`] if the topic has let the client go: the response is broken off then,
+    /// and what waited is forgotten.
     pub async fn forward(&mut self, subscription: &mut Subscription) -> Result<(), Error> {
         poll_fn(|cx| self.poll_forward(subscription, cx)).await
     }
@@ -169,7 +171,12 @@ impl<R: Runtime> EventStream<R> {
                         Some(gap) => gap.clone(),
                         None => continue,
                     },
-                    Some(Delivery::TooSlow) | None => return Poll::Ready(Ok(())),
+                    Some(Delivery::TooSlow) => {
+                        let http = self.exchange.conn().driver.parts();
+                        self.stream.disconnect(http.machine, http.tx);
+                        return Poll::Ready(Err(sse::SendError::TooSlow.into()));
+                    }
+                    None => return Poll::Ready(Ok(())),
                 };
                 let http = self.exchange.conn().driver.parts();
                 let sent = self.stream.forward(event.bytes(), http.now, http.machine, http.tx);

@@ -6,8 +6,8 @@ use atomic_waker::AtomicWaker;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 use tidewire::{Clock, Instant, RecvBuf, SendBuf, Transport};
@@ -44,7 +44,7 @@ pub(crate) struct Link<R: Runtime> {
     stream: Option<R::Stream>,
     /// The connection in the making, and at which count of [`tidewire::Dialer::attempts`] it was
     /// asked for.
-    pub(crate) dial: Option<Box<(u64, Dial<R>)>>,
+    pub(crate) dial: Option<Box<(u64, Mutex<Dial<R>>)>>,
     /// The sending side was shut down, by us or by a failed write.
     write_ended: bool,
     linger_until: Option<Instant>,
@@ -232,7 +232,7 @@ impl<R: Runtime> Link<R> {
         let read = self.poll_read(cx);
         if self.write_ended && self.error.is_some() && !read && !self.rx.is_finished() {
             // A write failed and there is nothing more to read: the peer is gone.
-            self.rx.finish();
+            self.rx.fail();
             return true;
         }
         wrote | shut | read
@@ -322,7 +322,7 @@ impl<R: Runtime> Link<R> {
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
             Poll::Ready(Err(error)) => {
                 self.error = Some(error);
-                self.rx.finish();
+                self.rx.fail();
             }
             Poll::Pending => {
                 self.starved = true;

@@ -106,11 +106,11 @@ async fn wss_is_an_error_with_its_reason<R: SendRuntime>(runtime: R) {
     let (listener, address) = listener();
     let wss = format!("wss://{address}/");
     let made = Client::new(runtime.clone(), Request::new(&wss).unwrap(), ClientConfig::default());
-    assert!(matches!(made, Err(Error::Dial { phase: DialError::Tls, .. })), "{made:?}");
+    assert!(matches!(made, Err(Error::Dial { phase: DialError::NoTls, .. })), "{made:?}");
 
     let mut client = to(&runtime, address);
     client.request_mut().set_url(wss.parse().unwrap());
-    assert_eq!(all(&mut client).await, ["dial Tls", "closed Failed"]);
+    assert_eq!(all(&mut client).await, ["dial NoTls", "closed Failed"]);
     assert_eq!(client.io_error().unwrap().kind(), ErrorKind::Unsupported);
     listener.set_nonblocking(true).unwrap();
     assert!(listener.accept().is_err(), "nothing may go out in the clear");

@@ -361,7 +361,7 @@ async fn redirects_that_lead_nowhere_are_errors<R: SendRuntime>(runtime: R) {
     let error = client.get(&format!("http://{address}/302/ftp://h/")).await.unwrap_err();
     assert!(matches!(error, Error::Redirect(RedirectError::Location)), "{error:?}");
     let error = client.get(&format!("http://{address}/302/https://h/")).await.unwrap_err();
-    assert!(matches!(error, Error::Dial { phase: DialError::Tls, .. }), "{error:?}");
+    assert!(matches!(error, Error::Dial { phase: DialError::NoTls, .. }), "{error:?}");
     // A 300 and a 304 lead nowhere by themselves.
     for status in [300, 304] {
         let response = client.get(&format!("http://{address}/{status}/a")).await.unwrap();
@@ -372,7 +372,7 @@ async fn redirects_that_lead_nowhere_are_errors<R: SendRuntime>(runtime: R) {
 async fn tls_is_refused_before_anything_is_sent<R: SendRuntime>(runtime: R) {
     let client = HttpClient::new(runtime);
     let error = client.get("https://127.0.0.1/").await.unwrap_err();
-    assert!(matches!(error, Error::Dial { phase: DialError::Tls, .. }), "{error:?}");
+    assert!(matches!(error, Error::Dial { phase: DialError::NoTls, .. }), "{error:?}");
     let error = client.get("no url").await.unwrap_err();
     assert!(matches!(error, Error::Url(_)), "{error:?}");
 }

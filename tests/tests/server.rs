@@ -7,14 +7,34 @@ use std::time::{Duration, Instant};
 use tidewire_runtime::http::{self, NO_FIELDS};
 use tidewire_runtime::ws::handshake::ServerOptions;
 use tidewire_runtime::ws::{Config, Event};
-use tidewire_runtime::{Exchange, HandlerError, SendRuntime, Server, ServerConfig, sse};
+use tidewire_runtime::{
+    Client, EventSource, EventStream, Exchange, HandlerError, HttpResponse, SendRuntime, Server,
+    ServerConfig, WebSocket, sse,
+};
 use tidewire_tests::frames::{CLOSE, TEXT, close, masked};
-use tidewire_tests::net::{RawPeer, background, on_thread, plain, serve, serve_with, sleep, until};
+use tidewire_tests::net::{
+    AsyncStd, RawPeer, Smol, background, on_thread, plain, serve, serve_with, sleep, until,
+};
 use tidewire_tests::on_every_runtime;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const OK_AND_CLOSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
 const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+
+/// What a handler has may be borrowed across a wait: by an `async fn allowed(exchange: &Exchange<R>)`.
+const _: () = {
+    const fn is_shared<T: Send + Sync>() {}
+    const fn all<R: SendRuntime<Stream: Sync, Timer: Sync>>() {
+        is_shared::<Exchange<R>>();
+        is_shared::<EventStream<R>>();
+        is_shared::<EventSource<R>>();
+        is_shared::<HttpResponse<R>>();
+        is_shared::<WebSocket<R>>();
+        is_shared::<Client<R>>();
+    }
+    all::<Smol>();
+    all::<AsyncStd>();
+};
 
 /// Much longer than anything takes, much shorter than a test waits.
 const LATE: Duration = Duration::from_secs(6);

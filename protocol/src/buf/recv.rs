@@ -54,6 +54,7 @@ pub struct RecvBuf {
     /// How much may be committed: what was spare the last time.
     offered: usize,
     finished: bool,
+    failed: bool,
     /// Where the lines of the head at the front of `raw` lie; here so that they are reused.
     pub(crate) spans: Vec<HeaderSpan>,
     /// For what cannot be lent in place because decoding made it longer.
@@ -77,6 +78,7 @@ impl RecvBuf {
             limit,
             offered: 0,
             finished: false,
+            failed: false,
             spans: Vec::new(),
             scratch: String::new(),
             inflated: None,
@@ -163,7 +165,20 @@ impl RecvBuf {
         self.finished = true;
     }
 
-    /// Whether [`finish`](Self::finish) was called. Raw bytes may still be left.
+    /// As [`finish`](Self::finish), and says that it was no orderly end: the transport broke. What only
+    /// the end of the connection delimits is then not whole (RFC 9112, 8).
+    pub fn fail(&mut self) {
+        self.finished = true;
+        self.failed = true;
+    }
+
+    /// Whether [`fail`](Self::fail) was called.
+    #[must_use]
+    pub const fn is_failed(&self) -> bool {
+        self.failed
+    }
+
+    /// Whether [`finish`](Self::finish) or [`fail`](Self::fail) was called. Raw bytes may still be left.
     #[must_use]
     pub const fn is_finished(&self) -> bool {
         self.finished
@@ -185,6 +200,7 @@ impl RecvBuf {
     pub fn clear(&mut self) {
         self.drop_front(self.storage.len());
         self.finished = false;
+        self.failed = false;
         self.spans.clear();
         self.scratch.clear();
         self.consume_inflated(self.inflated().len());

@@ -80,7 +80,8 @@ impl Incoming {
                 }
                 Expects::Known(left) => return Ok(payload(raw, left)),
                 Expects::UntilEof => {
-                    if raw.is_empty() && rx.is_finished() {
+                    // An end that came by an error completes nothing (RFC 9112, 8).
+                    if raw.is_empty() && rx.is_finished() && !rx.is_failed() {
                         self.expects = Expects::Known(0);
                         continue;
                     }

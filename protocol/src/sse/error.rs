@@ -99,6 +99,8 @@ impl SourceError {
     #[must_use]
     pub const fn is_final(self) -> bool {
         match self {
+            // A redirect may lead to where nobody here can follow.
+            Self::Dial(DialError::NoTls) => true,
             Self::Dial(_) | Self::EndOfStream | Self::Eof | Self::Timeout(_) => false,
             Self::Http(_) | Self::Unavailable(_) => false,
             Self::Status(_) | Self::ContentType | Self::ContentCoding => true,

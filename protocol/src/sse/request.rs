@@ -9,6 +9,7 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::fmt;
 use core::time::Duration;
 
 /// How an [`EventSource`](super::EventSource) behaves.
@@ -123,7 +124,7 @@ pub const TRANSIENT: &[Status] = &[
 /// Redirects change method and body as Fetch has it (HTTP-redirect fetch): 303 makes a GET of
 /// anything but GET and HEAD, 301 and 302 make one of a POST, and with the body go the fields that
 /// tell of it. Credentials and `Host` do not go along to another origin.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use]
 pub struct SourceRequest {
     pub(super) url: Url,
@@ -253,5 +254,19 @@ impl SourceRequest {
             client.send_shared(body, tx)?;
         }
         client.finish(tx)
+    }
+}
+
+/// The values of fields, which may be secrets, are left out.
+impl fmt::Debug for SourceRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fields: Vec<_> = self.fields.iter().map(|(name, _)| name).collect();
+        f.debug_struct("SourceRequest")
+            .field("method", &self.method)
+            .field("url", &self.url)
+            .field("fields", &fields)
+            .field("body", &self.body.as_ref().map(Bytes::len))
+            .field("last_event_id", &self.last_event_id)
+            .finish_non_exhaustive()
     }
 }

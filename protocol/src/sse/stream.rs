@@ -305,6 +305,15 @@ impl Stream {
         server.finish(tx).map_err(|_| SendError::Closed)
     }
 
+    /// Breaks the response off, and forgets all that waits: what [`Overflow::Disconnect`] does.
+    pub fn disconnect(&mut self, server: &mut Server, tx: &mut SendBuf) {
+        server.abort();
+        // Nobody reads it.
+        tx.clear();
+        self.queue = VecDeque::new();
+        self.queued = 0;
+    }
+
     /// Whether an event may go into `tx`, or else has to wait.
     fn room(
         &mut self,
@@ -325,9 +334,7 @@ impl Stream {
             Overflow::Wait => Err(SendError::Full),
             Overflow::DropOldest => Ok(false),
             Overflow::Disconnect => {
-                server.abort();
-                // Nobody reads it.
-                tx.clear();
+                self.disconnect(server, tx);
                 Err(SendError::TooSlow)
             }
         }

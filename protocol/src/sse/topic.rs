@@ -16,8 +16,8 @@ pub enum Overflow {
     /// The subscriber misses the oldest events that wait for it, each of them whole.
     #[default]
     DropOldest,
-    /// The subscriber is let go. An `EventSource` comes back with the id of the last event that it
-    /// has seen.
+    /// The subscriber is let go: its response is broken off. An `EventSource` comes back with the id of
+    /// the last event that it has seen, which may not be kept any more by then.
     Disconnect,
 }
 

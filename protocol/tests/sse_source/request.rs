@@ -131,3 +131,22 @@ fn a_body_does_not_wait_for_100() {
         assert_eq!(net.feed(&format!("{interim}{OPEN}")), ["open 200"]);
     }
 }
+
+#[test]
+fn secrets_do_not_get_into_logs() {
+    let request = request("http://h/").field("Authorization", "Bearer s3cret").post("s3cret");
+    let shown = format!("{request:?}");
+    assert!(shown.contains("Authorization") && !shown.contains("s3cret"), "{shown}");
+    assert!(!shown.contains(&format!("{:?}", b"s3cret")), "{shown}");
+}
+
+#[test]
+fn a_request_that_is_to_be_made_once_is_made_once() {
+    let config = SourceConfig { reconnect: Policy::never(), ..SourceConfig::default() };
+    let mut net = Net::new(request("http://h/").post("a"), config);
+    net.connect();
+    net.feed(OPEN);
+    let events = net.hang_up();
+    assert!(events.last().is_some_and(|it| it.contains("GaveUp")), "{events:?}");
+    net.assert_over();
+}

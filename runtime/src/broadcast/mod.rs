@@ -15,7 +15,8 @@ use tidewire::http::NO_FIELDS;
 #[cfg(doc)]
 use tidewire::sse::Overflow;
 use tidewire::sse::{
-    EncodeError, Encoded, Event, PublishError, StreamConfig, TooLarge, TopicConfig, TopicStats,
+    EncodeError, Encoded, Event, PublishError, SendError, StreamConfig, TooLarge, TopicConfig,
+    TopicStats,
 };
 
 /// How a [`Broadcast`] works.
@@ -213,7 +214,7 @@ impl Broadcast {
             drop(subscription);
             match forwarded {
                 Ok(()) => Box::pin(stream.finish()).await,
-                Err(Error::Closed) => Ok(()),
+                Err(Error::Closed | Error::Send(SendError::TooSlow)) => Ok(()),
                 Err(error) => Err(error),
             }
         }
@@ -221,6 +222,9 @@ impl Broadcast {
 
     /// Closes a topic: its subscriptions end behind what they have still to take, and what is kept is
     /// forgotten with the last of them. Returns whether there was such a topic.
+    ///
+    /// An `EventSource` whose stream ends comes back, and by subscribing makes the topic anew. Answer it
+    /// with `204` if it shall not (WHATWG HTML, 9.2.2).
     pub fn close(&self, topic: &str) -> bool {
         let removed = self.hub.write().remove(topic);
         if let Some(channel) = &removed {
