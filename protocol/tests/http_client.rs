@@ -599,9 +599,9 @@ fn a_response_until_the_end_of_the_connection_is_not_whole_if_that_broke() {
         peer.receive(b"HTTP/1.1 200 OK\r\n\r\nabc");
         assert!(matches!(peer.poll(), Some(ClientEvent::Response(_))));
         if fails {
-            peer.rx.fail()
+            peer.rx.fail();
         } else {
-            peer.rx.finish()
+            peer.rx.finish();
         }
         assert!(peer.rx.is_finished() && peer.rx.is_failed() == fails);
         let mut seen = Vec::new();
