@@ -181,8 +181,9 @@ impl Stream {
     ) -> Result<(), SendError> {
         let mut encoded = core::mem::take(&mut self.encoded);
         encoded.clear();
-        event.encode_to(&mut encoded)?;
-        let sent = match self.room(encoded.len(), now, server, tx) {
+        let checked = event.encode_to(&mut encoded).map_err(SendError::from);
+        let room = checked.and_then(|()| self.room(encoded.len(), now, server, tx));
+        let sent = match room {
             Ok(true) => server.send_data(&encoded, tx).map_err(|_| SendError::Closed),
             Ok(false) => {
                 self.wait(Bytes::copy_from_slice(&encoded));
