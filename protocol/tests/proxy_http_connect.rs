@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 use proptest::prelude::*;
-use tidewire::http::{ErrorKind, OwnedResponseHead, Status};
+use tidewire::http::{ErrorKind, OwnedResponseHead, ResponseHead, Status};
 use tidewire::proxy::{Destination, Proxy, Refusal, Tunnel, TunnelEvent};
 use tidewire::{Instant, RecvBuf, SendBuf, Transport};
 
@@ -44,7 +44,7 @@ struct Outcome {
 
 fn tell(event: &TunnelEvent<'_>) -> Outcome {
     let (end, head, body) = match event {
-        TunnelEvent::Open { head } => (Ok(()), head.map(|head| head.to_owned()), &[][..]),
+        TunnelEvent::Open { head } => (Ok(()), head.map(ResponseHead::to_owned), &[][..]),
         TunnelEvent::Refused { why, head, body } => (Err(*why), head.clone(), *body),
     };
     let head = head.as_ref().map(OwnedResponseHead::as_head);

@@ -278,9 +278,9 @@ proptest! {
         let mut talk = begin(SOMEBODY, Destination::new("h", 80));
         let (mut taken, mut sizes) = (0, sizes.iter().cycle());
         loop {
-            match talk.poll(NOW) {
-                Some(end) => { prop_assert_eq!(end, Ok(())); break }
-                None => {}
+            if let Some(end) = talk.poll(NOW) {
+                prop_assert_eq!(end, Ok(()));
+                break;
             }
             let n = talk.tunnel.may_read(&talk.rx).min(*sizes.next().unwrap());
             prop_assert!(n > 0 && n <= answers.len() - taken);
