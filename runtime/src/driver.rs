@@ -2,7 +2,7 @@
 
 use crate::byte_stream::ByteStream;
 use crate::connector::Connector;
-use crate::dial;
+use crate::dial::{self, error::copy};
 use crate::error::Error;
 use crate::link::{Link, Side};
 use crate::runtime::Runtime;
@@ -349,6 +349,7 @@ impl<R: Runtime, M: Dialer> Driver<R, M> {
     /// one.
     pub fn poll_session(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         loop {
+            self.name_lateness();
             if let Poll::Ready(more) = self.poll_advance(cx) {
                 return Poll::Ready(more);
             }
@@ -384,6 +385,22 @@ impl<R: Runtime, M: Dialer> Driver<R, M> {
     }
 }
 
+impl<R: Runtime, M: Dialer> Driver<R, M> {
+    /// Tells the machine that the connection it waits for is late, when it is, before it finds out by
+    /// itself: it does not know how far the connection has come.
+    fn name_lateness(&mut self) {
+        let Some((attempt, dial)) = self.link.dial.as_deref_mut() else { return };
+        let late = dial.get_mut().unwrap_or_else(PoisonError::into_inner).late();
+        let waits =
+            self.machine.transport() == Transport::Dial && *attempt == self.machine.attempts();
+        let now = self.link.refresh();
+        if waits && self.machine.poll_timeout().is_some_and(|at| at <= now) {
+            self.link.detach();
+            self.machine.dial_failed(now, late);
+        }
+    }
+}
+
 impl<R: Runtime, M: std::fmt::Debug> std::fmt::Debug for Driver<R, M> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Driver").field("machine", &self.machine).finish_non_exhaustive()
@@ -409,12 +426,4 @@ fn poll_sleep<R: Runtime, M: Machine>(
 fn give_way<T>(cx: &Context<'_>) -> Poll<T> {
     cx.waker().wake_by_ref();
     Poll::Pending
-}
-
-/// An [`io::Error`] that says the same.
-fn copy(error: &io::Error) -> io::Error {
-    match error.raw_os_error() {
-        Some(code) => io::Error::from_raw_os_error(code),
-        None => io::Error::new(error.kind(), error.to_string()),
-    }
 }

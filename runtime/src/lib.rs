@@ -49,6 +49,7 @@ pub use byte_stream::{BoxStream, ByteStream, Io};
 pub use client::{Client, Control, Handler, Next, Received};
 pub use connection::ConnectionTask;
 pub use connector::Connector;
+pub use dial::error::ProxyRefused;
 pub use driver::{Driver, Parts};
 pub use error::{Error, HandlerError, HandlerPanicked, Phase};
 pub use event_source::EventSource;
@@ -60,6 +61,7 @@ pub use server::{Server, ServerConfig, ServerHandle};
 pub use socket::{Keepalive, ListenOptions, SocketOptions};
 #[doc(hidden)]
 pub use socket2::SockRef;
-pub use tidewire::{DialError, http, reconnect, sse, url, ws};
+pub use tidewire::dial::{Config as DialConfig, Family};
+pub use tidewire::{DialError, http, proxy, reconnect, sse, url, ws};
 pub use upgraded::Upgraded;
 pub use websocket::{Message, MessageReader, MessageWriter, Reply, WebSocket};
