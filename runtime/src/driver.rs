@@ -4,6 +4,7 @@ use crate::dial::{self, Dial};
 use crate::error::Error;
 use crate::link::{Link, Side};
 use crate::runtime::Runtime;
+use crate::tls::TlsError;
 use std::future::poll_fn;
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -410,8 +411,9 @@ fn give_way<T>(cx: &Context<'_>) -> Poll<T> {
 
 /// An [`io::Error`] that says the same.
 fn copy(error: &io::Error) -> io::Error {
-    match error.raw_os_error() {
-        Some(code) => io::Error::from_raw_os_error(code),
-        None => io::Error::new(error.kind(), error.to_string()),
+    match (error.raw_os_error(), TlsError::of(error)) {
+        (Some(code), _) => io::Error::from_raw_os_error(code),
+        (None, Some(error)) => error.clone().into(),
+        (None, None) => io::Error::new(error.kind(), error.to_string()),
     }
 }

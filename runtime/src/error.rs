@@ -1,6 +1,7 @@
 //! One error for everything that goes wrong at run time.
 
 use crate::dial::DialFailure;
+use crate::tls::TlsError;
 use std::io;
 use tidewire::http::{self, OwnedResponseHead};
 use tidewire::{DialError, sse, ws};
@@ -123,6 +124,15 @@ impl Error {
                 _ => Some(Phase::Head),
             },
             Self::Deadline => Some(Phase::Total),
+            _ => None,
+        }
+    }
+
+    /// Why there is no TLS connection, or no longer one, if that is what went wrong.
+    #[must_use]
+    pub fn tls(&self) -> Option<&TlsError> {
+        match self {
+            Self::Dial { source: error, .. } | Self::Io(error) => TlsError::of(error),
             _ => None,
         }
     }

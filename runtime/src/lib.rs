@@ -37,6 +37,7 @@ mod runtime;
 mod server;
 mod server_fields;
 mod shutdown;
+mod tls;
 mod upgraded;
 mod websocket;
 
@@ -53,5 +54,6 @@ pub use http_client::{HttpClient, HttpClientConfig, HttpRequest, HttpResponse, T
 pub use runtime::{BoxFuture, Runtime, SendRuntime, Spawn, Timer};
 pub use server::{Server, ServerConfig, ServerHandle};
 pub use tidewire::{DialError, http, reconnect, sse, url, ws};
+pub use tls::{TlsAlert, TlsConfig, TlsError, TlsServerConfig, TlsSession};
 pub use upgraded::Upgraded;
 pub use websocket::{Message, MessageReader, MessageWriter, Reply, WebSocket};

@@ -1,0 +1,154 @@
+//! A TLS connection over a stream, and the handshakes that make one.
+
+use crate::tls::{TlsError, TlsSession};
+use futures_io::{AsyncRead, AsyncWrite};
+use futures_rustls::rustls::Error;
+use futures_rustls::{Accept, Connect, TlsStream as Inner};
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+/// The handshake of a client. Dropping it gives it up.
+pub(crate) struct Connecting<S>(Option<Result<Connect<S>, TlsError>>);
+
+/// The handshake of a server. Dropping it gives it up.
+pub(crate) struct Accepting<S>(Accept<S>);
+
+/// A stream whose bytes are protected.
+///
+/// What it was given to write may still be in it: whoever writes has to flush.
+pub(crate) struct TlsStream<S> {
+    inner: Inner<S>,
+    is_client: bool,
+}
+
+impl<S> Connecting<S> {
+    pub(super) fn new(handshake: Result<Connect<S>, TlsError>) -> Self {
+        Self(Some(handshake))
+    }
+}
+
+impl<S> Accepting<S> {
+    pub(super) fn new(handshake: Accept<S>) -> Self {
+        Self(handshake)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Future for Connecting<S> {
+    type Output = io::Result<TlsStream<S>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let handshake = match &mut self.0 {
+            Some(Ok(handshake)) => handshake,
+            Some(Err(error)) => return Poll::Ready(Err(error.clone().into())),
+            None => return Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        };
+        let made = ready!(Pin::new(handshake).poll(cx));
+        self.0 = None;
+        Poll::Ready(match made {
+            Ok(inner) => Ok(TlsStream { inner: inner.into(), is_client: true }),
+            Err(error) => Err(explain(error, true)),
+        })
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Future for Accepting<S> {
+    type Output = io::Result<TlsStream<S>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map(|made| match made {
+            Ok(inner) => Ok(TlsStream { inner: inner.into(), is_client: false }),
+            Err(error) => Err(explain(error, false)),
+        })
+    }
+}
+
+impl<S> TlsStream<S> {
+    /// The stream below.
+    pub(crate) fn get_ref(&self) -> &S {
+        self.inner.get_ref().0
+    }
+
+    /// What was agreed on.
+    pub(crate) fn session(&self) -> TlsSession {
+        let common = self.inner.get_ref().1;
+        let certificates = common.peer_certificates().unwrap_or_default();
+        TlsSession {
+            version: common.protocol_version().map_or(0, Into::into),
+            alpn: common.alpn_protocol().map(<[u8]>::to_vec),
+            server_name: match &self.inner {
+                Inner::Server(server) => server.get_ref().1.server_name().map(str::to_owned),
+                Inner::Client(_) => None,
+            },
+            certificates: certificates.iter().map(|one| one.to_vec()).collect(),
+        }
+    }
+
+    fn explain<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        result.map_err(|error| explain(error, self.is_client))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let read = ready!(Pin::new(&mut self.inner).poll_read(cx, buffer));
+        Poll::Ready(self.explain(read))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let wrote = ready!(Pin::new(&mut self.inner).poll_write(cx, bytes));
+        Poll::Ready(self.explain(wrote))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let wrote = ready!(Pin::new(&mut self.inner).poll_write_vectored(cx, slices));
+        Poll::Ready(self.explain(wrote))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = ready!(Pin::new(&mut self.inner).poll_flush(cx));
+        Poll::Ready(self.explain(flushed))
+    }
+
+    /// Says `close_notify` behind what was written (RFC 8446, 6.1), and closes the stream below. What
+    /// the peer still sends can be read.
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let closed = ready!(Pin::new(&mut self.inner).poll_close(cx));
+        Poll::Ready(self.explain(closed))
+    }
+}
+
+/// The error in words of ours. Those of the stream below stay as they are.
+fn explain(error: io::Error, is_client: bool) -> io::Error {
+    let Some(why) = error.get_ref() else {
+        return error;
+    };
+    match why.downcast_ref::<Error>() {
+        Some(why) => match TlsError::from(why.clone()) {
+            TlsError::Alert(alert) if is_client && alert.is_about_certificate() => {
+                TlsError::ClientCertificateRefused(alert)
+            }
+            why => why,
+        }
+        .into(),
+        // rustls's own words for the end of a stream that was not announced. An end of the stream
+        // below is no error there.
+        None if error.kind() == io::ErrorKind::UnexpectedEof => TlsError::Truncated.into(),
+        None => error,
+    }
+}
