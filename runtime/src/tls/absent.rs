@@ -73,6 +73,10 @@ impl<S> TlsStream<S> {
         match self.0 {}
     }
 
+    pub(crate) const fn taken(&self) -> u64 {
+        match self.0 {}
+    }
+
     pub(crate) const fn session(&self) -> TlsSession {
         match self.0 {}
     }

@@ -5,8 +5,6 @@ use super::unverified::Unverified;
 use super::{
     HTTP_1_1, TIMEOUT, TlsError, add_roots, certified_key, provider, revocation_lists, roots,
 };
-use futures_io::{AsyncRead, AsyncWrite};
-use futures_rustls::TlsConnector;
 use futures_rustls::pki_types::{CertificateRevocationListDer, ServerName};
 use futures_rustls::rustls::client::WebPkiServerVerifier;
 use futures_rustls::rustls::sign::SingleCertAndKey;
@@ -190,15 +188,25 @@ impl TlsConfig {
         self
     }
 
-    /// Starts a handshake with `host` over `stream`.
-    pub(crate) fn connect<S: AsyncRead + AsyncWrite + Unpin>(
+    /// A handshake with `host` over `stream`.
+    pub(crate) fn connect<S>(&self, host: &str, stream: S) -> Connecting<S> {
+        Connecting::new(self.clone(), host, stream)
+    }
+
+    /// Whether the platform's roots are wanted for the first time.
+    pub(super) fn awaits_roots(&self) -> bool {
+        let wants = self.parts.platform && self.parts.verify && self.parts.given.is_none();
+        wants && self.made.get().is_none() && !roots::are_here()
+    }
+
+    /// The configuration of rustls, and the name to ask `host` for.
+    pub(super) fn make(
         &self,
         host: &str,
-        stream: S,
-    ) -> Connecting<S> {
-        let made = self.made.get_or_init(|| self.parts.make()).clone();
-        let name = self.parts.name.clone().map_or_else(|| parse_name(host), Ok);
-        Connecting::new(made.and_then(|made| Ok(TlsConnector::from(made).connect(name?, stream))))
+    ) -> Result<(Arc<ClientConfig>, ServerName<'static>), TlsError> {
+        let made = self.made.get_or_init(|| self.parts.make()).clone()?;
+        let name = self.parts.name.clone().map_or_else(|| parse_name(host), Ok)?;
+        Ok((made, name))
     }
 
     /// How long a handshake may take.

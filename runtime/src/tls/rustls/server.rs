@@ -3,7 +3,6 @@
 use super::stream::Accepting;
 use super::{HTTP_1_1, TIMEOUT, TlsError, add_roots, certified_key, provider, revocation_lists};
 use futures_io::{AsyncRead, AsyncWrite};
-use futures_rustls::TlsAcceptor;
 use futures_rustls::pki_types::CertificateRevocationListDer;
 use futures_rustls::rustls::server::danger::ClientCertVerifier;
 use futures_rustls::rustls::server::{ResolvesServerCert, WebPkiClientVerifier};
@@ -142,7 +141,7 @@ impl TlsServerConfig {
 
     /// Starts a handshake with a client over `stream`.
     pub(crate) fn accept<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> Accepting<S> {
-        Accepting::new(TlsAcceptor::from(self.made.clone()).accept(stream))
+        Accepting::new(self.made.clone(), stream)
     }
 
     /// How long a client may take for the handshake.
