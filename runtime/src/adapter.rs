@@ -162,7 +162,7 @@ macro_rules! adapter {
         pub use $crate::{
             BoxStream, Broadcast, BroadcastConfig, BroadcastError, Control, Delivery, DialError, Error, Handler, HandlerError, HandlerPanicked, HttpClientConfig,
             HttpRequest, Keepalive, ListenOptions, Message, Next, Phase, Received, Reply, ServerConfig, ServerHandle, SocketOptions, Subscription,
-            Timeouts, http, reconnect, sse, url, ws,
+            Timeouts, TlsAlert, TlsConfig, TlsError, TlsServerConfig, TlsSession, http, reconnect, sse, url, ws,
         };
 
         /// [`Connector`]($crate::Connector) on this runtime.

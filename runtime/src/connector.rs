@@ -2,6 +2,7 @@
 
 use crate::runtime::Runtime;
 use crate::socket::{Keepalive, SocketOptions};
+use crate::tls::TlsConfig;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,6 +32,14 @@ pub struct Connector<R> {
 pub(crate) struct Options {
     pub(crate) socket: SocketOptions,
     pub(crate) unix: Option<PathBuf>,
+    tls: Option<TlsConfig>,
+}
+
+impl Options {
+    /// How TLS is spoken. `None` if it cannot be, since the feature is off.
+    pub(crate) fn tls(&self) -> Option<TlsConfig> {
+        self.tls.clone().or_else(TlsConfig::platform)
+    }
 }
 
 impl<R: Runtime> Connector<R> {
@@ -63,6 +72,13 @@ impl<R: Runtime> Connector<R> {
     #[must_use]
     pub fn unix(self, path: impl Into<PathBuf>) -> Self {
         self.with(|options| options.unix = Some(path.into()))
+    }
+
+    /// How TLS is spoken with the hosts of `wss://` and `https://`. By default the platform's root
+    /// certificates are trusted. Needs the feature `tls`.
+    #[must_use]
+    pub fn tls(self, tls: TlsConfig) -> Self {
+        self.with(|options| options.tls = Some(tls))
     }
 
     fn with(mut self, change: impl FnOnce(&mut Options)) -> Self {

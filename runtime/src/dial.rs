@@ -3,6 +3,7 @@
 use crate::byte_stream::{BoxStream, ByteStream};
 use crate::connector::{Connector, Options};
 use crate::runtime::{BoxFuture, Runtime, Timer, after};
+use crate::tls::{Handshake, TlsConfig};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
@@ -16,14 +17,23 @@ use tidewire::url::Url;
 /// How long a connection may take to come up where nobody sets the time.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Refuses a target that asks for TLS, which no attempt would ever reach.
+/// Refuses a target that asks for TLS where there is none: no attempt would ever reach it.
 pub(crate) fn refuse_tls(target: &Url) -> Result<(), DialFailure> {
-    if target.is_secure() { Err(no_tls()) } else { Ok(()) }
+    if target.is_secure() && TlsConfig::platform().is_none() { Err(no_tls()) } else { Ok(()) }
 }
 
 fn no_tls() -> DialFailure {
-    let words = "this version speaks no TLS: use ws:// or http://";
+    let words = "wss:// and https:// need the feature `tls` of tidewire-runtime, which the crates of \
+                 all runtimes have too";
     (DialError::NoTls, io::Error::new(io::ErrorKind::Unsupported, words))
+}
+
+/// The error of a handshake, which a mute peer's is a kind of its own of.
+pub(crate) fn tls_failure(error: io::Error) -> DialFailure {
+    match error.kind() {
+        io::ErrorKind::TimedOut => (DialError::TlsTimeout, error),
+        _ => (DialError::Tls, error),
+    }
 }
 
 /// Connects to `target`, for as long as `timeout`.
@@ -51,13 +61,15 @@ pub(crate) async fn dial<R: Runtime>(
 /// A connection in the making. Dropping it gives the attempt up.
 ///
 /// ```text
-///   Resolving --> Connecting --+--> done
+///   Resolving --> Connecting --+--> TLS, if the target wants it --> done
 ///   Unix ----------------------+
 /// ```
 pub(crate) struct Dial<R: Runtime> {
     options: Arc<Options>,
     target: Url,
     stage: Stage<R>,
+    /// The last stage: a connection that is not done yet.
+    tls: Option<Box<Handshake<R>>>,
 }
 
 enum Stage<R: Runtime> {
@@ -75,7 +87,7 @@ impl<R: Runtime> Dial<R> {
             Some(path) => Stage::Unix(runtime.connect_unix(path)),
             None => Stage::Resolving(runtime.resolve(target.host(), target.port())),
         };
-        Self { options: options.clone(), target: target.clone(), stage }
+        Self { options: options.clone(), target: target.clone(), stage, tls: None }
     }
 
     pub(crate) fn poll(
@@ -83,9 +95,26 @@ impl<R: Runtime> Dial<R> {
         runtime: &R,
         cx: &mut Context<'_>,
     ) -> Poll<Result<ByteStream<R>, DialFailure>> {
-        if let Err(refused) = refuse_tls(&self.target) {
-            return Poll::Ready(Err(refused));
+        refuse_tls(&self.target)?;
+        if self.tls.is_none() {
+            let stream = ready!(self.poll_connected(runtime, cx))?;
+            if !self.target.is_secure() {
+                return Poll::Ready(Ok(stream));
+            }
+            let tls = self.options.tls().ok_or_else(no_tls)?;
+            let handshake = Handshake::client(runtime, &tls, self.target.host(), stream);
+            self.tls = Some(Box::new(handshake));
         }
+        let Some(handshake) = &mut self.tls else { return Poll::Pending };
+        handshake.poll(cx).map_err(tls_failure)
+    }
+
+    /// Ready with a connection that carries bytes to the target.
+    fn poll_connected(
+        &mut self,
+        runtime: &R,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<ByteStream<R>, DialFailure>> {
         let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no addresses");
         loop {
             let next = match &mut self.stage {

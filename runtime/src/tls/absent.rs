@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -43,6 +44,10 @@ impl TlsConfig {
 }
 
 impl TlsServerConfig {
+    pub(crate) fn failed(&self, _client: Option<SocketAddr>, _error: &io::Error) {
+        match self.0 {}
+    }
+
     pub(crate) fn accept<S>(&self, _stream: S) -> Accepting<S> {
         match self.0 {}
     }

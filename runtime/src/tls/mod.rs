@@ -5,6 +5,7 @@
 
 mod alert;
 mod error;
+mod handshake;
 
 #[cfg(not(feature = "tls"))]
 mod absent;
@@ -13,6 +14,7 @@ mod rustls;
 
 pub use alert::TlsAlert;
 pub use error::TlsError;
+pub(crate) use handshake::Handshake;
 
 #[cfg(not(feature = "tls"))]
 use absent as implementation;

@@ -9,6 +9,8 @@ use futures_rustls::rustls::server::{ResolvesServerCert, WebPkiClientVerifier};
 use futures_rustls::rustls::sign::SingleCertAndKey;
 use futures_rustls::rustls::{RootCertStore, ServerConfig};
 use std::fmt;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,8 +32,11 @@ pub struct TlsServerConfig {
     clients: Option<(RootCertStore, bool)>,
     revoked: Vec<CertificateRevocationListDer<'static>>,
     timeout: Duration,
+    on_failure: Arc<OnFailure>,
     made: Arc<ServerConfig>,
 }
+
+type OnFailure = dyn Fn(Option<SocketAddr>, &io::Error) + Send + Sync;
 
 impl TlsServerConfig {
     /// Shows this certificate to clients: its chain, the server's own first, and the private key that
@@ -43,12 +48,12 @@ impl TlsServerConfig {
     /// belong together.
     pub fn new(chain: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<Self, TlsError> {
         let certificate = certified_key(chain.as_ref(), key.as_ref())?;
-        let certificate = Arc::new(SingleCertAndKey::from(certificate));
+        let certificate: Arc<dyn ResolvesServerCert> =
+            Arc::new(SingleCertAndKey::from(certificate));
         let no_clients = WebPkiClientVerifier::no_client_auth();
         let mut made = make(no_clients, certificate.clone())?;
         made.alpn_protocols = vec![HTTP_1_1.to_vec()];
-        let made = Arc::new(made);
-        Ok(Self { certificate, clients: None, revoked: Vec::new(), timeout: TIMEOUT, made })
+        Ok(Self::with(certificate, Arc::new(made)))
     }
 
     /// The way out, for what has no method here, such as several certificates, or another one while the
@@ -57,13 +62,12 @@ impl TlsServerConfig {
     /// nothing else of it.
     #[must_use]
     pub fn from_rustls(config: Arc<ServerConfig>) -> Self {
-        Self {
-            certificate: config.cert_resolver.clone(),
-            clients: None,
-            revoked: Vec::new(),
-            timeout: TIMEOUT,
-            made: config,
-        }
+        Self::with(config.cert_resolver.clone(), config)
+    }
+
+    fn with(certificate: Arc<dyn ResolvesServerCert>, made: Arc<ServerConfig>) -> Self {
+        let (clients, revoked, on_failure) = (None, Vec::new(), Arc::new(|_, _: &_| {}));
+        Self { certificate, clients, revoked, timeout: TIMEOUT, on_failure, made }
     }
 
     /// Demands a certificate of each client, which one of these root certificates must have issued: any
@@ -115,9 +119,26 @@ impl TlsServerConfig {
 
     /// How long a client may take for the handshake. 10 s by default. Then its connection is dropped.
     #[must_use]
-    pub const fn handshake_timeout(mut self, timeout: Duration) -> Self {
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
+    }
+
+    /// Calls `on_failure` for each handshake that fails, with the client's address, if it has one, and
+    /// why: [`TlsError::of`] has the reason, and [`io::ErrorKind::TimedOut`] is that of a client which
+    /// took too long. The place for a log line; by default, nothing happens.
+    #[must_use]
+    pub fn on_failure(
+        mut self,
+        on_failure: impl Fn(Option<SocketAddr>, &io::Error) + Send + Sync + 'static,
+    ) -> Self {
+        self.on_failure = Arc::new(on_failure);
+        self
+    }
+
+    /// A handshake has failed.
+    pub(crate) fn failed(&self, client: Option<SocketAddr>, error: &io::Error) {
+        (self.on_failure)(client, error);
     }
 
     /// Makes the configuration anew for other clients.
