@@ -7,6 +7,7 @@ use crate::exchange::Exchange;
 use crate::runtime::Runtime;
 use crate::server::Settings;
 use crate::shutdown::{Counted, Shutdown, Watch};
+use crate::tls::Handshake;
 use pin_project_lite::pin_project;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -85,6 +86,8 @@ pin_project! {
     pub struct ConnectionTask<R: Runtime, H, F> {
         handler: H,
         home: Home<R>,
+        // The connection is not here yet.
+        arrival: Option<Box<Arrival<R>>>,
         // Here between requests, in the exchange while one is handled.
         conn: Option<Box<Conn<R>>>,
         #[pin]
@@ -94,6 +97,31 @@ pin_project! {
         phase: Watch,
         peer: SocketAddr,
         on_error: fn(SocketAddr, &HandlerError),
+    }
+}
+
+/// A connection that is none yet: the TLS handshake, and what comes after it.
+struct Arrival<R: Runtime> {
+    handshake: Handshake<R>,
+    runtime: R,
+    peer: SocketAddr,
+    settings: Arc<Settings>,
+    phase: Watch,
+    counted: Counted,
+}
+
+impl<R: Runtime> Arrival<R> {
+    /// Ready with the stream. Without one, if the handshake failed or the server shuts down: who has
+    /// asked for nothing yet is not waited for.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<ByteStream<R>>> {
+        if self.phase.poll_until(cx, Shutdown::is_draining).is_ready() {
+            return Poll::Ready(None);
+        }
+        let made = ready!(self.handshake.poll(cx));
+        if let (Err(error), Some(tls)) = (&made, &self.settings.config.tls) {
+            tls.failed(self.peer.into(), error);
+        }
+        Poll::Ready(made.ok())
     }
 }
 
@@ -107,19 +135,20 @@ impl<R: Runtime, H, F> ConnectionTask<R, Arc<H>, F> {
         shutdown: &Arc<Shutdown>,
         counted: Counted,
     ) -> Self {
-        let config = &settings.config;
-        let mut driver = Driver::with_stream(runtime, stream, config.receive_buffer, |now, _tx| {
-            http::Server::new(config.http, now)
-        });
-        driver.set_write_timeout(config.http.write_timeout);
+        let on_error = settings.config.on_error;
         let phase = Watch::phase(shutdown);
-        let on_error = config.on_error;
-        let dated_until = Instant::EPOCH;
-        let conn = Conn { driver, peer, settings, phase, counted, dated_until };
+        let (arrival, conn) = if let Some(tls) = &settings.config.tls {
+            let handshake = Handshake::server(&runtime, tls, stream);
+            let it = Arrival { handshake, runtime, peer, settings, phase, counted };
+            (Some(Box::new(it)), None)
+        } else {
+            (None, Some(Conn::new(runtime, stream, peer, settings, phase, counted)))
+        };
         Self {
             handler,
             home: Home::new(),
-            conn: Some(Box::new(conn)),
+            arrival,
+            conn,
             handling: None,
             handled: None,
             phase: Watch::phase(shutdown),
@@ -143,6 +172,12 @@ where
         if this.phase.poll_until(cx, Shutdown::is_stopped).is_ready() {
             this.handling.set(None);
             return Poll::Ready(());
+        }
+        if let Some(arrival) = this.arrival {
+            let Some(stream) = ready!(arrival.poll(cx)) else { return Poll::Ready(()) };
+            *this.conn = this.arrival.take().map(|it| {
+                Conn::new(it.runtime, stream, it.peer, it.settings, it.phase, it.counted)
+            });
         }
         loop {
             if let Some(handling) = this.handling.as_mut().as_pin_mut() {
@@ -194,6 +229,23 @@ where
 }
 
 impl<R: Runtime> Conn<R> {
+    fn new(
+        runtime: R,
+        stream: ByteStream<R>,
+        peer: SocketAddr,
+        settings: Arc<Settings>,
+        phase: Watch,
+        counted: Counted,
+    ) -> Box<Self> {
+        let config = &settings.config;
+        let mut driver = Driver::with_stream(runtime, stream, config.receive_buffer, |now, _tx| {
+            http::Server::new(config.http, now)
+        });
+        driver.set_write_timeout(config.http.write_timeout);
+        let dated_until = Instant::EPOCH;
+        Box::new(Self { driver, peer, settings, phase, counted, dated_until })
+    }
+
     /// Ready with the head of the next request, or with `None` at the end of the connection.
     fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Option<OwnedRequestHead>> {
         loop {

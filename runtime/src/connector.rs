@@ -2,6 +2,7 @@
 
 use crate::runtime::Runtime;
 use crate::socket::{Keepalive, SocketOptions};
+use crate::tls::TlsConfig;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub(crate) struct Options {
     pub(crate) unix: Option<PathBuf>,
     pub(crate) dial: dial::Config,
     proxy: ProxyChoice,
+    tls: Option<TlsConfig>,
 }
 
 /// Through which proxy, if through one.
@@ -55,6 +57,11 @@ impl Options {
             ProxyChoice::One(proxy) => Ok(Some(proxy)),
             ProxyChoice::ByEnvironment(environment) => environment.proxy_for(target),
         }
+    }
+
+    /// How TLS is spoken. `None` if it cannot be, since the feature is off.
+    pub(crate) fn tls(&self) -> Option<TlsConfig> {
+        self.tls.clone().or_else(TlsConfig::platform)
     }
 }
 
@@ -125,6 +132,13 @@ impl<R: Runtime> Connector<R> {
     #[must_use]
     pub fn proxy_environment(self, environment: Environment) -> Self {
         self.with(|options| options.proxy = ProxyChoice::ByEnvironment(environment.into()))
+    }
+
+    /// How TLS is spoken with the hosts of `wss://` and `https://`. By default the platform's root
+    /// certificates are trusted. Needs the feature `tls`.
+    #[must_use]
+    pub fn tls(self, tls: TlsConfig) -> Self {
+        self.with(|options| options.tls = Some(tls))
     }
 
     fn with(mut self, change: impl FnOnce(&mut Options)) -> Self {

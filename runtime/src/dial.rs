@@ -7,6 +7,7 @@ mod tunnel;
 use crate::byte_stream::{BoxStream, ByteStream};
 use crate::connector::{Connector, Options};
 use crate::runtime::{BoxFuture, Runtime, Timer, after};
+use crate::tls::{Handshake, TlsConfig};
 use race::Race;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -24,14 +25,23 @@ use tunnel::Tunnelling;
 /// How long a connection may take to come up where nobody sets the time.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Refuses a target that asks for TLS, which no attempt would ever reach.
+/// Refuses a target that asks for TLS where there is none: no attempt would ever reach it.
 pub(crate) fn refuse_tls(target: &Url) -> Result<(), DialFailure> {
-    if target.is_secure() { Err(no_tls()) } else { Ok(()) }
+    if target.is_secure() && TlsConfig::platform().is_none() { Err(no_tls()) } else { Ok(()) }
 }
 
 fn no_tls() -> DialFailure {
-    let words = "this version speaks no TLS: use ws:// or http://";
+    let words = "wss:// and https:// need the feature `tls` of tidewire-runtime, which the crates of \
+                 all runtimes have too";
     (DialError::NoTls, io::Error::new(io::ErrorKind::Unsupported, words))
+}
+
+/// The error of a handshake, which a mute peer's is a kind of its own of.
+pub(crate) fn tls_failure(error: io::Error) -> DialFailure {
+    match error.kind() {
+        io::ErrorKind::TimedOut => (DialError::TlsTimeout, error),
+        _ => (DialError::Tls, error),
+    }
 }
 
 /// Connects to `target`, for as long as `timeout`.
@@ -61,11 +71,13 @@ pub(crate) async fn dial<R: Runtime>(
 /// ```text
 ///   Resolving (for a proxy that wants an address)
 ///       |
-///       v
-///   Racing (to the target, or the proxy) ---+---> Tunnelling ---+--> done
-///   Unix -----------------------------------+-------------------+
-///       ^                                               |
-///       +---- the proxy cannot reach this address ------+
+///       v                                   if the proxy
+///   Racing (to the target, or the proxy) ---+ wants it +---> Tunnelling ---+  if the target wants it
+///   Unix -----------------------------------+-> Proxy TLS -^      |        +-----> TLS ---> done
+///       |                                                         |        |
+///       +---------------- without a proxy ---------------------------------+
+///       ^                                                         |
+///       +---- the proxy cannot reach this address ----------------+
 /// ```
 pub(crate) struct Dial<R: Runtime> {
     options: Arc<Options>,
@@ -74,6 +86,8 @@ pub(crate) struct Dial<R: Runtime> {
     /// The target's addresses that were not tried yet, for a proxy that wants one.
     addresses: std::vec::IntoIter<SocketAddr>,
     stage: Stage<R>,
+    /// The last stage: a connection that is not done yet.
+    tls: Option<Box<Handshake<R>>>,
 }
 
 enum Stage<R: Runtime> {
@@ -82,6 +96,8 @@ enum Stage<R: Runtime> {
     Resolving(R::Resolve),
     Unix(BoxFuture<io::Result<BoxStream>>),
     Racing(Box<Race<R>>),
+    /// TLS with the proxy.
+    Securing(Box<Handshake<R>>),
     Tunnelling(Box<Tunnelling<R>>),
 }
 
@@ -103,6 +119,7 @@ impl<R: Runtime> Dial<R> {
             proxy,
             addresses: Vec::new().into_iter(),
             stage: Stage::Failed(refused),
+            tls: None,
         };
         if matches!(dial.stage, Stage::Failed(None)) {
             let wants_address = dial.proxy.as_ref().is_some_and(Proxy::wants_address);
@@ -118,6 +135,8 @@ impl<R: Runtime> Dial<R> {
     /// What it is to be called if it is given up now because it takes too long.
     pub(crate) const fn late(&self) -> DialError {
         match self.stage {
+            _ if self.tls.is_some() => DialError::TlsTimeout,
+            Stage::Securing(_) => DialError::TlsTimeout,
             Stage::Tunnelling(_) => DialError::ProxyTimeout,
             _ => DialError::Timeout,
         }
@@ -128,9 +147,26 @@ impl<R: Runtime> Dial<R> {
         runtime: &R,
         cx: &mut Context<'_>,
     ) -> Poll<Result<ByteStream<R>, DialFailure>> {
-        if let Err(refused) = refuse_tls(&self.target) {
-            return Poll::Ready(Err(refused));
+        refuse_tls(&self.target)?;
+        if self.tls.is_none() {
+            let stream = ready!(self.poll_connected(runtime, cx))?;
+            if !self.target.is_secure() {
+                return Poll::Ready(Ok(stream));
+            }
+            let tls = self.options.tls().ok_or_else(no_tls)?;
+            let handshake = Handshake::client(runtime, &tls, self.target.host(), stream);
+            self.tls = Some(Box::new(handshake));
         }
+        let Some(handshake) = &mut self.tls else { return Poll::Pending };
+        handshake.poll(cx).map_err(tls_failure)
+    }
+
+    /// Ready with a connection that carries bytes to the target.
+    fn poll_connected(
+        &mut self,
+        runtime: &R,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<ByteStream<R>, DialFailure>> {
         loop {
             let stream = match &mut self.stage {
                 Stage::Failed(why) => {
@@ -156,6 +192,7 @@ impl<R: Runtime> Dial<R> {
                     Ok(stream) => ByteStream::new(stream),
                     Err(failure) => return Poll::Ready(Err(failure)),
                 },
+                Stage::Securing(handshake) => ready!(handshake.poll(cx)).map_err(tls_failure)?,
                 Stage::Tunnelling(tunnel) => match ready!(tunnel.poll(cx)) {
                     Ok(stream) => return Poll::Ready(Ok(stream)),
                     Err(failure) if self.another_may_do(&failure.1) => {
@@ -166,6 +203,12 @@ impl<R: Runtime> Dial<R> {
                 },
             };
             let Some(proxy) = &self.proxy else { return Poll::Ready(Ok(stream)) };
+            if proxy.is_secure() && !matches!(self.stage, Stage::Securing(_)) {
+                let tls = self.options.tls().ok_or_else(no_tls)?;
+                let handshake = Handshake::client(runtime, &tls, proxy.host(), stream);
+                self.stage = Stage::Securing(Box::new(handshake));
+                continue;
+            }
             let destination = match self.addresses.next() {
                 Some(address) => Destination::Address(address),
                 None => self.destination(),

@@ -6,6 +6,7 @@ use crate::dial::{self, error::copy};
 use crate::error::Error;
 use crate::link::{Link, Side};
 use crate::runtime::Runtime;
+use crate::tls::TlsSession;
 use std::future::poll_fn;
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -336,6 +337,11 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     /// further events.
     pub async fn finish(&mut self) {
         while self.next().await.is_some() {}
+    }
+
+    /// What TLS has agreed on, if there is a connection that speaks it.
+    pub fn tls_session(&self) -> Option<TlsSession> {
+        self.link.tls_session()
     }
 
     /// What the operating system said when the last connection broke, if it said anything.

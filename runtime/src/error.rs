@@ -2,6 +2,7 @@
 
 use crate::dial::DialFailure;
 use crate::dial::error::{ConnectErrors, ProxyRefused};
+use crate::tls::TlsError;
 use std::io;
 use std::net::SocketAddr;
 use tidewire::http::{self, OwnedResponseHead};
@@ -131,6 +132,15 @@ impl Error {
                 _ => Some(Phase::Head),
             },
             Self::Deadline => Some(Phase::Total),
+            _ => None,
+        }
+    }
+
+    /// Why there is no TLS connection, or no longer one, if that is what went wrong.
+    #[must_use]
+    pub fn tls(&self) -> Option<&TlsError> {
+        match self {
+            Self::Dial { source: error, .. } | Self::Io(error) => TlsError::of(error),
             _ => None,
         }
     }

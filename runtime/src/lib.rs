@@ -40,6 +40,7 @@ mod server;
 mod server_fields;
 mod shutdown;
 mod socket;
+mod tls;
 mod upgraded;
 mod websocket;
 
@@ -63,5 +64,6 @@ pub use socket::{Keepalive, ListenOptions, SocketOptions};
 pub use socket2::SockRef;
 pub use tidewire::dial::{Config as DialConfig, Family};
 pub use tidewire::{DialError, http, proxy, reconnect, sse, url, ws};
+pub use tls::{TlsAlert, TlsConfig, TlsError, TlsServerConfig, TlsSession};
 pub use upgraded::Upgraded;
 pub use websocket::{Message, MessageReader, MessageWriter, Reply, WebSocket};

@@ -4,6 +4,7 @@ use crate::byte_stream::ByteStream;
 use crate::connector::{Connector, Options};
 use crate::dial::Dial;
 use crate::runtime::{Runtime, Timer};
+use crate::tls::TlsSession;
 use atomic_waker::AtomicWaker;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::io::{self, IoSlice};
@@ -221,6 +222,11 @@ impl<R: Runtime> Link<R> {
         (self.runtime, self.stream, self.rx, self.tx)
     }
 
+    /// What TLS has agreed on, if there is a connection that speaks it.
+    pub(crate) fn tls_session(&self) -> Option<TlsSession> {
+        self.stream.as_ref()?.tls_session()
+    }
+
     pub(crate) fn is_attached(&self) -> bool {
         self.stream.is_some()
     }
@@ -268,7 +274,7 @@ impl<R: Runtime> Link<R> {
                 self.drop_output();
                 break;
             }
-            let buffers = stream.buffers();
+            let (buffers, left) = (stream.buffers(), stream.left());
             let stream = Pin::new(stream);
             let chunk = self.tx.chunk();
             let result = if self.tx.is_empty() {
@@ -285,6 +291,8 @@ impl<R: Runtime> Link<R> {
                 }
                 stream.poll_write_vectored(cx, &slices[..n])
             };
+            // A stream that buffers may be rid of some of it, and still not take more.
+            let moved = self.stream.as_ref().is_some_and(|stream| stream.left() != left);
             match result {
                 Poll::Ready(Ok(n)) if n > 0 => {
                     self.tx.consume(n);
@@ -300,12 +308,17 @@ impl<R: Runtime> Link<R> {
                     // The peer's last words may be there.
                     self.look_again();
                 }
-                Poll::Pending if !wrote && self.stalled_until.is_some_and(|at| at <= self.now) => {
+                Poll::Pending
+                    if !(wrote || moved) && self.stalled_until.is_some_and(|at| at <= self.now) =>
+                {
                     self.error = Some(io::ErrorKind::TimedOut.into());
                     self.write_ended = true;
                     self.drop_output();
                 }
-                Poll::Pending => break,
+                Poll::Pending => {
+                    wrote |= moved;
+                    break;
+                }
             }
             wrote = true;
         }

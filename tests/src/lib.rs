@@ -12,4 +12,6 @@ pub mod net;
 #[cfg(feature = "net")]
 pub mod peers;
 #[cfg(feature = "net")]
+pub mod pki;
+#[cfg(feature = "net")]
 pub mod scripted;

@@ -1,5 +1,6 @@
 //! What goes wrong on the way to a connection, where that is more than a word of the operating system's.
 
+use crate::tls::TlsError;
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -116,8 +117,9 @@ pub(crate) fn copy(error: &io::Error) -> io::Error {
     if let Some(errors) = ConnectErrors::of(error) {
         return errors.clone().into();
     }
-    match error.raw_os_error() {
-        Some(code) => io::Error::from_raw_os_error(code),
-        None => io::Error::new(error.kind(), error.to_string()),
+    match (error.raw_os_error(), TlsError::of(error)) {
+        (Some(code), _) => io::Error::from_raw_os_error(code),
+        (None, Some(error)) => error.clone().into(),
+        (None, None) => io::Error::new(error.kind(), error.to_string()),
     }
 }

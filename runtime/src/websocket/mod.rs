@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::link::{READ_MAX, rx_limit};
 use crate::runtime::Runtime;
 use crate::shutdown::{Counted, Shutdown, Watch};
+use crate::tls::{TlsError, TlsSession};
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_sink::Sink;
@@ -136,7 +137,11 @@ impl<R: Runtime> WebSocket<R> {
         let (head, negotiated) = match driver.next().await {
             Some(HandshakeEvent::Accepted { head, negotiated }) => (head.to_owned(), negotiated),
             Some(HandshakeEvent::Refused { why, head, body }) => {
-                return Err(Error::handshake(why, head, body));
+                let refused = Error::handshake(why, head, body);
+                // With TLS 1.3, a server refuses a client's certificate when the client takes the
+                // handshake for done already.
+                let tls = driver.io_error().filter(|error| TlsError::of(error).is_some());
+                return Err(tls.map_or(refused, Error::Io));
             }
             None => return Err(Error::Closed),
         };
@@ -258,6 +263,16 @@ impl<R: Runtime> WebSocket<R> {
         let event = machine.event(now, rx, tx);
         event.iter().for_each(|event| self.incoming.note(event));
         event
+    }
+
+    /// What the operating system, or TLS, said when the connection broke, if it said anything.
+    pub fn io_error(&self) -> Option<std::io::Error> {
+        self.driver.io_error()
+    }
+
+    /// What TLS has agreed on, if the connection speaks it.
+    pub fn tls_session(&self) -> Option<TlsSession> {
+        self.driver.tls_session()
     }
 
     /// How the connection ended, once nothing comes any more.
