@@ -206,6 +206,7 @@ impl<R: Runtime> Conn<R> {
             // Anything else is the rest of a body that the handler did not want, or the end: poll
             // on until the transport is closed in order.
             if let Some(ServerEvent::Request(head)) = self.driver.event() {
+                self.counted.counters().request();
                 return Poll::Ready(Some(head.to_owned()));
             }
         }

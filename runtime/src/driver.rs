@@ -4,6 +4,7 @@ use crate::dial::{self, Dial};
 use crate::error::Error;
 use crate::link::{Link, Side};
 use crate::runtime::Runtime;
+use crate::stats::Transferred;
 use std::future::poll_fn;
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -118,6 +119,12 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     /// How many bytes wait to be written.
     pub fn queued(&self) -> usize {
         self.link.tx.len()
+    }
+
+    /// How many bytes went through so far, on all transports, and how many wait to.
+    pub fn transferred(&self) -> Transferred {
+        let link = &self.link;
+        Transferred { received: link.rx.received(), sent: link.tx.sent(), queued: link.tx.len() }
     }
 
     /// Sets another limit for the receive buffer, in bytes.

@@ -6,6 +6,7 @@ use crate::exchange::Exchange;
 use crate::runtime::{Runtime, Spawn, Timer, after};
 use crate::server_fields::ServerFields;
 use crate::shutdown::{Counted, Shutdown, Watch};
+use crate::stats::ServerStats;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
@@ -123,6 +124,12 @@ impl ServerHandle {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.shutdown.connections()
+    }
+
+    /// How many connections and requests there were.
+    #[must_use]
+    pub fn stats(&self) -> ServerStats {
+        self.shutdown.counters.stats(self.shutdown.connections())
     }
 }
 

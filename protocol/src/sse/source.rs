@@ -5,6 +5,7 @@ mod attempt;
 mod event;
 mod phase;
 mod route;
+mod stats;
 
 use super::decode::Decoder;
 use super::message::Decoded;
@@ -23,6 +24,7 @@ use core::time::Duration;
 pub use event::{OwnedMessageEvent, OwnedSourceEvent, ReadyState, SourceEvent};
 use phase::Phase;
 use route::Route;
+pub use stats::SourceStats;
 
 /// A client of an event stream that reconnects and goes on where it was.
 ///
@@ -118,6 +120,9 @@ pub struct EventSource {
     decoder: Decoder,
     /// The caller wants to leave the connection, for an attempt at this time.
     restart: Option<Instant>,
+    /// Events and streams so far.
+    events: u64,
+    opened: u64,
 
     event: Option<Pending>,
     /// Whether `event` was lent.
@@ -156,6 +161,8 @@ impl EventSource {
             attempts: Attempts::new(&config, seed),
             decoder,
             restart: None,
+            events: 0,
+            opened: 0,
             event: None,
             lent: false,
             closed: None,
@@ -363,6 +370,16 @@ impl EventSource {
         self.attempts.reconnector.count()
     }
 
+    /// What was received so far, on all connections together.
+    #[must_use]
+    pub const fn stats(&self) -> SourceStats {
+        SourceStats {
+            events: self.events,
+            attempts: self.attempts(),
+            reconnects: self.opened.saturating_sub(1),
+        }
+    }
+
     /// The URL that was asked for, before any redirect: the DOM's `url`.
     #[must_use]
     pub const fn url(&self) -> &Url {
@@ -510,6 +527,7 @@ impl EventSource {
             return Some(Pending::Refused);
         }
         self.attempts.reconnector.opened(now);
+        self.opened += 1;
         self.phase = Phase::Streaming { client, ended: None, seen: None };
         Some(Pending::Open)
     }
@@ -523,6 +541,7 @@ impl EventSource {
             return None;
         }
         if self.decoder.found_event() {
+            self.events += 1;
             self.attempts.reconnector.progress();
         }
         Some(Pending::Decoded)

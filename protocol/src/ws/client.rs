@@ -16,7 +16,7 @@ use self::queue::Queue;
 use super::close::{self, CloseCode};
 use super::error::Misuse;
 use super::handshake::{ClientHandshake, HandshakeEvent, Request};
-use super::{ClientClosed, ClientConfig, ClientError, ClientEvent, ClientTimer, Status};
+use super::{ClientClosed, ClientConfig, ClientError, ClientEvent, ClientTimer, Stats, Status};
 use super::{Connection, Event};
 use crate::reconnect::{Attempt, Reconnector};
 use crate::seed::Entropy;
@@ -72,6 +72,10 @@ pub struct Client {
     /// The caller has closed: the policy is out of force until [`Client::reconnect`].
     stopped: bool,
     queue: Queue,
+    /// What all connections came to that are over.
+    past: Stats,
+    /// How many connections were opened.
+    opened: u64,
 }
 
 #[derive(Debug)]
@@ -126,6 +130,8 @@ impl Client {
             connect_deadline: None,
             stopped: false,
             queue: Queue::default(),
+            past: Stats::default(),
+            opened: 0,
         };
         client.schedule(Duration::ZERO, now);
         client
@@ -170,6 +176,7 @@ impl Client {
         };
         self.stop();
         if attempting {
+            self.past = self.stats();
             self.phase = Phase::Down { error: None, closed: Some(ClientClosed::Cancelled) };
             if let Slot::Announced(Pending::Connected | Pending::Open | Pending::Inner) = self.slot
             {
@@ -225,6 +232,21 @@ impl Client {
         match &self.phase {
             Phase::Accepted(_, connection) | Phase::Open(connection) => Some(connection),
             _ => None,
+        }
+    }
+
+    /// What was sent and received so far, on all connections together. The round trip is that of the
+    /// connection that is open.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.past;
+        if let Some(connection) = self.connection() {
+            stats.absorb(connection.stats());
+        }
+        Stats {
+            round_trip: self.connection().and_then(Connection::round_trip),
+            reconnects: self.opened.saturating_sub(1),
+            ..stats
         }
     }
 
@@ -377,6 +399,7 @@ impl Client {
                 Event::Pong(payload) => ClientEvent::Pong(payload),
                 Event::Drained => ClientEvent::Drained,
                 Event::Closed { why, reason } => {
+                    self.past.absorb(connection.stats());
                     self.phase = Phase::Down { error: None, closed: None };
                     self.ended(now);
                     ClientEvent::Closed { why: ClientClosed::Ended(why), reason }
@@ -469,6 +492,7 @@ impl Client {
             connection.owe_drained();
         }
         self.reconnector.opened(now);
+        self.opened += 1;
         self.phase = Phase::Accepted(handshake, connection);
         Pending::Open
     }

@@ -23,6 +23,7 @@ use super::handshake::Negotiated;
 use super::keepalive::Keepalive;
 use super::message::{Area, Assembler, MessageKind};
 use super::send::Sender;
+use super::stats::{Counter, Stats};
 use super::{Config, Event, Timer};
 #[cfg(doc)]
 use super::{Delivery, SendError};
@@ -125,6 +126,7 @@ pub struct Connection {
     frame: u64,
     assembler: Assembler,
     sender: Sender,
+    received: Counter,
     keepalive: Keepalive,
     timers: Timers<Timer, 5>,
     /// How many bytes came before the raw ones that wait.
@@ -248,6 +250,7 @@ impl Connection {
             frame: 0,
             assembler: Assembler::new(config.delivery, config.max_message, inflater),
             sender,
+            received: Counter::default(),
             keepalive,
             timers,
             offset: 0,
@@ -295,6 +298,17 @@ impl Connection {
     #[must_use]
     pub const fn round_trip(&self) -> Option<Duration> {
         self.keepalive.round_trip()
+    }
+
+    /// What was sent and received so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats {
+            received: self.received.traffic(),
+            sent: self.sender.sent(),
+            round_trip: self.round_trip(),
+            reconnects: 0,
+        }
     }
 
     /// How many bytes of heap the connection holds beside its buffers: what compression needs.

@@ -38,6 +38,7 @@ impl Connection {
         if let Some(key) = mask {
             mask::in_place(payload, key, 0);
         }
+        self.received.whole();
         self.began = self.offset + header as u64;
         self.offset = self.began + payload.len() as u64;
         self.announce(Lease::Message(kind, Area::Content));
@@ -101,9 +102,15 @@ impl Connection {
                 match self.fill(rx)? {
                     Fill::Partial => return Ok(false),
                     Fill::Fragment => continue,
-                    Fill::Message(kind, area) => self.announce(Lease::Message(kind, area)),
+                    Fill::Message(kind, area) => {
+                        self.received.message();
+                        self.announce(Lease::Message(kind, area));
+                    }
                     Fill::Chunk(area, len) => self.announce(Lease::Chunk(area, len)),
-                    Fill::End => self.announce(Lease::End),
+                    Fill::End => {
+                        self.received.message();
+                        self.announce(Lease::End);
+                    }
                 }
                 return Ok(true);
             }
@@ -120,12 +127,14 @@ impl Connection {
             self.frame = self.offset;
             self.skip(len, rx);
             if !self.assembler.is_streaming() && message::take_whole(&header, rx) {
+                self.received.whole();
                 self.began = self.offset;
                 self.offset += header.payload;
                 let kind = MessageKind::of(header.opcode);
                 self.announce(Lease::Message(kind, Area::Content));
                 return Ok(true);
             }
+            self.received.fragment();
             let begins = self.assembler.begin(&header, rx);
             if begins && self.assembler.is_streaming() {
                 let known = header.fin && !header.rsv1;
@@ -169,6 +178,7 @@ impl Connection {
         if let Some(key) = header.mask {
             mask::in_place(&mut rx.raw_mut()[header_len..header_len + len], key, 0);
         }
+        self.received.control(header.opcode);
         let payload = &rx.raw()[header_len..header_len + len];
         match header.opcode {
             OpCode::Ping => {
