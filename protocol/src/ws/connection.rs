@@ -30,6 +30,7 @@ use super::{Delivery, SendError};
 #[cfg(doc)]
 use crate::Machine;
 use crate::timer::Timers;
+use crate::trace::{self, Span};
 use crate::{Instant, RecvBuf, Seed, SendBuf, Transport, utf8};
 use alloc::boxed::Box;
 use core::time::Duration;
@@ -146,6 +147,7 @@ pub struct Connection {
     pong: Option<Box<Control>>,
     /// Whether something waited ahead of our Close when that was queued.
     closes_behind: bool,
+    pub(super) span: Span,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -237,6 +239,8 @@ impl Connection {
         let mut timers = Timers::new();
         keepalive.start(now, &mut timers);
         timers.set_after(Timer::Idle, now, config.idle_timeout);
+        let span = trace::span!("tidewire::ws", "websocket", ?role);
+        trace::event!("tidewire::ws", DEBUG, in span, ?negotiated, "open");
         Self {
             role,
             rules,
@@ -262,6 +266,7 @@ impl Connection {
             full: false,
             pong: None,
             closes_behind: false,
+            span,
             config,
         }
     }
@@ -362,6 +367,7 @@ impl Connection {
     ) -> Result<(), Misuse> {
         let payload = close::Payload::new(code, reason)?;
         if matches!(self.state, State::Open) {
+            trace::event!("tidewire::ws", DEBUG, in self.span, %code, "closing");
             let behind = !tx.is_empty();
             self.sender.control(OpCode::Close, payload.bytes(), tx);
             self.state = State::Closing;
@@ -539,6 +545,7 @@ impl Connection {
 
     /// The connection is over. An event that is announced or lent comes before the one for this.
     fn end(&mut self, why: Closed) {
+        trace::event!("tidewire::ws", DEBUG, in self.span, %why, "closed");
         self.state = State::Over(why);
         self.timers.stop_all();
         self.quiet = false;

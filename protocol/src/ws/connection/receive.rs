@@ -1,6 +1,7 @@
 //! The receiving half of a [`Connection`]: frames in, events announced.
 
 use super::{Connection, Control, Lease, Role, Stage, State};
+use crate::trace;
 use crate::ws::close;
 use crate::ws::error::{Closed, Initiator, ProtocolErrorKind};
 use crate::ws::frame::{self, Header, MAX_CONTROL, OpCode, Plain};
@@ -189,6 +190,7 @@ impl Connection {
             }
             OpCode::Pong => {
                 self.keepalive.ponged(payload, now);
+                trace::event!("tidewire::ws", TRACE, in self.span, rtt = ?self.round_trip(), "pong");
                 self.skip(header_len, rx);
                 self.announce(Lease::Pong(len));
                 Ok(true)
@@ -211,10 +213,11 @@ impl Connection {
     ) -> Result<(), Fault> {
         let payload = &rx.raw()[header_len..header_len + len];
         let any_code = self.config.leniency.any_close_code;
-        let (code, _) = close::decode(payload, any_code).map_err(|(kind, at)| match kind {
+        let (code, _reason) = close::decode(payload, any_code).map_err(|(kind, at)| match kind {
             ProtocolErrorKind::InvalidUtf8 => (kind, self.offset + (header_len + at) as u64),
             _ => self.here(kind),
         })?;
+        trace::event!("tidewire::ws", DEBUG, in self.span, %code, reason = ?_reason, "Close received");
         let initiator = match self.state {
             State::Open => {
                 let answer = if code.is_sendable() { payload } else { &[] };
