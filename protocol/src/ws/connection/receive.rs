@@ -213,10 +213,11 @@ impl Connection {
     ) -> Result<(), Fault> {
         let payload = &rx.raw()[header_len..header_len + len];
         let any_code = self.config.leniency.any_close_code;
-        let (code, _reason) = close::decode(payload, any_code).map_err(|(kind, at)| match kind {
-            ProtocolErrorKind::InvalidUtf8 => (kind, self.offset + (header_len + at) as u64),
-            _ => self.here(kind),
-        })?;
+        let (code, _reason) =
+            close::decode(payload, any_code).map_err(|(kind, at)| match kind {
+                ProtocolErrorKind::InvalidUtf8 => (kind, self.offset + (header_len + at) as u64),
+                _ => self.here(kind),
+            })?;
         trace::event!("tidewire::ws", DEBUG, in self.span, %code, reason = ?_reason, "Close received");
         let initiator = match self.state {
             State::Open => {
