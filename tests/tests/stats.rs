@@ -120,6 +120,7 @@ async fn a_client_sums_its_connections<R: SendRuntime>(runtime: R) {
     let stats = client.stats();
     assert_eq!((stats.ws.sent.messages, stats.ws.received.messages), (3, 3));
     assert_eq!(stats.ws.reconnects, 2);
+    drop(client);
     until(&runtime, || seen.lock().unwrap().len() == 3).await;
     let seen = seen.lock().unwrap();
     let sum = |count: fn(&Stats) -> u64| seen.iter().map(count).sum::<u64>();

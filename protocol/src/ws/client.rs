@@ -20,6 +20,7 @@ use super::{ClientClosed, ClientConfig, ClientError, ClientEvent, ClientTimer, S
 use super::{Connection, Event};
 use crate::reconnect::{Attempt, Reconnector};
 use crate::seed::Entropy;
+use crate::trace::{self, Span};
 use crate::url::Url;
 use crate::{DialError, Instant, RecvBuf, Seed, SendBuf, Transport};
 #[cfg(doc)]
@@ -76,6 +77,7 @@ pub struct Client {
     past: Stats,
     /// How many connections were opened.
     opened: u64,
+    span: Span,
 }
 
 #[derive(Debug)]
@@ -120,6 +122,7 @@ impl Client {
     #[must_use]
     pub fn new(request: Request, config: ClientConfig, seed: &Seed, now: Instant) -> Self {
         let mut entropy = Entropy::new(seed);
+        let span = trace::span!("tidewire::ws", "client", url = %trace::Public(request.url()));
         let mut client = Self {
             request,
             config,
@@ -132,6 +135,7 @@ impl Client {
             queue: Queue::default(),
             past: Stats::default(),
             opened: 0,
+            span,
         };
         client.schedule(Duration::ZERO, now);
         client
@@ -327,7 +331,12 @@ impl Client {
             self.connect_deadline = None;
             tx.clear();
             let (config, seed) = (self.config.handshake, self.entropy.fork());
-            let handshake = ClientHandshake::new(&self.request, config, &seed, now, tx);
+            trace::event!(
+                "tidewire::ws", DEBUG, in self.span,
+                attempt = self.attempts(), "connected"
+            );
+            let begin = || ClientHandshake::new(&self.request, config, &seed, now, tx);
+            let handshake = self.span.within(begin);
             self.phase = Phase::Opening { handshake: Box::new(handshake), told: false };
         }
     }
@@ -339,6 +348,10 @@ impl Client {
             let closed = Some(ClientClosed::Failed);
             self.phase = Phase::Down { error: Some(why), closed };
             self.ended(now);
+            trace::event!(
+                "tidewire::ws", DEBUG, in self.span,
+                %why, again = ?self.again(now), "not connected"
+            );
         }
     }
 
@@ -385,6 +398,10 @@ impl Client {
             }
             (Pending::Refused, Phase::Refused(handshake)) => match handshake.event(now, rx, tx)? {
                 HandshakeEvent::Refused { why, head, body } => {
+                    trace::event!(
+                        "tidewire::ws", DEBUG, in self.span,
+                        %why, again = ?self.again(now), "refused"
+                    );
                     ClientEvent::Error(ClientError::Handshake { why, head, body })
                 }
                 HandshakeEvent::Accepted { .. } => return None,
@@ -402,6 +419,10 @@ impl Client {
                     self.past.absorb(connection.stats());
                     self.phase = Phase::Down { error: None, closed: None };
                     self.ended(now);
+                    trace::event!(
+                        "tidewire::ws", DEBUG, in self.span,
+                        %why, again = ?self.again(now), "disconnected"
+                    );
                     ClientEvent::Closed { why: ClientClosed::Ended(why), reason }
                 }
             },
@@ -483,7 +504,9 @@ impl Client {
             return Pending::Refused;
         };
         let seed = self.entropy.fork();
-        let mut connection = Connection::client(self.config.connection, negotiated, &seed, now);
+        let config = self.config.connection;
+        let open = || Connection::client(config, negotiated, &seed, now);
+        let mut connection = self.span.within(open);
         let queue = core::mem::take(&mut self.queue);
         for (opcode, payload) in &queue.frames {
             connection.enqueue(*opcode, payload, tx);
@@ -495,6 +518,16 @@ impl Client {
         self.opened += 1;
         self.phase = Phase::Accepted(handshake, connection);
         Pending::Open
+    }
+
+    /// How long until the next attempt; `None` if there will be none.
+    #[cfg(feature = "tracing")]
+    fn again(&self, now: Instant) -> Option<Duration> {
+        match self.status() {
+            Status::Connecting => Some(Duration::ZERO),
+            Status::Waiting { until } => Some(until.saturating_since(now)),
+            _ => None,
+        }
     }
 
     /// A connection or an attempt has ended: the policy decides what comes next.

@@ -190,7 +190,10 @@ impl Connection {
             }
             OpCode::Pong => {
                 self.keepalive.ponged(payload, now);
-                trace::event!("tidewire::ws", TRACE, in self.span, rtt = ?self.round_trip(), "pong");
+                trace::event!(
+                    "tidewire::ws", TRACE, in self.span,
+                    rtt = ?self.round_trip(), "pong"
+                );
                 self.skip(header_len, rx);
                 self.announce(Lease::Pong(len));
                 Ok(true)
@@ -218,7 +221,10 @@ impl Connection {
                 ProtocolErrorKind::InvalidUtf8 => (kind, self.offset + (header_len + at) as u64),
                 _ => self.here(kind),
             })?;
-        trace::event!("tidewire::ws", DEBUG, in self.span, %code, reason = ?_reason, "Close received");
+        trace::event!(
+            "tidewire::ws", DEBUG, in self.span,
+            %code, reason = ?_reason, "Close received"
+        );
         let initiator = match self.state {
             State::Open => {
                 let answer = if code.is_sendable() { payload } else { &[] };
