@@ -65,8 +65,13 @@ impl core::fmt::Display for Public<'_> {
     }
 }
 
-/// What of a request target may be told to anybody: all before the query.
+/// What of a request target (RFC 9112, 3.2) may be told to anybody: its path, or what it is instead of
+/// one, a CONNECT's host and port say.
 #[cfg(feature = "tracing")]
 pub(crate) fn path_of(target: &str) -> &str {
-    target.split_once('?').map_or(target, |(path, _)| path)
+    let target = target.split_once('?').map_or(target, |(path, _)| path);
+    match target.split_once("://") {
+        Some((_, rest)) if !target.starts_with('/') => rest.find('/').map_or("/", |at| &rest[at..]),
+        _ => target,
+    }
 }

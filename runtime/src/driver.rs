@@ -376,6 +376,7 @@ impl<R: Runtime, M: Dialer> Driver<R, M> {
             let dial = dial.get_mut().unwrap_or_else(PoisonError::into_inner);
             let Poll::Ready(dialled) = dial.poll(&link.runtime, cx) else { return Poll::Pending };
             let now = link.refresh();
+            dial::tell(self.machine.target(), &dialled);
             match dialled {
                 Ok(stream) => {
                     link.attach(stream);

@@ -41,6 +41,7 @@ mod server_fields;
 mod shutdown;
 mod socket;
 mod stats;
+mod trace;
 mod upgraded;
 mod websocket;
 

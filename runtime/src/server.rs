@@ -9,6 +9,7 @@ use crate::server_fields::ServerFields;
 use crate::shutdown::{Counted, Shutdown, Watch};
 use crate::socket::{ListenOptions, SocketOptions};
 use crate::stats::ServerStats;
+use crate::trace;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
@@ -235,13 +236,15 @@ impl<R: Runtime> Server<R> {
                 }
                 // The client has given up already: nothing is short of anything.
                 Some(Err(error)) if is_of_client(&error) => {}
-                Some(Err(_)) => {
+                Some(Err(_error)) => {
+                    trace::event!("tidewire::server", WARN, error = %_error, wait = ?ACCEPT_AGAIN, "cannot accept");
                     let mut timer = self.runtime.timer();
                     timer.set(after(ACCEPT_AGAIN));
                     poll_fn(|cx| timer.poll(cx)).await;
                 }
             }
         }
+        trace::event!("tidewire::server", DEBUG, open = self.shutdown.connections(), "draining");
         drop(self.listener);
         let mut timer = self.runtime.timer();
         timer.set(after(self.settings.config.grace));
@@ -249,6 +252,7 @@ impl<R: Runtime> Server<R> {
             ended.poll_until(cx, |it| it.connections() == 0).or_else_poll(|| timer.poll(cx))
         })
         .await;
+        trace::event!("tidewire::server", DEBUG, open = self.shutdown.connections(), "stopped");
         self.shutdown.stop();
         Ok(())
     }

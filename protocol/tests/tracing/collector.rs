@@ -2,12 +2,12 @@
 
 use std::fmt::Write;
 use std::sync::{Arc, Mutex};
+use std::thread::{self, ThreadId};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::DefaultGuard;
 use tracing::{Event, Metadata, Subscriber};
 
-/// What was told since it was made, by this thread or by all of them.
+/// What was told to it.
 #[derive(Clone, Default)]
 pub(crate) struct Collector(Arc<Mutex<Told>>);
 
@@ -15,20 +15,12 @@ pub(crate) struct Collector(Arc<Mutex<Told>>);
 struct Told {
     /// Name and fields of each span, with those that it is in before it.
     spans: Vec<String>,
-    /// Those that are entered.
-    entered: Vec<Id>,
+    /// Those that are entered, and by which thread.
+    entered: Vec<(ThreadId, Id)>,
     lines: Vec<String>,
 }
 
 impl Collector {
-    /// Listens to this thread until the guard is dropped.
-    #[must_use]
-    pub(crate) fn listen() -> (Self, DefaultGuard) {
-        let collector = Self::default();
-        let guard = tracing::subscriber::set_default(collector.clone());
-        (collector, guard)
-    }
-
     /// The lines since the last call: `LEVEL target span{field=value}: message field=value`.
     pub(crate) fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap().lines)
@@ -42,7 +34,9 @@ impl Told {
 
     /// The span that something is in, by its own word or because that is entered.
     fn parent(&self, explicit: Option<&Id>, contextual: bool) -> String {
-        self.name(explicit.or(self.entered.last().filter(|_| contextual)))
+        let here = thread::current().id();
+        let entered = self.entered.iter().rev().find(|(thread, _)| contextual && *thread == here);
+        self.name(explicit.or(entered.map(|(_, id)| id)))
     }
 }
 
@@ -76,11 +70,14 @@ impl Subscriber for Collector {
     }
 
     fn enter(&self, id: &Id) {
-        self.0.lock().unwrap().entered.push(id.clone());
+        self.0.lock().unwrap().entered.push((thread::current().id(), id.clone()));
     }
 
     fn exit(&self, id: &Id) {
-        self.0.lock().unwrap().entered.retain(|entered| entered != id);
+        let left = (thread::current().id(), id.clone());
+        let entered = &mut self.0.lock().unwrap().entered;
+        let at = entered.iter().rposition(|it| *it == left);
+        entered.remove(at.expect("it was entered by this thread"));
     }
 }
 

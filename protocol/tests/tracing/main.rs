@@ -12,11 +12,18 @@ use tidewire::url::Url;
 use tidewire::ws::handshake::{Request, ServerOptions, accept};
 use tidewire::ws::{Client, ClientConfig, CloseCode, Config, Connection, Negotiated};
 use tidewire::{DialError, Instant, Machine, RecvBuf, Seed, SendBuf};
+use tracing::subscriber::DefaultGuard;
 
 const NOW: Instant = Instant::EPOCH;
 const SEED: Seed = Seed::new([7; 32]);
 /// What no line may hold: user, password, query, values of fields, payloads.
 const SECRETS: [&str; 6] = ["alice", "swordfish", "token", "Bearer", "PHPSID", "payload"];
+
+/// Listens to this thread until the guard is dropped.
+fn listen() -> (Collector, DefaultGuard) {
+    let collector = Collector::default();
+    (collector.clone(), tracing::subscriber::set_default(collector))
+}
 
 fn later(millis: u64) -> Instant {
     NOW + Duration::from_millis(millis)
@@ -60,7 +67,7 @@ fn answer(tx: &mut SendBuf) -> Vec<u8> {
 /// RFC 6455, 7: who closed, and how it ended.
 #[test]
 fn a_connection_tells_how_it_ended() {
-    let (told, _guard) = Collector::listen();
+    let (told, _guard) = listen();
     let open = || Connection::server(Config::default(), Negotiated::default(), NOW);
     let (mut rx, mut tx) = (RecvBuf::with_limit(1 << 10), SendBuf::new());
     let span = "tidewire::ws websocket{role=Server}: ";
@@ -100,7 +107,7 @@ fn a_connection_tells_how_it_ended() {
 /// A ping, its pong, and a queue that is full: once, until it has drained.
 #[test]
 fn a_connection_tells_of_pings_and_of_its_limit() {
-    let (told, _guard) = Collector::listen();
+    let (told, _guard) = listen();
     let config = Config {
         ping_interval: Some(Duration::from_secs(1)),
         send_high_water: 10,
@@ -136,7 +143,7 @@ fn a_connection_tells_of_pings_and_of_its_limit() {
 /// client.
 #[test]
 fn a_client_tells_why_and_when_it_tries_again() {
-    let (told, _guard) = Collector::listen();
+    let (told, _guard) = listen();
     let url = "ws://alice:swordfish@h:1234/chat?token=t";
     let request = Request::new(url).unwrap().field("Cookie", "PHPSID=1").unwrap();
     let policy = Policy::fixed(Duration::from_secs(3)).max_attempts(2);
@@ -196,7 +203,7 @@ fn a_client_tells_why_and_when_it_tries_again() {
 /// WHATWG HTML, 9.2.3: what fails the connection, and what is tried again.
 #[test]
 fn an_event_source_tells_where_it_goes_and_why() {
-    let (told, _guard) = Collector::listen();
+    let (told, _guard) = listen();
     let url = Url::parse("http://alice:swordfish@h/news?token=t").unwrap();
     let mut request = SourceRequest::new(url);
     request.set_field("Authorization", "Bearer 42");
@@ -243,10 +250,10 @@ fn an_event_source_tells_where_it_goes_and_why() {
 /// RFC 9112, 9: what was asked, what was answered, why the connection ended.
 #[test]
 fn http_tells_of_exchanges_and_why_a_connection_ended() {
-    let (told, _guard) = Collector::listen();
+    let (told, _guard) = listen();
     let mut server = Server::new(ServerConfig::default(), NOW);
     let (mut rx, mut tx) = (RecvBuf::with_limit(1 << 16), SendBuf::new());
-    push(&mut rx, b"GET /a?token=t HTTP/1.1\r\nHost: h\r\nCookie: PHPSID=1\r\n\r\nGET /");
+    push(&mut rx, b"GET http://alice:swordfish@h/a?token=t HTTP/1.1\r\nHost: h\r\nCookie: PHPSID=1\r\n\r\nGET /");
     poll(&mut server, NOW, &mut rx, &mut tx);
     let no_body = tidewire::http::BodyLength::EMPTY;
     server.respond(Status::OK, [("Set-Cookie", "PHPSID=2")], no_body, NOW, &mut tx).unwrap();
@@ -268,7 +275,7 @@ fn http_tells_of_exchanges_and_why_a_connection_ended() {
 /// A machine's events are in its span whoever calls it, and that is in the one that its maker was in.
 #[test]
 fn a_span_belongs_to_its_maker() {
-    let (told, _guard) = Collector::listen();
+    let (told, _guard) = listen();
     let outer = tracing::info_span!("mine");
     let mut conn =
         outer.in_scope(|| Connection::server(Config::default(), Negotiated::default(), NOW));
