@@ -9,7 +9,9 @@ use std::time::Duration;
 use tidewire_runtime::reconnect::Policy;
 use tidewire_runtime::ws::handshake::{Request, ServerOptions};
 use tidewire_runtime::ws::{ClientConfig, ClientEvent, CloseCode, Config, Event};
-use tidewire_runtime::{Client, Exchange, HandlerError, HttpClient, HttpRequest, SendRuntime, WebSocket};
+use tidewire_runtime::{
+    Client, Exchange, HandlerError, HttpClient, HttpRequest, SendRuntime, WebSocket,
+};
 use tidewire_tests::net::{AsyncStd, Smol, in_time, listener, serve, until};
 
 /// One test, for a collector of what every thread tells.
