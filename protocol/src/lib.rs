@@ -47,6 +47,7 @@
 //! | `std` | yes | `Clock`, which converts `std::time::Instant` |
 //! | `simd` | no | UTF-8 validation, and masking of large payloads, with SIMD instructions |
 //! | `deflate` | no | permessage-deflate (RFC 7692) for WebSocket, where it is configured |
+//! | `tracing` | no | events and spans of the crate `tracing`: what the machines decide, and why |
 //! | `http` | no | conversions to and from the types of the `http` crate; includes `std` |
 #![no_std]
 #![warn(clippy::std_instead_of_core, clippy::std_instead_of_alloc, clippy::alloc_instead_of_core)]
@@ -66,6 +67,7 @@ mod seed;
 pub mod sse;
 mod time;
 mod timer;
+mod trace;
 pub mod url;
 mod utf8;
 pub mod ws;

@@ -6,6 +6,7 @@ use crate::driver::Driver;
 use crate::entropy;
 use crate::error::Error;
 use crate::runtime::Runtime;
+use crate::stats::Stats;
 use crate::websocket::room;
 use bytes::Bytes;
 use std::future::poll_fn;
@@ -210,6 +211,12 @@ impl<R: Runtime> Client<R> {
     #[must_use]
     pub fn connection(&self) -> Option<&ws::Connection> {
         self.driver.machine().connection()
+    }
+
+    /// What was sent and received so far, on all connections together.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats { bytes: self.driver.transferred(), ws: self.driver.machine().stats() }
     }
 
     /// The request of the next attempt, to change its URL or fields: a token that has run out, say.
@@ -421,6 +428,12 @@ impl Control<'_> {
     #[must_use]
     pub fn connection(&self) -> Option<&ws::Connection> {
         self.machine.connection()
+    }
+
+    /// What was sent and received so far, as [`Client::stats`] without its bytes.
+    #[must_use]
+    pub fn stats(&self) -> ws::Stats {
+        self.machine.stats()
     }
 
     /// Begins a message in pieces; as [`Client::start_message`].

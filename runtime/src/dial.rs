@@ -8,6 +8,7 @@ use crate::byte_stream::{BoxStream, ByteStream};
 use crate::connector::{Connector, Options};
 use crate::runtime::{BoxFuture, Runtime, Timer, after};
 use crate::tls::{Handshake, TlsConfig};
+use crate::trace;
 use race::Race;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -57,13 +58,28 @@ pub(crate) async fn dial<R: Runtime>(
         timer
     });
     let mut dial = Dial::new(runtime, options, target);
-    poll_fn(|cx| match (dial.poll(runtime, cx), &mut timer) {
+    let dialled = poll_fn(|cx| match (dial.poll(runtime, cx), &mut timer) {
         (Poll::Pending, Some(timer)) => {
             timer.poll(cx).map(|()| Err((dial.late(), io::ErrorKind::TimedOut.into())))
         }
         (polled, _) => polled,
-    })
-    .await
+    });
+    let dialled = dialled.await;
+    tell(target, &dialled);
+    dialled
+}
+
+/// Tells what became of an attempt to connect to `target`.
+pub(crate) fn tell<R: Runtime>(_target: &Url, dialled: &Result<ByteStream<R>, DialFailure>) {
+    match dialled {
+        Ok(_) => {
+            trace::event!("tidewire::dial", DEBUG, target = %_target.authority(), "connected");
+        }
+        Err((_why, _error)) => trace::event!(
+            "tidewire::dial", DEBUG,
+            target = %_target.authority(), why = %_why, error = %_error, "not connected"
+        ),
+    }
 }
 
 /// A connection in the making. Dropping it gives the attempt up.

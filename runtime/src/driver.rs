@@ -6,6 +6,7 @@ use crate::dial::{self, error::copy};
 use crate::error::Error;
 use crate::link::{Link, Side};
 use crate::runtime::Runtime;
+use crate::stats::Transferred;
 use crate::tls::TlsSession;
 use std::future::poll_fn;
 use std::io;
@@ -122,6 +123,12 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     /// How many bytes wait to be written.
     pub fn queued(&self) -> usize {
         self.link.waiting()
+    }
+
+    /// How many bytes went through so far, on all transports, and how many wait to.
+    pub fn transferred(&self) -> Transferred {
+        let link = &self.link;
+        Transferred { received: link.rx.received(), sent: link.tx.sent(), queued: link.tx.len() }
     }
 
     /// Sets another limit for the receive buffer, in bytes.
@@ -376,6 +383,7 @@ impl<R: Runtime, M: Dialer> Driver<R, M> {
             let dial = dial.get_mut().unwrap_or_else(PoisonError::into_inner);
             let Poll::Ready(dialled) = dial.poll(&link.runtime, cx) else { return Poll::Pending };
             let now = link.refresh();
+            dial::tell(self.machine.target(), &dialled);
             match dialled {
                 Ok(stream) => {
                     link.attach(stream);

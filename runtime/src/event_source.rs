@@ -7,6 +7,7 @@ use crate::entropy;
 use crate::error::Error;
 use crate::link::rx_limit;
 use crate::runtime::Runtime;
+use crate::stats::SourceStats;
 use futures_core::Stream;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -138,6 +139,12 @@ impl<R: Runtime> EventSource<R> {
     #[must_use]
     pub fn origin(&self) -> String {
         self.driver.machine().origin()
+    }
+
+    /// What was received so far, on all connections together.
+    #[must_use]
+    pub fn stats(&self) -> SourceStats {
+        SourceStats { bytes: self.driver.transferred(), sse: self.driver.machine().stats() }
     }
 
     /// How many attempts there were, redirects included.

@@ -5,6 +5,7 @@ use crate::connector::{Connector, Options};
 use crate::dial::Dial;
 use crate::runtime::{Runtime, Timer};
 use crate::tls::TlsSession;
+use crate::trace;
 use atomic_waker::AtomicWaker;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::io::{self, IoSlice};
@@ -311,6 +312,10 @@ impl<R: Runtime> Link<R> {
                 Poll::Pending
                     if !(wrote || moved) && self.stalled_until.is_some_and(|at| at <= self.now) =>
                 {
+                    trace::event!(
+                        "tidewire::link", DEBUG,
+                        timeout = ?self.write_timeout, queued = self.tx.len(), "nothing was taken in time"
+                    );
                     self.error = Some(io::ErrorKind::TimedOut.into());
                     self.write_ended = true;
                     self.drop_output();
@@ -363,6 +368,7 @@ impl<R: Runtime> Link<R> {
             }
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
             Poll::Ready(Err(error)) => {
+                trace::event!("tidewire::link", DEBUG, %error, "the connection broke");
                 self.error = Some(error);
                 self.rx.fail();
             }

@@ -16,10 +16,11 @@ use self::queue::Queue;
 use super::close::{self, CloseCode};
 use super::error::Misuse;
 use super::handshake::{ClientHandshake, HandshakeEvent, Request};
-use super::{ClientClosed, ClientConfig, ClientError, ClientEvent, ClientTimer, Status};
+use super::{ClientClosed, ClientConfig, ClientError, ClientEvent, ClientTimer, Stats, Status};
 use super::{Connection, Event};
 use crate::reconnect::{Attempt, Reconnector};
 use crate::seed::Entropy;
+use crate::trace::{self, Span};
 use crate::url::Url;
 use crate::{DialError, Instant, RecvBuf, Seed, SendBuf, Transport};
 #[cfg(doc)]
@@ -72,6 +73,11 @@ pub struct Client {
     /// The caller has closed: the policy is out of force until [`Client::reconnect`].
     stopped: bool,
     queue: Queue,
+    /// What all connections came to that are over.
+    past: Stats,
+    /// How many connections were opened.
+    opened: u64,
+    span: Span,
 }
 
 #[derive(Debug)]
@@ -116,6 +122,7 @@ impl Client {
     #[must_use]
     pub fn new(request: Request, config: ClientConfig, seed: &Seed, now: Instant) -> Self {
         let mut entropy = Entropy::new(seed);
+        let span = trace::span!("tidewire::ws", "client", url = %trace::Public(request.url()));
         let mut client = Self {
             request,
             config,
@@ -126,6 +133,9 @@ impl Client {
             connect_deadline: None,
             stopped: false,
             queue: Queue::default(),
+            past: Stats::default(),
+            opened: 0,
+            span,
         };
         client.schedule(Duration::ZERO, now);
         client
@@ -170,6 +180,7 @@ impl Client {
         };
         self.stop();
         if attempting {
+            self.past = self.stats();
             self.phase = Phase::Down { error: None, closed: Some(ClientClosed::Cancelled) };
             if let Slot::Announced(Pending::Connected | Pending::Open | Pending::Inner) = self.slot
             {
@@ -225,6 +236,21 @@ impl Client {
         match &self.phase {
             Phase::Accepted(_, connection) | Phase::Open(connection) => Some(connection),
             _ => None,
+        }
+    }
+
+    /// What was sent and received so far, on all connections together. The round trip is that of the
+    /// connection that is open.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.past;
+        if let Some(connection) = self.connection() {
+            stats.absorb(connection.stats());
+        }
+        Stats {
+            round_trip: self.connection().and_then(Connection::round_trip),
+            reconnects: self.opened.saturating_sub(1),
+            ..stats
         }
     }
 
@@ -305,7 +331,12 @@ impl Client {
             self.connect_deadline = None;
             tx.clear();
             let (config, seed) = (self.config.handshake, self.entropy.fork());
-            let handshake = ClientHandshake::new(&self.request, config, &seed, now, tx);
+            trace::event!(
+                "tidewire::ws", DEBUG, in self.span,
+                attempt = self.attempts(), "connected"
+            );
+            let begin = || ClientHandshake::new(&self.request, config, &seed, now, tx);
+            let handshake = self.span.within(begin);
             self.phase = Phase::Opening { handshake: Box::new(handshake), told: false };
         }
     }
@@ -317,6 +348,10 @@ impl Client {
             let closed = Some(ClientClosed::Failed);
             self.phase = Phase::Down { error: Some(why), closed };
             self.ended(now);
+            trace::event!(
+                "tidewire::ws", DEBUG, in self.span,
+                %why, again = ?self.again(now), "not connected"
+            );
         }
     }
 
@@ -363,6 +398,10 @@ impl Client {
             }
             (Pending::Refused, Phase::Refused(handshake)) => match handshake.event(now, rx, tx)? {
                 HandshakeEvent::Refused { why, head, body } => {
+                    trace::event!(
+                        "tidewire::ws", DEBUG, in self.span,
+                        %why, again = ?self.again(now), "refused"
+                    );
                     ClientEvent::Error(ClientError::Handshake { why, head, body })
                 }
                 HandshakeEvent::Accepted { .. } => return None,
@@ -377,8 +416,13 @@ impl Client {
                 Event::Pong(payload) => ClientEvent::Pong(payload),
                 Event::Drained => ClientEvent::Drained,
                 Event::Closed { why, reason } => {
+                    self.past.absorb(connection.stats());
                     self.phase = Phase::Down { error: None, closed: None };
                     self.ended(now);
+                    trace::event!(
+                        "tidewire::ws", DEBUG, in self.span,
+                        %why, again = ?self.again(now), "disconnected"
+                    );
                     ClientEvent::Closed { why: ClientClosed::Ended(why), reason }
                 }
             },
@@ -460,7 +504,9 @@ impl Client {
             return Pending::Refused;
         };
         let seed = self.entropy.fork();
-        let mut connection = Connection::client(self.config.connection, negotiated, &seed, now);
+        let config = self.config.connection;
+        let open = || Connection::client(config, negotiated, &seed, now);
+        let mut connection = self.span.within(open);
         let queue = core::mem::take(&mut self.queue);
         for (opcode, payload) in &queue.frames {
             connection.enqueue(*opcode, payload, tx);
@@ -469,8 +515,19 @@ impl Client {
             connection.owe_drained();
         }
         self.reconnector.opened(now);
+        self.opened += 1;
         self.phase = Phase::Accepted(handshake, connection);
         Pending::Open
+    }
+
+    /// How long until the next attempt; `None` if there will be none.
+    #[cfg(feature = "tracing")]
+    fn again(&self, now: Instant) -> Option<Duration> {
+        match self.status() {
+            Status::Connecting => Some(Duration::ZERO),
+            Status::Waiting { until } => Some(until.saturating_since(now)),
+            _ => None,
+        }
     }
 
     /// A connection or an attempt has ended: the policy decides what comes next.

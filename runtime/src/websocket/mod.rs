@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::link::{READ_MAX, rx_limit};
 use crate::runtime::Runtime;
 use crate::shutdown::{Counted, Shutdown, Watch};
+use crate::stats::Stats;
 use crate::tls::{TlsError, TlsSession};
 use bytes::Bytes;
 use futures_core::Stream;
@@ -473,6 +474,12 @@ impl<R: Runtime> WebSocket<R> {
     #[must_use]
     pub fn queued(&self) -> usize {
         self.driver.queued()
+    }
+
+    /// What was sent and received so far. The bytes are those of the opening handshake too.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats { bytes: self.driver.transferred(), ws: self.driver.machine().stats() }
     }
 
     /// The machine underneath, to ask it something.
