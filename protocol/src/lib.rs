@@ -53,6 +53,7 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+mod attempts;
 mod buf;
 pub mod http;
 mod machine;

@@ -37,6 +37,7 @@ mod runtime;
 mod server;
 mod server_fields;
 mod shutdown;
+mod status;
 mod upgraded;
 mod websocket;
 
@@ -52,6 +53,7 @@ pub use exchange::Exchange;
 pub use http_client::{HttpClient, HttpClientConfig, HttpRequest, HttpResponse, Timeouts, Upload};
 pub use runtime::{BoxFuture, Runtime, SendRuntime, Spawn, Timer};
 pub use server::{Server, ServerConfig, ServerHandle};
+pub use status::{Status, StatusWatch};
 pub use tidewire::{DialError, http, reconnect, sse, url, ws};
 pub use upgraded::Upgraded;
 pub use websocket::{Message, MessageReader, MessageWriter, Reply, WebSocket};
