@@ -330,6 +330,8 @@ fn a_client_that_is_open_takes_little_more_than_its_connection() {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Told {
     Nothing,
+    /// That an attempt is due, if that is wanted.
+    Attempt,
     Connected,
     Open,
     Error,
@@ -342,6 +344,8 @@ proptest! {
     fn any_order_of_calls_keeps_the_order_of_events(
         steps in proptest::collection::vec((0..16_u8, 0..1000_u64), 0..120),
         automatic: bool,
+        announce: bool,
+        drop_oldest: bool,
     ) {
         let connection = Config {
             ping_interval: Some(millis(300)),
@@ -352,11 +356,15 @@ proptest! {
         };
         let reconnect = automatic.then(|| Policy::fixed(millis(50)));
         let connect_timeout = Some(millis(700));
-        let while_down = WhileDown::Queue { bytes: 500 };
+        let bytes = 500;
+        let while_down =
+            if drop_oldest { WhileDown::DropOldest { bytes } } else { WhileDown::Queue { bytes } };
         let mut end = End::new(ClientConfig {
-            connection, reconnect, connect_timeout, while_down, ..ClientConfig::default()
+            connection, reconnect, connect_timeout, while_down, announce,
+            ..ClientConfig::default()
         });
-        let mut told = Told::Nothing;
+        let between = if announce { Told::Nothing } else { Told::Attempt };
+        let mut told = between;
         for (step, n) in steps {
             match step {
                 0 | 1 => {
@@ -397,17 +405,19 @@ proptest! {
             }
             while let Some(event) = end.client.poll_event(end.now, &mut end.rx, &mut end.tx) {
                 told = match (told, event) {
-                    (Told::Nothing, ClientEvent::Connected) => Told::Connected,
+                    // Once more if it was put off.
+                    (Told::Nothing | Told::Attempt, ClientEvent::Attempt) if announce => Told::Attempt,
+                    (Told::Attempt, ClientEvent::Connected) => Told::Connected,
                     (Told::Connected, ClientEvent::Open(_)) => Told::Open,
-                    (Told::Nothing | Told::Connected, ClientEvent::Error(_)) => Told::Error,
+                    (Told::Attempt | Told::Connected, ClientEvent::Error(_)) => Told::Error,
                     (Told::Error, ClientEvent::Closed { why: ClientClosed::Failed, .. })
                     | (Told::Open, ClientEvent::Closed { why: ClientClosed::Ended(_), .. })
-                    | (_, ClientEvent::Closed { why: ClientClosed::Cancelled, .. }) => Told::Nothing,
+                    | (_, ClientEvent::Closed { why: ClientClosed::Cancelled, .. }) => between,
                     (Told::Open, ClientEvent::Text(text)) => {
                         prop_assert!(text == "hi" || text.starts_with("ha"));
                         Told::Open
                     }
-                    (Told::Open, ClientEvent::Drained) => Told::Open,
+                    (Told::Open, ClientEvent::Drained | ClientEvent::Dropped { .. }) => Told::Open,
                     (told, event) => panic!("{event:?} after {told:?}"),
                 };
             }
@@ -415,7 +425,7 @@ proptest! {
             match end.client.status() {
                 Status::Idle | Status::Waiting { .. } => {
                     prop_assert_eq!(end.client.transport(), Transport::Down);
-                    prop_assert!(told == Told::Nothing && end.rx.is_empty());
+                    prop_assert!(matches!(told, Told::Nothing | Told::Attempt) && end.rx.is_empty());
                 }
                 Status::Connecting => prop_assert_eq!(end.client.transport(), Transport::Dial),
                 _ => {}

@@ -115,14 +115,14 @@ impl<R: Runtime> Client<R> {
         event
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let polled = self.driver.poll_session(cx);
         self.report();
         polled
     }
 
     /// To be called behind whatever may have changed the status.
-    fn report(&mut self) {
+    pub(crate) fn report(&mut self) {
         let Self { driver, reporter } = self;
         reporter.report(|| Status::of_client(driver.machine(), driver.clock()));
     }

@@ -333,7 +333,7 @@ async fn another_task_waits_for_the_status_of_a_client<R: SendRuntime>(runtime: 
         leave(peer);
         let (mut peer, _) = RawPeer::accept_websocket(&listener);
         peer.send(frame(TEXT, "hello"));
-        peer.read_to_end();
+        assert!(texts(&mut peer).is_empty());
     });
     let config = ClientConfig { reconnect: again(LONG), ..ClientConfig::default() };
     let mut client = client(&runtime, address, config);

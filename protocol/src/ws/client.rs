@@ -8,6 +8,9 @@
 //!     |   Error              Error ------------------------->  Closed
 //!     +------- reconnect(), or the policy ----------------------- Down
 //! ```
+//!
+//! When an attempt comes and whether it is announced is in `attempts.rs`, what was sent in the meantime in
+//! `client/queue.rs`: it leaves on the way from Accepted to Open.
 
 mod queue;
 mod send;

@@ -3,7 +3,6 @@
 use crate::ws::frame::OpCode;
 use crate::ws::{SendError, WhileDown};
 use alloc::collections::VecDeque;
-use alloc::collections::vec_deque::Drain;
 use bytes::Bytes;
 
 /// What was sent while there was no open connection.
@@ -60,9 +59,9 @@ impl Queue {
     }
 
     /// Everything, in order.
-    pub(super) fn drain(&mut self) -> Drain<'_, (OpCode, Bytes)> {
+    pub(super) fn take(&mut self) -> VecDeque<(OpCode, Bytes)> {
         self.bytes = 0;
-        self.frames.drain(..)
+        core::mem::take(&mut self.frames)
     }
 
     /// Whether [`SendError::Full`] was returned since the last call.

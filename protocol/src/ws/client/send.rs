@@ -156,7 +156,7 @@ impl Client {
     /// What was kept leaves by a connection that has just opened.
     pub(super) fn flush(&mut self, tx: &mut SendBuf) {
         if let Phase::Accepted(_, connection) = &mut self.phase {
-            for (opcode, payload) in self.queue.drain() {
+            for (opcode, payload) in self.queue.take() {
                 connection.enqueue(opcode, &payload, tx);
             }
             if self.queue.take_full() {
