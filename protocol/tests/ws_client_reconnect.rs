@@ -242,6 +242,7 @@ fn each_attempt_is_announced_and_waits_for_the_caller() {
         Some(ClientEvent::Attempt)
     ));
     // However long the caller takes, it is not the network's time.
+    assert_eq!(end.client.poll_timeout(), None);
     end.timeout(at(1_000_000));
     assert_eq!(
         (end.client.status(), end.client.transport()),
