@@ -56,6 +56,7 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+mod attempts;
 mod buf;
 pub mod dial;
 pub mod http;

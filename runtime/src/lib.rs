@@ -62,6 +62,7 @@ mod server_fields;
 mod shutdown;
 mod socket;
 mod stats;
+mod status;
 mod tls;
 mod trace;
 mod upgraded;
@@ -86,6 +87,7 @@ pub use socket::{Keepalive, ListenOptions, SocketOptions};
 #[doc(hidden)]
 pub use socket2::SockRef;
 pub use stats::{ServerStats, SourceStats, Stats, Transferred};
+pub use status::{Status, StatusWatch};
 pub use tidewire::dial::{Config as DialConfig, Family};
 pub use tidewire::{DialError, http, proxy, reconnect, sse, url, ws};
 pub use tls::{TlsAlert, TlsConfig, TlsError, TlsServerConfig, TlsSession};
