@@ -89,7 +89,7 @@ impl<R: Runtime> Client<R> {
     /// [`run`](Self::run).
     ///
     /// # Errors
-    /// [`Error::Dial`] if the URL asks for TLS, which this version does not speak;
+    /// [`Error::Dial`] if the URL asks for TLS and the feature `tls` is off;
     /// [`Error::Entropy`] if the operating system has no randomness.
     pub fn new(
         connector: impl Into<Connector<R>>,

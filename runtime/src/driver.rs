@@ -97,7 +97,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     ///
     /// # Errors
     /// [`Error::Dial`] if the host could not be resolved, no address accepted the connection, it took
-    /// longer than 30 s, or `target` asks for TLS, which this version does not speak.
+    /// longer than 30 s, or `target` asks for TLS and there was none, for the reason in [`Error::tls`].
     pub async fn connect(
         connector: impl Into<Connector<R>>,
         target: &Url,

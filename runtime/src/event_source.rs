@@ -70,7 +70,7 @@ impl<R: Runtime> EventSource<R> {
     /// A source for `request`'s URL. It connects at the first call of [`next`](Self::next).
     ///
     /// # Errors
-    /// [`Error::Dial`] if the URL asks for TLS, which this version does not speak;
+    /// [`Error::Dial`] if the URL asks for TLS and the feature `tls` is off;
     /// [`Error::HttpMisuse`] if the request cannot be sent, because of one of its fields for
     /// instance; [`Error::Entropy`] if the operating system has no randomness.
     pub fn new(

@@ -1,18 +1,21 @@
 //! TLS through real sockets: RFC 8446, RFC 9110 (4.2.2, 4.3.4), RFC 9112 (9.8). The other side is our
 //! own, or rustls over a blocking socket, which sends and leaves out what we never would.
 
+use futures_io::{AsyncRead, AsyncWrite};
 use rcgen::{CertificateParams, SerialNumber, date_time_ymd};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::pin::Pin;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
-use tidewire_runtime::http::NO_FIELDS;
+use tidewire_runtime::http::{self, NO_FIELDS, Status};
 use tidewire_runtime::sse::{self, SourceConfig, SourceEvent, SourceRequest};
 use tidewire_runtime::ws::handshake::{Request, ServerOptions};
 use tidewire_runtime::ws::{ClientConfig, CloseCode, Closed, Config, Event};
 use tidewire_runtime::{
-    ByteStream, Client, Connector, DialError, Error, EventSource, Exchange, HandlerError,
+    ByteStream, Client, Connector, DialError, Driver, Error, Timer, EventSource, Exchange, HandlerError,
     HttpClient, Phase, SendRuntime, ServerConfig, ServerHandle, TlsAlert, TlsConfig, TlsError,
     TlsServerConfig, WebSocket,
 };
@@ -66,15 +69,11 @@ async fn answer<R: SendRuntime>(mut exchange: Exchange<R>) -> Result<(), Handler
 
 /// Room for the largest message of these tests.
 fn echoing() -> Config {
-    Config { max_message_size: 16 << 20, max_frame_size: 16 << 20, ..Config::default() }
+    Config { max_message: 16 << 20, ..Config::default() }
 }
 
 async fn serve<R: SendRuntime>(runtime: &R, tls: TlsServerConfig) -> (SocketAddr, ServerHandle) {
     serve_with(runtime, ServerConfig { tls: Some(tls), ..plain() }, answer).await
-}
-
-fn http<R: SendRuntime>(runtime: &R, tls: TlsConfig) -> HttpClient<R> {
-    HttpClient::new(Connector::new(runtime.clone()).tls(tls))
 }
 
 /// What a request to `host` comes to.
@@ -85,7 +84,8 @@ async fn get<R: SendRuntime>(
     address: SocketAddr,
 ) -> Result<String, Error> {
     let url = format!("https://{host}:{}/", address.port());
-    http(runtime, tls).get(&url).await?.text(1000).await
+    let client = HttpClient::new(Connector::new(runtime.clone()).tls(tls));
+    client.get(&url).await?.text(1000).await
 }
 
 /// The reason why there is no TLS connection.
@@ -135,7 +135,6 @@ async fn https_wss_and_event_streams_work_with_a_certificate_that_is_trusted<R: 
     assert!(socket.close(CloseCode::NORMAL, "").await.unwrap().is_clean());
 
     let mut client = Client::new(connector.clone(), request, config).unwrap();
-    client.send_text("hello").unwrap_err();
     loop {
         match client.next().await.unwrap() {
             tidewire_runtime::ws::ClientEvent::Open(_) => client.send_text("again").unwrap(),
@@ -144,13 +143,12 @@ async fn https_wss_and_event_streams_work_with_a_certificate_that_is_trusted<R: 
         }
     }
 
-    let request = SourceRequest::new(&format!("https://{address}/events")).unwrap();
+    let request = SourceRequest::new(format!("https://{address}/events").parse().unwrap());
     let mut source = EventSource::new(connector, request, SourceConfig::default()).unwrap();
     loop {
         match source.next().await.unwrap() {
             SourceEvent::Message(message) => break assert_eq!(message.data, "one"),
-            SourceEvent::Error { error, .. } => panic!("{error}: {:?}", source.io_error()),
-            _ => {}
+            event => assert!(!matches!(event, SourceEvent::Error { .. }), "{event:?}"),
         }
     }
 }
@@ -337,7 +335,7 @@ async fn a_server_that_is_mute_in_the_handshake_is_left_in_time<R: SendRuntime>(
     let mut client = Client::new(connector, request, ClientConfig::default()).unwrap();
     let first = client.next().await.unwrap();
     let tidewire_runtime::ws::ClientEvent::Error(error) = first else { panic!("{first:?}") };
-    assert_eq!(error.to_string(), "no connection: the TLS handshake was not over in time");
+    assert_eq!(error.to_string(), "the TLS handshake was not over in time");
     drop(client);
     server.await;
 }
@@ -551,6 +549,131 @@ async fn large_messages_come_back_as_they_went<R: SendRuntime>(runtime: R) {
     assert!(socket.close(CloseCode::NORMAL, "").await.unwrap().is_clean());
 }
 
+// RFC 9110, 15.4; WHATWG HTML, 9.2.3.
+async fn redirects_lead_from_http_to_https<R: SendRuntime>(runtime: R) {
+    let authority = Authority::new("ours");
+    let (address, _server) = serve(&runtime, authority.server(LOCAL)).await;
+    let (from, _plain) = serve_with(&runtime, plain(), move |mut exchange| async move {
+        let location = format!("https://localhost:{}{}", address.port(), exchange.path());
+        let fields = [("Location", location)];
+        exchange.respond_with(Status::FOUND, fields, "").await.map_err(HandlerError::from)
+    })
+    .await;
+    let connector = Connector::new(runtime.clone()).tls(authority.client());
+    let client = HttpClient::new(connector.clone());
+    let mut response = client.get(&format!("http://{from}/")).await.unwrap();
+    assert!(response.text(1000).await.unwrap().starts_with("0x0304"));
+
+    let request = SourceRequest::new(format!("http://{from}/events").parse().unwrap());
+    let mut source = EventSource::new(connector, request, SourceConfig::default()).unwrap();
+    loop {
+        match source.next().await.unwrap() {
+            SourceEvent::Message(message) => break assert_eq!(message.data, "one"),
+            event => assert!(!matches!(event, SourceEvent::Error { .. }), "{event:?}"),
+        }
+    }
+}
+
+/// A socket that takes a thousand bytes at most, then pauses, and after `left` bytes takes none.
+struct Trickle<R: SendRuntime> {
+    socket: R::Stream,
+    timer: R::Timer,
+    pausing: bool,
+    left: usize,
+}
+
+impl<R: SendRuntime> AsyncRead for Trickle<R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_read(cx, buffer)
+    }
+}
+
+impl<R: SendRuntime> AsyncWrite for Trickle<R> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.left == 0 {
+            return Poll::Pending;
+        }
+        if self.pausing {
+            ready!(self.timer.poll(cx));
+            self.pausing = false;
+        }
+        let most = bytes.len().min(1000).min(self.left);
+        let n = ready!(Pin::new(&mut self.socket).poll_write(cx, &bytes[..most]))?;
+        self.left -= n;
+        self.pausing = true;
+        self.timer.set(Instant::now() + Duration::from_millis(10));
+        Poll::Ready(Ok(n))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_close(cx)
+    }
+}
+
+// What TLS has taken and not written is not written: a flush waits for it, and a deadline for writes
+// sees that it moves, or does not.
+async fn what_tls_holds_back_waits_to_be_written<R: SendRuntime>(runtime: R) {
+    // Less than TLS takes at once.
+    const BODY: usize = 30_000;
+    let authority = Authority::new("ours");
+    for stops in [false, true] {
+        let (identity, (listener, address)) = (authority.issue(LOCAL), listener());
+        let server = background(move || {
+            let mut peer = RawTls::accept(&listener, &identity);
+            let mut body = Vec::new();
+            assert!(peer.read_head().starts_with("PUT / "));
+            if stops {
+                // Whatever comes, it ends.
+                let _ = peer.0.read_to_end(&mut body);
+            } else {
+                body.resize(BODY, 0);
+                peer.0.read_exact(&mut body).unwrap();
+                peer.close_notify();
+            }
+            body
+        });
+        let socket = runtime.connect(address, &Default::default()).await.unwrap();
+        let (timer, left) = (runtime.timer(), if stops { 12_000 } else { usize::MAX });
+        let stream = ByteStream::boxed(Trickle::<R> { socket, timer, pausing: false, left });
+        let stream = stream.connect_tls(&runtime, &authority.client(), "localhost").await.unwrap();
+        let mut driver = Driver::with_stream(runtime.clone(), stream, 64 * 1024, |now, _| {
+            http::Client::new(http::ClientConfig::default(), now)
+        });
+        // The pauses are much shorter, and all of them together much longer.
+        driver.set_write_timeout(Some(Duration::from_millis(150)));
+        let it = driver.parts();
+        let fields = [("Host", "h")];
+        it.machine
+            .request("PUT", "/", fields, http::BodyLength::Known(BODY as u64), it.now, it.tx)
+            .unwrap();
+        it.machine.send_data(&vec![b'x'; BODY], it.tx).unwrap();
+        let begun = Instant::now();
+        let flushed = driver.flush().await;
+        if stops {
+            assert_eq!(flushed.unwrap_err().kind(), ErrorKind::TimedOut);
+        } else {
+            flushed.unwrap();
+            assert!(begun.elapsed() > Duration::from_millis(250), "{:?}", begun.elapsed());
+        }
+        assert_eq!(driver.queued(), 0);
+        drop(driver);
+        let got = server.await;
+        assert_eq!(got.len() == BODY, !stops, "{} bytes", got.len());
+    }
+}
+
 // A stream of the user's, and TLS in TLS as behind a proxy that speaks it.
 async fn tls_goes_over_any_stream<R: SendRuntime>(runtime: R) {
     let authority = Authority::new("ours");
@@ -605,6 +728,8 @@ on_every_runtime!(
     a_websocket_that_is_cut_off_says_so,
     both_our_sides_say_close_notify,
     large_messages_come_back_as_they_went,
+    redirects_lead_from_http_to_https,
+    what_tls_holds_back_waits_to_be_written,
     tls_goes_over_any_stream,
 );
 
