@@ -232,7 +232,8 @@ async fn other_answers_are_told<R: SendRuntime>(runtime: R) {
         proxied.await;
     }
     // Nobody is there: that is no answer of a proxy.
-    let error = refusal(through(&runtime, proxy("http://", listener().1))).await;
+    let nobody = listener().1;
+    let error = refusal(through(&runtime, proxy("http://", nobody))).await;
     assert!(matches!(error, Error::Dial { phase: DialError::Connect, .. }), "{error}");
     assert!(error.proxy().is_none());
 }
