@@ -8,6 +8,8 @@ pub mod echo;
 pub mod frames;
 pub mod fuzz;
 #[cfg(feature = "net")]
+pub mod names;
+#[cfg(feature = "net")]
 pub mod net;
 #[cfg(feature = "net")]
 pub mod peers;
