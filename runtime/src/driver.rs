@@ -1,5 +1,7 @@
 //! The one loop that drives every machine.
 
+mod halves;
+
 use crate::dial::{self, Dial};
 use crate::error::Error;
 use crate::link::{Link, Side};
@@ -16,7 +18,7 @@ use tidewire::{Clock, Dialer, Instant, Machine, RecvBuf, SendBuf, Transport};
 const BUDGET: usize = 64;
 /// Events in a row, without a pause in between, before other tasks get their turn: a peer that is
 /// faster than the program never lets it wait.
-const EVENTS: usize = 128;
+pub(crate) const EVENTS: usize = 128;
 
 /// A machine with a transport: everything in this crate is one of these underneath, and a machine
 /// of your own becomes a client or server by it.
@@ -188,10 +190,10 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         self.link.release_soon();
     }
 
-    /// Shows the machine its buffers, without waiting for anything.
-    pub(crate) fn advance(&mut self) {
+    /// Shows the machine its buffers, without waiting for anything. Whether there is an event.
+    pub(crate) fn advance(&mut self) -> bool {
         let now = self.link.refresh();
-        self.machine.advance(now, &mut self.link.rx, &mut self.link.tx);
+        self.machine.advance(now, &mut self.link.rx, &mut self.link.tx)
     }
 
     /// Whether nothing happens on the connection now: no event, no end.

@@ -13,9 +13,10 @@
 //! | [`EventSource`] | the client of an event stream, which reconnects |
 //! | [`Driver`] | the loop behind all of them, for machines of your own |
 //!
-//! # No task, no lock
+//! # No task
 //!
-//! Nothing runs behind your back: each of these works while one of its futures is polled. All
+//! Nothing runs behind your back: each of these works while one of its futures is polled. There is no
+//! lock either, but between the halves of a connection that was [split](WebSocket::split). All
 //! futures are cancel-safe, since all state is in the machine and its two buffers. Those of an
 //! [`HttpClient`] are requests: dropped, they are given up.
 
@@ -36,6 +37,7 @@ mod link;
 mod runtime;
 mod server;
 mod server_fields;
+mod shared;
 mod shutdown;
 mod upgraded;
 mod websocket;
@@ -54,4 +56,7 @@ pub use runtime::{BoxFuture, Runtime, SendRuntime, Spawn, Timer};
 pub use server::{Server, ServerConfig, ServerHandle};
 pub use tidewire::{DialError, http, reconnect, sse, url, ws};
 pub use upgraded::Upgraded;
-pub use websocket::{Message, MessageReader, MessageWriter, Reply, WebSocket};
+pub use websocket::{
+    Message, MessageReader, MessageWriter, Reply, ReuniteError, WebSocket, WebSocketReceiver,
+    WebSocketSender,
+};

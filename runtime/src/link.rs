@@ -144,7 +144,17 @@ impl<R: Runtime> Link<R> {
 
     /// Nobody waits for output to leave any more.
     pub(crate) fn drained(&mut self) {
-        self.bell.tasks[Side::Drain as usize].take();
+        self.leave(Side::Drain);
+    }
+
+    /// Nobody waits on `side` any more.
+    pub(crate) fn leave(&mut self, side: Side) {
+        self.bell.tasks[side as usize].take();
+    }
+
+    /// Wakes who waits on `side`: the other has something for it.
+    pub(crate) fn call(&mut self, side: Side) {
+        self.bell.tasks[side as usize].wake();
     }
 
     /// The time of the last [`refresh`](Self::refresh).
