@@ -195,10 +195,13 @@ impl<R: Runtime> WebSocket<R> {
             return Poll::Ready(true);
         }
         let there = ready!(self.poll_half(cx));
-        Poll::Ready(there && self.driver_event().is_some_and(|event| {
-            copied.take(&event);
-            true
-        }))
+        Poll::Ready(
+            there
+                && self.driver_event().is_some_and(|event| {
+                    copied.take(&event);
+                    true
+                }),
+        )
     }
 }
 
