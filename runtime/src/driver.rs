@@ -300,12 +300,11 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
             machine.advance(now, &mut link.rx, &mut link.tx);
             machine.handle_timeout(now, &mut link.tx);
         }
+        let mut busy = false;
         match machine.transport() {
             Transport::Open => {
                 link.poll_write(cx);
-                if link.waiting() > mark {
-                    while link.poll_read(cx) {}
-                }
+                busy = link.waiting() > mark && (0..BUDGET).all(|_| link.poll_read(cx));
             }
             wanted => while link.poll_transfer(cx, wanted) {},
         }
@@ -317,6 +316,9 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         }
         if !link.is_attached() {
             return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        }
+        if busy {
+            return give_way(cx);
         }
         // If a deadline passes, the event loop has to see to it: `poll_advance` reports the end.
         let deadline = machine.poll_timeout();
