@@ -1,5 +1,7 @@
 //! The one loop that drives every machine.
 
+mod halves;
+
 use crate::byte_stream::ByteStream;
 use crate::connector::Connector;
 use crate::dial::{self, error::copy};
@@ -20,7 +22,7 @@ use tidewire::{Clock, Dialer, Instant, Machine, RecvBuf, SendBuf, Transport};
 const BUDGET: usize = 64;
 /// Events in a row, without a pause in between, before other tasks get their turn: a peer that is
 /// faster than the program never lets it wait.
-const EVENTS: usize = 128;
+pub(crate) const EVENTS: usize = 128;
 
 /// A machine with a transport: everything in this crate is one of these underneath, and a machine
 /// of your own becomes a client or server by it.
@@ -199,10 +201,10 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         self.link.release_soon();
     }
 
-    /// Shows the machine its buffers, without waiting for anything.
-    pub(crate) fn advance(&mut self) {
+    /// Shows the machine its buffers, without waiting for anything. Whether there is an event.
+    pub(crate) fn advance(&mut self) -> bool {
         let now = self.link.refresh();
-        self.machine.advance(now, &mut self.link.rx, &mut self.link.tx);
+        self.machine.advance(now, &mut self.link.rx, &mut self.link.tx)
     }
 
     /// Whether nothing happens on the connection now: no event, no end.
@@ -306,12 +308,11 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
             machine.advance(now, &mut link.rx, &mut link.tx);
             machine.handle_timeout(now, &mut link.tx);
         }
+        let mut busy = false;
         match machine.transport() {
             Transport::Open => {
                 link.poll_write(cx);
-                if link.waiting() > mark {
-                    while link.poll_read(cx) {}
-                }
+                busy = link.waiting() > mark && (0..BUDGET).all(|_| link.poll_read(cx));
             }
             wanted => while link.poll_transfer(cx, wanted) {},
         }
@@ -323,6 +324,9 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         }
         if !link.is_attached() {
             return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        }
+        if busy {
+            return give_way(cx);
         }
         // If a deadline passes, the event loop has to see to it: `poll_advance` reports the end.
         let deadline = machine.poll_timeout();

@@ -13,9 +13,10 @@
 //! | [`EventSource`] | the client of an event stream, which reconnects |
 //! | [`Driver`] | the loop behind all of them, for machines of your own |
 //!
-//! # No task, no lock
+//! # No task
 //!
-//! Nothing runs behind your back: each of these works while one of its futures is polled. All
+//! Nothing runs behind your back: each of these works while one of its futures is polled. There is no
+//! lock either, but between the halves of a connection that was [split](WebSocket::split). All
 //! futures are cancel-safe, since all state is in the machine and its two buffers. Those of an
 //! [`HttpClient`] are requests: dropped, they are given up.
 //!
@@ -59,6 +60,7 @@ mod link;
 mod runtime;
 mod server;
 mod server_fields;
+mod shared;
 mod shutdown;
 mod socket;
 mod stats;
@@ -92,4 +94,7 @@ pub use tidewire::dial::{Config as DialConfig, Family};
 pub use tidewire::{DialError, http, proxy, reconnect, sse, url, ws};
 pub use tls::{TlsAlert, TlsConfig, TlsError, TlsServerConfig, TlsSession};
 pub use upgraded::Upgraded;
-pub use websocket::{Message, MessageReader, MessageWriter, Reply, WebSocket};
+pub use websocket::{
+    Message, MessageReader, MessageWriter, Reply, ReuniteError, WebSocket, WebSocketReceiver,
+    WebSocketSender,
+};

@@ -2,10 +2,14 @@
 
 mod reader;
 mod reply;
+mod sender;
+mod split;
 mod writer;
 
 pub use self::reader::MessageReader;
 pub use self::reply::Reply;
+pub use self::sender::WebSocketSender;
+pub use self::split::{ReuniteError, WebSocketReceiver};
 pub use self::writer::MessageWriter;
 
 use self::reader::Incoming;
@@ -59,9 +63,10 @@ use tidewire::ws::{
 /// # Ok(()) }
 /// ```
 ///
+/// [`split`](Self::split) makes two halves of it for two tasks, and senders for any number of them.
+///
 /// As a `Stream` and `Sink` of owned [`Message`]s it works with the combinators of the `futures`
-/// crate; its own `next` hides theirs, which is `StreamExt::next(&mut socket)` then. The halves that
-/// `StreamExt::split` makes of it may live in two tasks.
+/// crate; its own `next` hides theirs, which is `StreamExt::next(&mut socket)` then.
 ///
 /// Dropped while it is open, it breaks the connection off, and the peer sees 1006. For an end in
 /// order call [`close`](Self::close).
