@@ -5,6 +5,8 @@ pub mod contract;
 #[cfg(feature = "net")]
 pub mod echo;
 #[cfg(feature = "net")]
+pub mod faults;
+#[cfg(feature = "net")]
 pub mod frames;
 pub mod fuzz;
 #[cfg(feature = "net")]
