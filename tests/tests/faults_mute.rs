@@ -134,8 +134,16 @@ const PHASES: [(&str, fn(&mut RawPeer), Set, &str); 11] = [
     ),
 ];
 
-async fn each_phase_of_a_websocket_client_has_its_deadline<R: SendRuntime>(runtime: R) {
-    for (phase, act, deadline, expected) in PHASES {
+async fn each_phase_of_an_opening_handshake_has_its_deadline<R: SendRuntime>(runtime: R) {
+    be_left(runtime, &PHASES[..3]).await;
+}
+
+async fn each_phase_of_an_open_websocket_has_its_deadline<R: SendRuntime>(runtime: R) {
+    be_left(runtime, &PHASES[3..]).await;
+}
+
+async fn be_left<R: SendRuntime>(runtime: R, phases: &[(&str, fn(&mut RawPeer), Set, &str)]) {
+    for (phase, act, deadline, expected) in phases.iter().copied() {
         let (listener, address) = listener();
         let (over, peer) = mute_after(listener, act);
         let mut config = ClientConfig::default();
@@ -210,15 +218,17 @@ async fn each_phase_of_an_accepted_websocket_has_its_deadline<R: SendRuntime>(ru
             }
         })
         .await;
-        let (since, ended, still) = on_thread(move || {
+        let (since, ended) = on_thread(move || {
             let mut peer = RawPeer::open_websocket(address);
             peer.send(bytes);
-            let (since, ended) = told.recv_timeout(PATIENCE).unwrap();
+            let told = told.recv_timeout(PATIENCE).unwrap();
+            drop(peer);
             let left = Instant::now();
-            while server.connections() > 0 && left.elapsed() < LATE {
+            while server.connections() > 0 {
+                assert!(left.elapsed() < LATE, "{phase}: the connection is still there");
                 std::thread::sleep(Duration::from_millis(1));
             }
-            (since, ended, server.connections())
+            told
         })
         .await;
         assert_in_time(since, phase);
@@ -227,7 +237,6 @@ async fn each_phase_of_an_accepted_websocket_has_its_deadline<R: SendRuntime>(ru
             Ok(why) | Err(Error::WebSocket(why)) => assert_eq!(why, expected, "{phase}"),
             Err(other) => panic!("{phase}: {other:?}"),
         }
-        assert_eq!(still, 0, "{phase}: the peer still holds its connection");
     }
 }
 
@@ -488,13 +497,21 @@ async fn each_phase_of_a_servers_connection_has_its_deadline<R: SendRuntime>(run
                 std::thread::yield_now();
             }
             let flooded = words == "timed out";
-            let read = if flooded { Vec::new() } else { peer.read_to_end() };
+            let mut read = Vec::new();
+            if !flooded {
+                read = peer.read_to_end();
+                assert_in_time(since, phase);
+                peer.0.shutdown(std::net::Shutdown::Both).expect("it is connected");
+            }
             while server.connections() > 0 {
                 assert!(since.elapsed() < LATE, "{phase}: it is never left");
                 std::thread::sleep(Duration::from_millis(1));
             }
-            assert_in_time(since, phase);
-            let read = String::from_utf8(if flooded { peer.read_to_end() } else { read }).unwrap();
+            if flooded {
+                assert_in_time(since, phase);
+                read = peer.read_to_end();
+            }
+            let read = String::from_utf8(read).unwrap();
             assert!(read.starts_with(answer), "{phase}: {read:?}");
             assert_eq!(read.is_empty(), answer.is_empty(), "{phase}: {read:?}");
             // The last request is the one that failed.
@@ -555,7 +572,8 @@ async fn a_deaf_client_is_dropped_at_the_end_of_the_grace<R: SendRuntime>(runtim
 }
 
 on_every_runtime!(
-    each_phase_of_a_websocket_client_has_its_deadline,
+    each_phase_of_an_opening_handshake_has_its_deadline,
+    each_phase_of_an_open_websocket_has_its_deadline,
     each_phase_of_an_accepted_websocket_has_its_deadline,
     each_phase_of_an_event_source_has_its_deadline,
     each_phase_of_a_request_has_its_deadline,
