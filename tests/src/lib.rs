@@ -10,6 +10,8 @@ pub mod faults;
 pub mod frames;
 pub mod fuzz;
 #[cfg(feature = "net")]
+pub mod memory;
+#[cfg(feature = "net")]
 pub mod net;
 #[cfg(feature = "net")]
 pub mod peers;
