@@ -68,8 +68,13 @@ fn open(peer: &mut RawPeer, more: &[u8]) {
     peer.send([RawPeer::switching(&request).as_bytes(), more].concat());
 }
 
-/// The phases of a WebSocket: what the peer does before it is mute, the deadline, and what ends it.
-const PHASES: [(&str, fn(&mut RawPeer), Set, &str); 11] = [
+/// What the peer does before it is mute.
+type Act = fn(&mut RawPeer);
+
+/// A phase of a WebSocket: what the peer does, the deadline, and the words about the end.
+type WebSocketPhase = (&'static str, Act, Set, &'static str);
+
+const PHASES: [WebSocketPhase; 11] = [
     ("in the opening handshake", |_| {}, HANDSHAKE, "no answer in time"),
     (
         "in its answer",
@@ -142,7 +147,7 @@ async fn each_phase_of_an_open_websocket_has_its_deadline<R: SendRuntime>(runtim
     be_left(runtime, &PHASES[3..]).await;
 }
 
-async fn be_left<R: SendRuntime>(runtime: R, phases: &[(&str, fn(&mut RawPeer), Set, &str)]) {
+async fn be_left<R: SendRuntime>(runtime: R, phases: &[WebSocketPhase]) {
     for (phase, act, deadline, expected) in phases.iter().copied() {
         let (listener, address) = listener();
         let (over, peer) = mute_after(listener, act);
@@ -312,8 +317,10 @@ const NONE: Timeouts = Timeouts {
     total: Some(NEVER),
 };
 
-/// The phases of a request: what the peer does before it is mute, the deadline, and its name.
-const REQUESTS: [(&str, fn(&mut RawPeer), fn(&mut Timeouts), Phase); 7] = [
+/// A phase of a request: what the peer does, the deadline, and its name.
+type RequestPhase = (&'static str, Act, fn(&mut Timeouts), Phase);
+
+const REQUESTS: [RequestPhase; 7] = [
     ("before the answer", |_| {}, |it| it.head = Some(TIMEOUT), Phase::Head),
     (
         "in the head",
