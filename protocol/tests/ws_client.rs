@@ -8,7 +8,7 @@ use tidewire::reconnect::Policy;
 use tidewire::ws::handshake::Refusal;
 use tidewire::ws::{
     Client, ClientClosed, ClientConfig, ClientError, ClientEvent, ClientTimer, CloseCode, Closed,
-    Config, Connection, Event, Initiator, SendError, Status, Timer, Traffic, WhileDown,
+    Config, Initiator, SendError, Status, Timer, Traffic, WhileDown,
 };
 use tidewire::{DialError, Transport};
 use ws_client_support::{End, at, millis, read};
