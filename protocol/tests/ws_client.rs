@@ -8,7 +8,7 @@ use tidewire::reconnect::Policy;
 use tidewire::ws::handshake::Refusal;
 use tidewire::ws::{
     Client, ClientClosed, ClientConfig, ClientError, ClientEvent, ClientTimer, CloseCode, Closed,
-    Config, Initiator, SendError, Status, Timer, WhileDown,
+    Config, Initiator, SendError, Status, Timer, Traffic, WhileDown,
 };
 use tidewire::{DialError, Transport};
 use ws_client_support::{End, at, millis, read};
@@ -322,8 +322,40 @@ fn a_crossing_of_closed_and_close_stays_one_closed() {
 }
 
 #[test]
+fn the_counters_sum_all_connections_however_they_end() {
+    let mut end = manual();
+    let seen = |end: &End| {
+        let (stats, traffic) = (end.client.stats(), |it: Traffic| (it.frames, it.messages));
+        (traffic(stats.sent), traffic(stats.received), stats.reconnects)
+    };
+    for round in 0..4_u64 {
+        end.client.reconnect(Duration::ZERO, end.now);
+        end.open();
+        end.client.send_text("one", &mut end.tx).unwrap();
+        // The pong is a frame as well.
+        assert_eq!(end.receive(b"\x81\x02hi\x89\0"), ["text hi", "Ping([])"]);
+        let n = round + 1;
+        let expected = ((2 * n, n), (2 * n, n), round);
+        assert_eq!(seen(&end), expected);
+        if round % 2 == 0 {
+            end.rx.fail();
+        } else {
+            end.client.cancel();
+        }
+        end.events();
+        assert!(end.client.connection().is_none());
+        assert_eq!(seen(&end), expected);
+        // An attempt that fails changes nothing.
+        end.client.reconnect(Duration::ZERO, end.now);
+        end.client.dial_failed(end.now, DialError::Connect);
+        end.events();
+        assert_eq!(seen(&end), expected);
+    }
+}
+
+#[test]
 fn a_client_that_is_open_takes_little_more_than_its_connection() {
-    assert!(size_of::<Client>() <= 2560, "{}", size_of::<Client>());
+    assert!(size_of::<Client>() <= 2688, "{}", size_of::<Client>());
 }
 
 /// What an attempt has told so far.

@@ -9,6 +9,7 @@ use crate::driver::Driver;
 use crate::entropy;
 use crate::error::Error;
 use crate::runtime::Runtime;
+use crate::stats::Stats;
 use crate::status::{Reporter, Status, StatusWatch};
 use crate::websocket::room;
 use bytes::Bytes;
@@ -88,7 +89,7 @@ impl<R: Runtime> Client<R> {
     /// [`run`](Self::run).
     ///
     /// # Errors
-    /// [`Error::Dial`] if the URL asks for TLS, which this version does not speak;
+    /// [`Error::Dial`] if the URL asks for TLS and the feature `tls` is off;
     /// [`Error::Entropy`] if the operating system has no randomness.
     pub fn new(
         connector: impl Into<Connector<R>>,
@@ -274,6 +275,12 @@ impl<R: Runtime> Client<R> {
     #[must_use]
     pub fn connection(&self) -> Option<&ws::Connection> {
         self.driver.machine().connection()
+    }
+
+    /// What was sent and received so far, on all connections together.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats { bytes: self.driver.transferred(), ws: self.driver.machine().stats() }
     }
 
     /// The request of the next attempt, to change its URL or fields: a token that has run out, say.

@@ -7,6 +7,7 @@ use crate::entropy;
 use crate::error::Error;
 use crate::link::rx_limit;
 use crate::runtime::Runtime;
+use crate::stats::SourceStats;
 use crate::status::{Reporter, Status, StatusWatch};
 use futures_core::Stream;
 use std::future::poll_fn;
@@ -69,7 +70,7 @@ impl<R: Runtime> EventSource<R> {
     /// A source for `request`'s URL. It connects at the first call of [`next`](Self::next).
     ///
     /// # Errors
-    /// [`Error::Dial`] if the URL asks for TLS, which this version does not speak;
+    /// [`Error::Dial`] if the URL asks for TLS and the feature `tls` is off;
     /// [`Error::HttpMisuse`] if the request cannot be sent, because of one of its fields for
     /// instance; [`Error::Entropy`] if the operating system has no randomness.
     pub fn new(
@@ -170,6 +171,12 @@ impl<R: Runtime> EventSource<R> {
     #[must_use]
     pub fn origin(&self) -> String {
         self.driver.machine().origin()
+    }
+
+    /// What was received so far, on all connections together.
+    #[must_use]
+    pub fn stats(&self) -> SourceStats {
+        SourceStats { bytes: self.driver.transferred(), sse: self.driver.machine().stats() }
     }
 
     /// How many attempts there were, redirects included.

@@ -11,7 +11,8 @@ use tidewire_runtime::ws::{
     SendError,
 };
 use tidewire_runtime::{
-    Client, Control, DialError, Error, Handler, Next, Received, SendRuntime, Status,
+    Client, Connector, Control, DialError, Error, Handler, Next, Received, SendRuntime, Status,
+    TlsConfig, TlsError,
 };
 use tidewire_tests::frames::{CLOSE, ENDS, TEXT, TEXT_BEGINS, close, field, frame, head};
 use tidewire_tests::net::{RawPeer, background, in_time, listener, sleep};
@@ -102,20 +103,23 @@ async fn a_name_that_does_not_exist_is_one_error_and_then_one_closed<R: SendRunt
     assert!(client.io_error().is_some());
 }
 
-// Acceptance groups 19 and 22: no TLS in this version, and that is said: when the client is made, and
-// by an attempt whose URL was changed.
-async fn wss_is_an_error_with_its_reason<R: SendRuntime>(runtime: R) {
+// Acceptance groups 19 and 22. What answers is plain text.
+async fn wss_that_fails_is_an_error_with_its_reason<R: SendRuntime>(runtime: R) {
     let (listener, address) = listener();
-    let wss = format!("wss://{address}/");
-    let made = Client::new(runtime.clone(), Request::new(&wss).unwrap(), ClientConfig::default());
-    assert!(matches!(made, Err(Error::Dial { phase: DialError::NoTls, .. })), "{made:?}");
-
-    let mut client = to(&runtime, address);
-    client.request_mut().set_url(wss.parse().unwrap());
-    assert_eq!(all(&mut client).await, ["dial NoTls", "closed Failed"]);
-    assert_eq!(client.io_error().unwrap().kind(), ErrorKind::Unsupported);
-    listener.set_nonblocking(true).unwrap();
-    assert!(listener.accept().is_err(), "nothing may go out in the clear");
+    let server = background(move || {
+        let mut peer = RawPeer::accept(&listener);
+        assert_eq!(peer.read_exact(1), [22], "a ClientHello, and nothing in the clear");
+        peer.send("HTTP/1.1 400 Bad Request\r\n\r\n");
+        peer.read_to_end()
+    });
+    let tls = TlsConfig::new().dangerous_no_verification();
+    let request = Request::new(&format!("wss://{address}/")).unwrap();
+    let connector = Connector::new(runtime).tls(tls);
+    let mut client = Client::new(connector, request, ClientConfig::default()).unwrap();
+    assert_eq!(all(&mut client).await, ["dial Tls", "closed Failed"]);
+    let error = client.io_error().unwrap();
+    assert!(matches!(TlsError::of(&error), Some(TlsError::Protocol(_))), "{error:?}");
+    server.await;
 }
 
 // Acceptance group 19.
@@ -532,7 +536,7 @@ async fn what_was_sent_while_waiting_leaves_by_the_next_connection<R: SendRuntim
 on_every_runtime!(
     a_refused_port_is_one_error_and_then_one_closed,
     a_name_that_does_not_exist_is_one_error_and_then_one_closed,
-    wss_is_an_error_with_its_reason,
+    wss_that_fails_is_an_error_with_its_reason,
     a_mute_peer_is_left_after_the_timeout_of_the_handshake,
     #[cfg(target_os = "linux")]
     an_address_without_an_answer_is_left_after_the_timeout_of_connecting,

@@ -20,11 +20,12 @@ use self::queue::Queue;
 use super::close::{self, CloseCode};
 use super::error::Misuse;
 use super::handshake::{ClientHandshake, HandshakeEvent, Request};
-use super::{ClientClosed, ClientConfig, ClientError, ClientEvent, ClientTimer, Status};
+use super::{ClientClosed, ClientConfig, ClientError, ClientEvent, ClientTimer, Stats, Status};
 use super::{Connection, Event};
 use crate::attempts::Attempts;
 use crate::reconnect::Attempt;
 use crate::seed::Entropy;
+use crate::trace::{self, Span};
 use crate::url::Url;
 use crate::{DialError, Instant, RecvBuf, Seed, SendBuf, Transport};
 #[cfg(doc)]
@@ -75,6 +76,11 @@ pub struct Client {
     /// The caller has closed: the policy is out of force until [`Client::reconnect`].
     stopped: bool,
     queue: Queue,
+    /// What all connections came to that are over.
+    past: Stats,
+    /// How many connections were opened.
+    opened: u64,
+    span: Span,
 }
 
 #[derive(Debug)]
@@ -121,6 +127,7 @@ impl Client {
     #[must_use]
     pub fn new(request: Request, config: ClientConfig, seed: &Seed, now: Instant) -> Self {
         let mut entropy = Entropy::new(seed);
+        let span = trace::span!("tidewire::ws", "client", url = %trace::Public(request.url()));
         let mut client = Self {
             attempts: Attempts::new(
                 config.reconnect,
@@ -135,6 +142,9 @@ impl Client {
             entropy,
             stopped: false,
             queue: Queue::default(),
+            past: Stats::default(),
+            opened: 0,
+            span,
         };
         client.attempts.schedule(Duration::ZERO, now);
         client
@@ -181,6 +191,7 @@ impl Client {
         };
         self.stop();
         if attempting {
+            self.past = self.stats();
             self.phase = Phase::Down { error: None, closed: Some(ClientClosed::Cancelled) };
             if let Slot::Announced(pending) = self.slot {
                 if !matches!(pending, Pending::DialFailed(_) | Pending::Closed(_)) {
@@ -241,6 +252,21 @@ impl Client {
         match &self.phase {
             Phase::Accepted(_, connection) | Phase::Open(connection) => Some(connection),
             _ => None,
+        }
+    }
+
+    /// What was sent and received so far, on all connections together. The round trip is that of the
+    /// connection that is open.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.past;
+        if let Some(connection) = self.connection() {
+            stats.absorb(connection.stats());
+        }
+        Stats {
+            round_trip: self.connection().and_then(Connection::round_trip),
+            reconnects: self.opened.saturating_sub(1),
+            ..stats
         }
     }
 
@@ -322,7 +348,12 @@ impl Client {
             self.attempts.stop();
             tx.clear();
             let (config, seed) = (self.config.handshake, self.entropy.fork());
-            let handshake = ClientHandshake::new(&self.request, config, &seed, now, tx);
+            trace::event!(
+                "tidewire::ws", DEBUG, in self.span,
+                attempt = self.attempts(), "connected"
+            );
+            let begin = || ClientHandshake::new(&self.request, config, &seed, now, tx);
+            let handshake = self.span.within(begin);
             self.phase = Phase::Opening { handshake: Box::new(handshake), told: false };
         }
     }
@@ -333,6 +364,10 @@ impl Client {
             let closed = Some(ClientClosed::Failed);
             self.phase = Phase::Down { error: Some(why), closed };
             self.ended(now);
+            trace::event!(
+                "tidewire::ws", DEBUG, in self.span,
+                %why, again = ?self.again(now), "not connected"
+            );
             if why == DialError::NoTls {
                 self.attempts.stop();
             }
@@ -384,6 +419,10 @@ impl Client {
             }
             (Pending::Refused, Phase::Refused(handshake)) => match handshake.event(now, rx, tx)? {
                 HandshakeEvent::Refused { why, head, body } => {
+                    trace::event!(
+                        "tidewire::ws", DEBUG, in self.span,
+                        %why, again = ?self.again(now), "refused"
+                    );
                     ClientEvent::Error(ClientError::Handshake { why, head, body })
                 }
                 HandshakeEvent::Accepted { .. } => return None,
@@ -398,8 +437,13 @@ impl Client {
                 Event::Pong(payload) => ClientEvent::Pong(payload),
                 Event::Drained => ClientEvent::Drained,
                 Event::Closed { why, reason } => {
+                    self.past.absorb(connection.stats());
                     self.phase = Phase::Down { error: None, closed: None };
                     self.ended(now);
+                    trace::event!(
+                        "tidewire::ws", DEBUG, in self.span,
+                        %why, again = ?self.again(now), "disconnected"
+                    );
                     ClientEvent::Closed { why: ClientClosed::Ended(why), reason }
                 }
             },
@@ -482,10 +526,23 @@ impl Client {
             return Pending::Refused;
         };
         let seed = self.entropy.fork();
-        let connection = Connection::client(self.config.connection, negotiated, &seed, now);
+        let config = self.config.connection;
+        let open = || Connection::client(config, negotiated, &seed, now);
+        let connection = self.span.within(open);
         self.attempts.reconnector.opened(now);
+        self.opened += 1;
         self.phase = Phase::Accepted(handshake, connection);
         Pending::Open
+    }
+
+    /// How long until the next attempt; `None` if there will be none.
+    #[cfg(feature = "tracing")]
+    fn again(&self, now: Instant) -> Option<Duration> {
+        match self.status() {
+            Status::Connecting => Some(Duration::ZERO),
+            Status::Waiting { until } => Some(until.saturating_since(now)),
+            _ => None,
+        }
     }
 
     /// A connection or an attempt has ended: the policy decides what comes next.

@@ -28,6 +28,7 @@ mod keepalive;
 mod mask;
 mod message;
 mod send;
+mod stats;
 
 pub use client::{Backlog, Client};
 pub use close::CloseCode;
@@ -39,3 +40,4 @@ pub use error::{Closed, Initiator, Misuse, ProtocolError, ProtocolErrorKind, Sen
 pub use event::{ClientClosed, ClientError, ClientEvent, ClientTimer, Event, Status, Timer};
 pub use handshake::Negotiated;
 pub use message::MessageKind;
+pub use stats::{Stats, Traffic};

@@ -200,6 +200,12 @@ impl Control<'_> {
         self.machine.connection()
     }
 
+    /// What was sent and received so far, as [`Client::stats`] without its bytes.
+    #[must_use]
+    pub fn stats(&self) -> ws::Stats {
+        self.machine.stats()
+    }
+
     /// Begins a message in pieces; as [`Client::start_message`].
     ///
     /// # Errors
