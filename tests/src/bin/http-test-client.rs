@@ -1,5 +1,6 @@
 //! The HTTP client that asks the peers of `tests/peers`. Each line of its input is a request:
-//! `METHOD URL KEY=VALUE...`, with tabs in between. It answers with a line of the same kind.
+//! `METHOD URL KEY=VALUE...`, with tabs in between. It answers with a line of the same kind. How it
+//! connects is in its flags: see `tidewire_tests::peers::connector`.
 //!
 //! | key | what it asks for |
 //! |---|---|
@@ -38,7 +39,7 @@ use tidewire_runtime::{
     Upgraded,
 };
 use tidewire_tests::net::sleep;
-use tidewire_tests::peers::{Summary, pattern};
+use tidewire_tests::peers::{Summary, connector, pattern};
 
 #[derive(Clone, Default)]
 struct Task {
@@ -278,9 +279,9 @@ async fn together<T>(futures: impl Iterator<Item = impl Future<Output = T>>) -> 
 struct TestClient;
 
 impl Program for TestClient {
-    async fn run<R: SendRuntime>(self, runtime: R, flags: Flags) -> Result<(), Box<dyn Error>> {
+    async fn run<R: SendRuntime>(self, runtime: R, mut flags: Flags) -> Result<(), Box<dyn Error>> {
+        let client = HttpClient::new(connector(runtime.clone(), &mut flags)?);
         flags.end()?;
-        let client = HttpClient::new(runtime.clone());
         loop {
             // The runtime goes on while nobody asks anything, as it does in a program.
             let line = smol::unblock(|| {

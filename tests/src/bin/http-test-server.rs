@@ -1,6 +1,7 @@
 //! The HTTP server that the peers of `tests/peers` speak with. `--listen` names its address, which
 //! it prints; `--patience` says how many milliseconds it waits for a head, for more of a body, for
-//! the next request, and for a client that takes nothing.
+//! the next request, and for a client that takes nothing. It speaks TLS if its flags say so: see
+//! `tidewire_tests::peers::server_tls`.
 //!
 //! | target | what it gives |
 //! |---|---|
@@ -17,6 +18,7 @@
 //! | `/status/S` | the status S, with an entity tag |
 //! | `/slow/MS` | `slow`, after so many milliseconds |
 //! | `/head` | the head of the request, as it came |
+//! | `/tls` | version and application protocol of TLS, the name that the client asked for, and how long its certificate is, with its SHA-1 |
 //! | `/events` | an event every tenth of a second |
 //! | `/ws` | a WebSocket that sends back what comes |
 //! | `/upgrade`, and any CONNECT | the protocol `echo`, which sends back what comes |
@@ -37,7 +39,7 @@ use tidewire_runtime::{
     Exchange, HandlerError, SendRuntime, Server, ServerConfig, ServerHandle, Upgraded, sse,
 };
 use tidewire_tests::net::sleep;
-use tidewire_tests::peers::{Summary, pattern};
+use tidewire_tests::peers::{Summary, pattern, server_tls};
 
 /// The largest body of a request that is taken.
 const BODY: usize = 64 << 20;
@@ -138,6 +140,15 @@ impl<R: SendRuntime> Site<R> {
                 }
                 exchange.respond(text).await?;
             }
+            "tls" => {
+                let tls = exchange.tls_session().ok_or("no TLS")?;
+                let mut certificate = Summary::default();
+                tls.certificates.first().into_iter().for_each(|it| certificate.add(it));
+                let alpn = String::from_utf8(tls.alpn.unwrap_or_default())?;
+                let name = tls.server_name.unwrap_or_default();
+                let told = format!("{:04x} {alpn} {name} {certificate}", tls.version);
+                exchange.respond(told).await?;
+            }
             "events" => {
                 let mut events = exchange.event_stream(NO_FIELDS).await?;
                 for n in 0.. {
@@ -195,8 +206,11 @@ impl Program for TestServer {
     async fn run<R: SendRuntime>(self, runtime: R, mut flags: Flags) -> Result<(), Box<dyn Error>> {
         let address = flags.listen("127.0.0.1:0")?;
         let patience = Duration::from_millis(flags.value("--patience", "30000").parse()?);
+        let tls = server_tls(&mut flags)?;
         flags.end()?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let config = ServerConfig {
+            tls,
             http: http::ServerConfig {
                 max_body: BODY as u64,
                 head_timeout: Some(patience),
@@ -216,7 +230,7 @@ impl Program for TestServer {
             clients: Mutex::default(),
             requests: AtomicUsize::new(0),
         });
-        println!("listening on http://{}", server.local_addr()?);
+        println!("listening on {scheme}://{}", server.local_addr()?);
         let answer = move |exchange| {
             let site = site.clone();
             async move { site.answer(exchange).await }

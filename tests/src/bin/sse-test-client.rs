@@ -12,6 +12,7 @@
 //! | `--attempts` | to give up after so many attempts in a row that failed |
 //! | `--messages` | to close after so many messages |
 //! | `--renew` | a token that is another one for each attempt: `Authorization: Bearer 1` at first |
+//! | `--ca`, `--cert`, `--key`, `--proxy` | to connect in a way of `tidewire_tests::peers::connector` |
 
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -21,6 +22,7 @@ use tidewire_runtime::http::ResponseHead;
 use tidewire_runtime::reconnect::Policy;
 use tidewire_runtime::sse::{SourceConfig, SourceEvent, SourceRequest};
 use tidewire_runtime::{EventSource, SendRuntime, url::Url};
+use tidewire_tests::peers::connector;
 
 struct TestClient;
 
@@ -52,9 +54,10 @@ impl Program for TestClient {
         config.idle_timeout = (idle > 0).then(|| Duration::from_millis(idle));
         let messages: usize = flags.value("--messages", "0").parse()?;
         config.announce = flags.switch("--renew");
+        let connector = connector(runtime, &mut flags)?;
         flags.end()?;
 
-        let mut source = EventSource::new(runtime, request, config)?;
+        let mut source = EventSource::new(connector, request, config)?;
         let (mut seen, mut attempts) = (0, 0);
         while let Some(event) = source.next().await {
             let line = match event {
