@@ -1,5 +1,6 @@
 """What the peers in Python share: checks that print a line, and examples that run as processes."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -67,6 +68,11 @@ def summed(data):
     return f"{len(data)} {hashlib.sha1(data).hexdigest()}"
 
 
+def pki(name):
+    """A file that `certificates` has made."""
+    return os.path.join(os.environ["PKI"], name)
+
+
 def port_of(url):
     return int(url.rpartition(":")[2])
 
@@ -124,15 +130,15 @@ def exchange(url, *data, seconds=5):
 
 class Example:
     """A program of the repository as a process, its lines of output with the time they came: an
-    example, or one of the tests' own from the folder PROGRAMS."""
+    example, or one of the tests' own from the folder PROGRAMS. `under` is a command that starts it."""
 
-    def __init__(self, name, *args, folder="EXAMPLES", stdin=subprocess.DEVNULL):
+    def __init__(self, name, *args, folder="EXAMPLES", stdin=subprocess.DEVNULL, under=()):
         program = os.path.join(os.environ[folder], name)
         self.name = name
         self.seen = []
         self.queue = queue.Queue()
         self.process = subprocess.Popen(
-            [program, "--runtime", RUNTIME, *args], stdin=stdin, stdout=subprocess.PIPE, text=True
+            [*under, program, "--runtime", RUNTIME, *args], stdin=stdin, stdout=subprocess.PIPE, text=True
         )
         self.thread = threading.Thread(target=self._read, daemon=True)
         self.thread.start()
@@ -192,13 +198,16 @@ def listens(process, port):
 
 
 class Peer:
-    """A program of others that listens on a port of its choice: `start(port)` gives its command."""
+    """A program of others that listens on a port of its choice: `start(port)` gives its command. What
+    it says goes to the file `log`, if there is one."""
 
-    def __init__(self, start, attempts=5):
+    def __init__(self, start, attempts=5, log=None):
         for _ in range(attempts):
             with socket.create_server(("127.0.0.1", 0)) as free:
                 self.port = free.getsockname()[1]
-            self.process = subprocess.Popen(start(self.port), stdin=subprocess.DEVNULL)
+            says = open(log, "ab") if log else contextlib.nullcontext()
+            with says as out:
+                self.process = subprocess.Popen(start(self.port), stdin=subprocess.DEVNULL, stdout=out, stderr=out)
             end = time.monotonic() + 10
             while self.process.poll() is None and time.monotonic() < end:
                 if listens(self.process.pid, self.port):
@@ -320,13 +329,14 @@ class Answer:
 class Client(Example):
     """The test client, which asks what it is told to."""
 
-    def __init__(self):
-        super().__init__("http-test-client", folder="PROGRAMS", stdin=subprocess.PIPE)
+    def __init__(self, *args, **more):
+        self.how = args, more
+        super().__init__("http-test-client", *args, folder="PROGRAMS", stdin=subprocess.PIPE, **more)
 
     def ask(self, method, url, *more, seconds=8, **options):
         """`more` are options that come several times: pairs."""
         if self.process.poll() is not None:
-            self.__init__()  # it gave no answer the last time
+            self.__init__(*self.how[0], **self.how[1])  # it gave no answer the last time
         words = [method, url, *(f"{key}={value}" for key, value in [*more, *options.items()])]
         self.process.stdin.write("\t".join(words) + "\n")
         self.process.stdin.flush()

@@ -1,8 +1,12 @@
 // Random traffic with the `ws` package, in both roles, as ws_traffic.py has it with those of Python.
-// SEED=N repeats the messages, cuts and parameters of a run; not its timing.
+// SEED=N repeats the messages, cuts and parameters of a run; not its timing. With `tls` as the second
+// argument they speak TLS, on fewer connections.
 const { spawn } = require('node:child_process');
 const crypto = require('node:crypto');
 const { once } = require('node:events');
+const { readFileSync } = require('node:fs');
+const http = require('node:http');
+const https = require('node:https');
 const net = require('node:net');
 const path = require('node:path');
 const readline = require('node:readline');
@@ -14,6 +18,9 @@ const SEED = Number(process.env.SEED || crypto.randomInt(2 ** 32));
 const SECONDS = 20; // for one connection
 const COMBINATIONS = 28; // both sides with and without context takeover, each with windows of 9 to 15 bits
 const PLAIN = 6; // connections on which one side alone would compress
+const TLS = process.argv[3] === 'tls';
+const NUMBERS = Array.from({ length: COMBINATIONS + PLAIN }, (_, number) => number).filter((number) => !TLS || number % 5 === 0);
+const SCHEME = TLS ? 'wss' : 'ws';
 const NAMES = ['server_no_context_takeover', 'client_no_context_takeover', 'server_max_window_bits', 'client_max_window_bits'];
 let failed = 0;
 
@@ -73,6 +80,7 @@ class Task {
   constructor(role, number) {
     const random = (this.random = new Random(`${SEED} ${role} ${number}`));
     this.id = `node-${role}-${number}`;
+    this.tls = { maxVersion: number % 2 ? 'TLSv1.2' : 'TLSv1.3' };
     this.messages = [];
     for (let n = random.within(1, 11); n > 0; n--) this.messages.push(message(random, this.messages));
     this.code = random.of([1000, 1001, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 3000, 3999, random.within(3000, 4999)]);
@@ -248,7 +256,7 @@ function compare(role, task, said, { wrong, deflate, code, reason }) {
 
 async function role(role, program, connect) {
   let done = 0, bytes = 0;
-  for (let number = 0; number < COMBINATIONS + PLAIN; number++) {
+  for (const number of NUMBERS) {
     const task = new Task(role, number);
     let differs;
     try {
@@ -264,30 +272,36 @@ async function role(role, program, connect) {
     bytes += task.messages.reduce((sum, { data }) => sum + data.length, 0);
   }
   check(`our ${role} is still up`, program.isUp);
-  check(`our ${role}: ${done} connections, ${bytes >> 10} KiB there and back (seed ${SEED})`, done === COMBINATIONS + PLAIN);
+  check(`our ${role}: ${done} connections, ${bytes >> 10} KiB there and back${TLS ? ' by TLS' : ''} (seed ${SEED})`, done === NUMBERS.length);
 }
 
 async function main() {
-  const server = new Program('ws-test-server', '--listen', '127.0.0.1:0');
-  const [, port] = /^listening on ws:\/\/127\.0\.0\.1:(\d+)$/.exec(await server.line());
+  const pki = (name) => path.join(process.env.PKI, name);
+  const server = new Program('ws-test-server', '--listen', '127.0.0.1:0', ...(TLS ? ['--cert', pki('server.pem'), '--key', pki('server.key')] : []));
+  const [, port] = /^listening on wss?:\/\/127\.0\.0\.1:(\d+)$/.exec(await server.line());
   await role('server', server, async (task) => {
     const near = await proxy(Number(port), task.random);
-    const socket = new WebSocket(`ws://127.0.0.1:${near.address().port}/?${task.query}`, { perMessageDeflate: task.deflate });
+    const options = { perMessageDeflate: task.deflate, ...(TLS && { ca: readFileSync(pki('ca.pem')), ...task.tls }) };
+    const socket = new WebSocket(`${SCHEME}://127.0.0.1:${near.address().port}/?${task.query}`, options);
     await once(socket, 'open');
     const seen = await traffic(socket, task);
     near.close();
     return seen;
   });
 
-  const client = new Program('ws-test-client');
+  const client = new Program('ws-test-client', ...(TLS ? ['--ca', pki('ca.pem')] : []));
   await role('client', client, async (task) => {
-    const listener = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: task.deflate });
-    await once(listener, 'listening');
-    const near = await proxy(listener.address().port, task.random);
-    client.child.stdin.write(`ws://127.0.0.1:${near.address().port}/?${task.query}\n`);
+    const below = TLS
+      ? https.createServer({ cert: readFileSync(pki('server.pem')), key: readFileSync(pki('server.key')), ...task.tls })
+      : http.createServer();
+    const listener = new WebSocketServer({ server: below, perMessageDeflate: task.deflate });
+    await once(below.listen(0, '127.0.0.1'), 'listening');
+    const near = await proxy(below.address().port, task.random);
+    client.child.stdin.write(`${SCHEME}://127.0.0.1:${near.address().port}/?${task.query}\n`);
     const [socket] = await once(listener, 'connection');
     const seen = await traffic(socket, task);
     listener.close();
+    below.close();
     near.close();
     return seen;
   });

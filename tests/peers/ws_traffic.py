@@ -3,22 +3,27 @@ messages of all sizes, in fragments, with pings between them and whatever compre
 over a proxy that cuts the bytes anywhere. What comes back is compared byte for byte, and how each
 connection ends is compared on both sides.
 
-SEED=N repeats the messages, cuts and parameters of a run; not its timing.
+SEED=N repeats the messages, cuts and parameters of a run; not its timing. With `tls` as the second
+argument they speak TLS, whose records are what is cut then; it is about TLS, so there are fewer of them.
 """
 
 import asyncio
 import os
 import random
+import ssl
 import subprocess
 import sys
 import urllib.parse
 
-from common import Checks, Example, shorten
+from common import Checks, Example, pki, shorten
 
 SEED = int(os.environ.get("SEED") or int.from_bytes(os.urandom(4)))
 SECONDS = 20  # for one connection
 COMBINATIONS = 28  # both sides with and without context takeover, each with windows of 9 to 15 bits
 PLAIN = 6  # connections on which one side alone would compress
+TLS = sys.argv[2:] == ["tls"]
+NUMBERS = range(0, COMBINATIONS + PLAIN, 5 if TLS else 1)
+SCHEME = "wss" if TLS else "ws"
 
 # Several scripts, characters of one to four bytes.
 WORDS = ["tide ", "wire ", "na\u00efve ", "\u03b8\u03ac\u03bb\u03b1\u03c3\u03c3\u03b1 ", "\u043f\u0440\u0438\u043b\u0438\u0432 ",
@@ -53,6 +58,7 @@ class Task:
     def __init__(self, name, number):
         rng = self.rng = random.Random(f"{SEED} {name} {number}")
         self.id = f"{name}-{number}"
+        self.number = number
         self.messages = []
         for _ in range(rng.randrange(1, 12)):
             self.messages.append(message(rng, self.messages))
@@ -105,6 +111,18 @@ class Task:
     @property
     def target(self):
         return "/?" + urllib.parse.urlencode(self.query)
+
+    def context(self, side):
+        """The peer's TLS, if it is to speak it: one version or the other."""
+        if not TLS:
+            return None
+        context = ssl.SSLContext(side)
+        context.maximum_version = [ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_2][self.number % 2]
+        if side == ssl.PROTOCOL_TLS_CLIENT:
+            context.load_verify_locations(pki("ca.pem"))
+        else:
+            context.load_cert_chain(pki("server.pem"), pki("server.key"))
+        return context
 
 
 class Proxy:
@@ -233,15 +251,15 @@ class Run:
 
     async def our_client(self, client, task):
         async with self.listen(task) as (port, peer), Proxy(port, task.rng) as port:
-            client.process.stdin.write(f"ws://127.0.0.1:{port}{task.target}\n")
+            client.process.stdin.write(f"{SCHEME}://127.0.0.1:{port}{task.target}\n")
             client.process.stdin.flush()
             return await traffic(await peer, task)
 
     async def role(self, role, program, one):
         done = bytes_ = 0
         with program:
-            url = program.url("ws") if role == "server" else None
-            for number in range(COMBINATIONS + PLAIN):
+            url = program.url(SCHEME) if role == "server" else None
+            for number in NUMBERS:
                 task = Task(f"{self.name}-{role}", number)
                 self.fit(role, task)
                 try:
@@ -254,12 +272,13 @@ class Run:
                 done += not differs
                 bytes_ += sum(map(len, task.messages))
             self.check(f"our {role} is still up", program.process.poll() is None)
-        self.check(f"our {role}: {done} connections, {bytes_ >> 10} KiB there and back (seed {SEED})", done == number + 1)
+        self.check(f"our {role}: {done} connections, {bytes_ >> 10} KiB there and back{' by TLS' if TLS else ''} (seed {SEED})", done == len(NUMBERS))
 
     def run(self, *errors):
         self.errors = errors
-        server = Example("ws-test-server", "--listen", "127.0.0.1:0", folder="PROGRAMS")
+        identity = ["--cert", pki("server.pem"), "--key", pki("server.key")] if TLS else []
+        server = Example("ws-test-server", "--listen", "127.0.0.1:0", *identity, folder="PROGRAMS")
         asyncio.run(self.role("server", server, self.our_server))
-        client = Example("ws-test-client", folder="PROGRAMS", stdin=subprocess.PIPE)
+        client = Example("ws-test-client", *(["--ca", pki("ca.pem")] if TLS else []), folder="PROGRAMS", stdin=subprocess.PIPE)
         asyncio.run(self.role("client", client, self.our_client))
         self.check.exit()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
@@ -9,7 +10,7 @@ from websockets.exceptions import ConcurrencyError, ConnectionClosed, InvalidHan
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory, ServerPerMessageDeflateFactory
 from websockets.protocol import Side
 
-from ws_traffic import Run
+from ws_traffic import SCHEME, Run
 
 OPTIONS = {"compression": None, "max_size": None, "ping_interval": None, "open_timeout": 10, "close_timeout": 10}
 
@@ -69,7 +70,8 @@ def extensions(task, factory):
 
 async def to(task, port):
     offer = extensions(task, ClientPerMessageDeflateFactory)
-    return Peer(await connect(f"ws://127.0.0.1:{port}{task.target}", extensions=offer, proxy=None, **OPTIONS))
+    tls = task.context(ssl.PROTOCOL_TLS_CLIENT)
+    return Peer(await connect(f"{SCHEME}://127.0.0.1:{port}{task.target}", ssl=tls, extensions=offer, proxy=None, **OPTIONS))
 
 
 @contextlib.asynccontextmanager
@@ -81,7 +83,8 @@ async def listen(task):
         await done.wait()
 
     accepted = extensions(task, ServerPerMessageDeflateFactory)
-    async with serve(handler, "127.0.0.1", 0, extensions=accepted, **OPTIONS) as server:
+    tls = task.context(ssl.PROTOCOL_TLS_SERVER)
+    async with serve(handler, "127.0.0.1", 0, ssl=tls, extensions=accepted, **OPTIONS) as server:
         try:
             yield server.sockets[0].getsockname()[1], arrived
         finally:
