@@ -12,8 +12,12 @@ pub mod fuzz;
 #[cfg(feature = "net")]
 pub mod memory;
 #[cfg(feature = "net")]
+pub mod names;
+#[cfg(feature = "net")]
 pub mod net;
 #[cfg(feature = "net")]
 pub mod peers;
+#[cfg(feature = "net")]
+pub mod pki;
 #[cfg(feature = "net")]
 pub mod scripted;
