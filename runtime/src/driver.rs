@@ -94,8 +94,8 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         Self { machine, link, events: 0 }
     }
 
-    /// As [`with_stream`](Self::with_stream), over a new connection to `target`, whose addresses
-    /// are tried in turn.
+    /// As [`with_stream`](Self::with_stream), over a new connection to `target`, made as
+    /// the [`Connector`] says.
     ///
     /// # Errors
     /// [`Error::Dial`] if the host could not be resolved, no address accepted the connection, it took
@@ -412,7 +412,9 @@ impl<R: Runtime, M: Dialer> Driver<R, M> {
         let waits =
             self.machine.transport() == Transport::Dial && *attempt == self.machine.attempts();
         let now = self.link.refresh();
-        if waits && self.machine.poll_timeout().is_some_and(|at| at <= now) {
+        let late_now = waits && self.machine.poll_timeout().is_some_and(|at| at <= now);
+        // What else there is to tell comes first.
+        if late_now && !self.advance() {
             self.link.detach();
             self.machine.dial_failed(now, late);
         }

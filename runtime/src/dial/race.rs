@@ -107,5 +107,5 @@ impl<R: Runtime> Race<R> {
 }
 
 pub(super) fn no_addresses() -> io::Error {
-    io::Error::new(io::ErrorKind::NotFound, "the host has no addresses")
+    io::Error::new(io::ErrorKind::NotFound, "the host has no address to connect to")
 }
