@@ -19,7 +19,7 @@ use tidewire::http::{self, BodyLength, NO_FIELDS, OwnedRequestHead, ServerEvent,
 /// What belongs to one connection and travels through its exchanges.
 pub(crate) struct Conn<R: Runtime> {
     pub(crate) driver: Driver<R, http::Server>,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Option<SocketAddr>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) phase: Watch,
     pub(crate) counted: Counted,
@@ -91,8 +91,8 @@ pin_project! {
         // What the handler came to, while its exchange lives on elsewhere.
         handled: Option<Result<(), HandlerError>>,
         phase: Watch,
-        peer: SocketAddr,
-        on_error: fn(SocketAddr, &HandlerError),
+        peer: Option<SocketAddr>,
+        on_error: fn(Option<SocketAddr>, &HandlerError),
     }
 }
 
@@ -100,7 +100,7 @@ impl<R: Runtime, H, F> ConnectionTask<R, Arc<H>, F> {
     pub(crate) fn new(
         runtime: R,
         stream: R::Stream,
-        peer: SocketAddr,
+        peer: Option<SocketAddr>,
         settings: Arc<Settings>,
         handler: Arc<H>,
         shutdown: &Arc<Shutdown>,
@@ -140,17 +140,18 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
         if this.phase.poll_until(cx, Shutdown::is_stopped).is_ready() {
-            this.handling.set(None);
+            // What is left of a handler may panic too, and is told nobody: its client has gone.
+            let _ = caught(|| this.handling.set(None));
             return Poll::Ready(());
         }
         loop {
             if let Some(handling) = this.handling.as_mut().as_pin_mut() {
-                let handled = match catch_unwind(AssertUnwindSafe(|| handling.poll(cx))) {
-                    Ok(poll) => ready!(poll).map_err(E::into),
-                    Err(_panic) => Err(HandlerPanicked.into()),
+                let handled = match caught(|| handling.poll(cx).map_err(E::into)) {
+                    Ok(poll) => ready!(poll),
+                    Err(panicked) => Err(panicked),
                 };
-                this.handling.set(None);
-                *this.handled = Some(handled);
+                let dropped = caught(|| this.handling.set(None));
+                *this.handled = Some(handled.and(dropped));
             }
             if this.handled.is_some() {
                 // Not there yet: the handler has given its exchange to somebody else.
@@ -182,11 +183,9 @@ where
             let Some(head) = ready!(conn.poll_request(cx)) else { return Poll::Ready(()) };
             let Some(conn) = this.conn.take() else { return Poll::Ready(()) };
             let exchange = Exchange::new(conn, head, this.home.clone());
-            match catch_unwind(AssertUnwindSafe(|| (this.handler)(exchange))) {
+            match caught(|| (this.handler)(exchange)) {
                 Ok(handling) => this.handling.set(Some(handling)),
-                Err(_panic) => {
-                    *this.handled = Some(Err(HandlerPanicked.into()));
-                }
+                Err(panicked) => *this.handled = Some(Err(panicked)),
             }
         }
     }
@@ -268,6 +267,11 @@ impl<R: Runtime> Conn<R> {
             http.machine.abort();
         }
     }
+}
+
+/// Calls what belongs to a handler: a panic ends it and nothing else.
+fn caught<T>(call: impl FnOnce() -> T) -> Result<T, HandlerError> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|_| HandlerPanicked.into())
 }
 
 /// The answer to a request whose handler failed so.

@@ -36,7 +36,7 @@ pub struct Exchange<R: Runtime> {
     /// `None` only while it is dropped or turned into something else.
     conn: Option<Box<Conn<R>>>,
     head: OwnedRequestHead,
-    peer: SocketAddr,
+    peer: Option<SocketAddr>,
     /// The request's body was read to its end.
     body_ended: bool,
     trailers: Option<OwnedHeaders>,
@@ -83,9 +83,9 @@ impl<R: Runtime> Exchange<R> {
         self.head().authority()
     }
 
-    /// The client's address.
+    /// The client's address. `None` if it has none, as on a Unix socket.
     #[must_use]
-    pub fn peer_addr(&self) -> SocketAddr {
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.peer
     }
 
@@ -109,13 +109,25 @@ impl<R: Runtime> Exchange<R> {
     /// [`Error::Io`] if the connection broke; [`Error::Closed`] if it has ended before. A handler may
     /// just return them: that a client left is no failure of it.
     pub async fn body(&mut self) -> Result<Option<&[u8]>, Error> {
+        let open = poll_fn(|cx| self.poll_body(cx)).await;
+        self.take_body(open)
+    }
+
+    /// Ready when there is something for [`take_body`](Self::take_body) to take, with whether the
+    /// connection is open.
+    pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        match &mut self.conn {
+            Some(conn) if !self.body_ended => conn.poll_advance(cx),
+            _ => Poll::Ready(false),
+        }
+    }
+
+    /// What [`poll_body`](Self::poll_body) was ready for.
+    pub(crate) fn take_body(&mut self, open: bool) -> Result<Option<&[u8]>, Error> {
         if self.body_ended {
             return Ok(None);
         }
-        let Some(conn) = &mut self.conn else { return Err(Error::Closed) };
-        if !poll_fn(|cx| conn.poll_advance(cx)).await {
-            return Err(Error::Closed);
-        }
+        let Some(conn) = self.conn.as_mut().filter(|_| open) else { return Err(Error::Closed) };
         match conn.driver.event() {
             Some(ServerEvent::Data(data)) => Ok(Some(data)),
             Some(ServerEvent::End(trailers)) => {

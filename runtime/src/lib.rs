@@ -32,7 +32,11 @@ mod event_source;
 mod event_stream;
 mod exchange;
 mod http_client;
+#[cfg(feature = "http")]
+mod http_types;
 mod link;
+mod listen;
+mod router;
 mod runtime;
 mod server;
 mod server_fields;
@@ -50,6 +54,8 @@ pub use event_source::EventSource;
 pub use event_stream::EventStream;
 pub use exchange::Exchange;
 pub use http_client::{HttpClient, HttpClientConfig, HttpRequest, HttpResponse, Timeouts, Upload};
+#[cfg(feature = "http")]
+pub use http_types::Body;
 pub use runtime::{BoxFuture, Runtime, SendRuntime, Spawn, Timer};
 pub use server::{Server, ServerConfig, ServerHandle};
 pub use tidewire::{DialError, http, reconnect, sse, url, ws};

@@ -3,21 +3,21 @@
 use crate::connection::ConnectionTask;
 use crate::error::HandlerError;
 use crate::exchange::Exchange;
+use crate::listen::{Backoff, Incoming, Source, is_of_client};
 use crate::runtime::{Runtime, Spawn, Timer, after};
 use crate::server_fields::ServerFields;
 use crate::shutdown::{Counted, Shutdown, Watch};
+use futures_core::Stream as Connections;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::Poll;
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, ready};
 use std::time::Duration;
 use tidewire::http;
 
-/// How long to wait before accepting again after the operating system refused, most often because
-/// the process has no file descriptor left.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+/// How many connections are accepted in a row before other tasks get their turn.
+const BUDGET: usize = 64;
 
 /// The limits of a server.
 #[derive(Clone, Debug)]
@@ -28,17 +28,27 @@ pub struct ServerConfig {
     /// The most connections at a time; further ones wait in the operating system's queue.
     /// 10,000 by default.
     pub max_connections: usize,
+    /// The most connections of one client at a time; further ones are closed as they come, and
+    /// counted by [`ServerHandle::refused`]. A client is an IPv4 address, or the first 64 bits of an
+    /// IPv6 one; connections without an address are not limited. `None`, the default, is no limit:
+    /// behind a proxy all clients have one address.
+    pub max_connections_per_client: Option<usize>,
     /// How long connections may take to come to their end after a shutdown was asked for. 10 s by
     /// default.
     pub grace: Duration,
     /// The receive buffer of each HTTP connection, in bytes. 64 KiB by default. A WebSocket gets
     /// its own limit at the upgrade.
     pub receive_buffer: usize,
-    /// Told of each handler that failed, with the client's address and what it failed with, a panic
-    /// as [`HandlerPanicked`](crate::HandlerPanicked): the place for a log line. That a client left,
+    /// Told of each handler that failed, with the client's address if it has one and what it failed
+    /// with, a panic as [`HandlerPanicked`](crate::HandlerPanicked): the place for a log line. That a client left,
     /// broke the rules or took too long, or that the server shuts down, is no failure. Does nothing by
     /// default.
-    pub on_error: fn(SocketAddr, &HandlerError),
+    pub on_error: fn(Option<SocketAddr>, &HandlerError),
+    /// Told each time that the operating system gives no connection, with what it says, most often
+    /// that there are no file descriptors left (`EMFILE`, `ENFILE`), and how long the server waits
+    /// before it asks again: 5 ms, and twice as long each time in a row, at most a second. When a
+    /// connection ends it asks at once. Does nothing by default.
+    pub on_accept_error: fn(&io::Error, Duration),
     /// How many bytes may wait to be written on each connection before sending has to wait.
     /// 1 MiB by default.
     pub send_high_water: usize,
@@ -55,9 +65,11 @@ impl Default for ServerConfig {
         Self {
             http: http::ServerConfig::default(),
             max_connections: 10_000,
+            max_connections_per_client: None,
             grace: Duration::from_secs(10),
             receive_buffer: 64 * 1024,
             on_error: |_, _| {},
+            on_accept_error: |_, _| {},
             send_high_water: 1024 * 1024,
             server: Some("tidewire".into()),
             date: true,
@@ -90,10 +102,9 @@ impl Default for ServerConfig {
 /// server.serve(on_request).await?;
 /// # Ok(()) }
 /// ```
-#[derive(Debug)]
 pub struct Server<R: Runtime> {
     runtime: R,
-    listener: R::Listener,
+    sources: Vec<Source<R>>,
     settings: Arc<Settings>,
     shutdown: Arc<Shutdown>,
 }
@@ -124,6 +135,13 @@ impl ServerHandle {
     pub fn connections(&self) -> usize {
         self.shutdown.connections()
     }
+
+    /// How many connections were closed as they came, because their client has too many
+    /// ([`ServerConfig::max_connections_per_client`]).
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.shutdown.refused()
+    }
 }
 
 impl<R: Runtime> Server<R> {
@@ -145,19 +163,73 @@ impl<R: Runtime> Server<R> {
         address: SocketAddr,
         config: ServerConfig,
     ) -> io::Result<Self> {
-        let fields = ServerFields::new(config.server.clone(), config.date)
-            .map_err(|misuse| io::Error::new(io::ErrorKind::InvalidInput, misuse))?;
-        let listener = runtime.listen(address).await?;
-        let settings = Arc::new(Settings { config, fields });
-        Ok(Self { runtime, listener, settings, shutdown: Arc::default() })
+        Self::new(runtime, config)?.listen(address).await
     }
 
-    /// The address that the server listens on.
+    /// A server that has no connections from anywhere yet: see [`listen`](Self::listen) and
+    /// [`accept_from`](Self::accept_from).
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] if [`ServerConfig::server`] cannot stand in a field.
+    pub fn new(runtime: R, config: ServerConfig) -> io::Result<Self> {
+        let fields = ServerFields::new(config.server.clone(), config.date)
+            .map_err(|misuse| io::Error::new(io::ErrorKind::InvalidInput, misuse))?;
+        let settings = Arc::new(Settings { config, fields });
+        Ok(Self { runtime, sources: Vec::new(), settings, shutdown: Arc::default() })
+    }
+
+    /// Listens on `address` too. Port 0 means any free one.
     ///
     /// # Errors
     /// What the operating system says.
+    pub async fn listen(mut self, address: SocketAddr) -> io::Result<Self> {
+        self.sources.push(Source::Listener(self.runtime.listen(address).await?));
+        Ok(self)
+    }
+
+    /// Takes connections that somebody else accepts too, with the address of each client if it has one.
+    ///
+    /// An error is survived like one of accepting. Once all sources have ended,
+    /// which listeners never do, [`serve`](Self::serve) returns behind the last connection.
+    #[must_use]
+    pub fn accept_from(
+        mut self,
+        connections: impl Connections<Item = io::Result<(R::Stream, Option<SocketAddr>)>>
+        + Send
+        + 'static,
+    ) -> Self {
+        self.sources.push(Source::Connections(Mutex::new(Box::pin(connections))));
+        self
+    }
+
+    /// Makes this server one with that of `handle`: they are shut down together, and their
+    /// connections counted and limited together. So it is done when each core has an executor of its
+    /// own, and each executor a server ([`ServerConfig::max_connections`] may then be exceeded by as
+    /// many connections as there are servers).
+    #[must_use]
+    pub fn joined(mut self, handle: &ServerHandle) -> Self {
+        self.shutdown = handle.shutdown.clone();
+        self
+    }
+
+    /// The addresses that the server listens on.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn local_addrs(&self) -> io::Result<Vec<SocketAddr>> {
+        let listeners = self.sources.iter().filter_map(|source| match source {
+            Source::Listener(listener) => Some(self.runtime.local_addr(listener)),
+            Source::Connections(_) => None,
+        });
+        listeners.collect()
+    }
+
+    /// The address that the server listens on, the first if there are several.
+    ///
+    /// # Errors
+    /// What the operating system says; [`io::ErrorKind::NotFound`] if it listens nowhere.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.runtime.local_addr(&self.listener)
+        self.local_addrs()?.first().copied().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     /// A handle that can shut this server down.
@@ -166,15 +238,16 @@ impl<R: Runtime> Server<R> {
         ServerHandle { shutdown: self.shutdown.clone() }
     }
 
-    /// Accepts connections until [`ServerHandle::shutdown`], and calls `handler` for each request.
+    /// Accepts connections until [`ServerHandle::shutdown`], or until there is nowhere to accept from, and calls `handler` for each request.
     ///
     /// Each connection is a task of its own. A handler that returns an error, panics, or forgets to
     /// answer gives its client a `500` and harms no other connection.
     ///
-    /// Dropping the future closes the listener; connections go on until they end by themselves.
+    /// Dropping the future closes the listeners; connections go on until they end by themselves.
     ///
     /// # Errors
-    /// None at present: accept errors are survived by trying again.
+    /// None at present: accept errors are survived by trying again, see
+    /// [`ServerConfig::on_accept_error`].
     pub async fn serve<H, F, E>(self, handler: H) -> io::Result<()>
     where
         H: Fn(Exchange<R>) -> F,
@@ -183,31 +256,37 @@ impl<R: Runtime> Server<R> {
         R: Spawn<ConnectionTask<R, Arc<H>, F>>,
     {
         let handler = Arc::new(handler);
+        let config = &self.settings.config;
+        let mut incoming = Incoming::new(self.runtime.clone(), self.sources);
         let mut phase = Watch::phase(&self.shutdown);
         let mut ended = Watch::connections(&self.shutdown);
-        let max = self.settings.config.max_connections;
+        let mut backoff = Backoff::default();
+        let mut budget = BUDGET;
         loop {
-            let room = poll_fn(|cx| {
-                phase.poll_until(cx, Shutdown::is_draining).map(|()| false).or_else_poll(|| {
-                    ended.poll_until(cx, |it| it.connections() < max).map(|()| true)
-                })
-            });
-            if !room.await {
-                break;
-            }
-            let mut accept = pin!(self.runtime.accept(&self.listener));
             let accepted = poll_fn(|cx| {
-                phase
-                    .poll_until(cx, Shutdown::is_draining)
-                    .map(|()| None)
-                    .or_else_poll(|| accept.as_mut().poll(cx).map(Some))
+                if phase.poll_until(cx, Shutdown::is_draining).is_ready() {
+                    return Poll::Ready(None);
+                }
+                if budget == 0 {
+                    budget = BUDGET;
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                ready!(ended.poll_until(cx, |it| it.connections() < config.max_connections));
+                incoming.poll_next(cx)
             });
             match accepted.await {
                 None => break,
                 Some(Ok((stream, peer))) => {
+                    backoff.reset();
+                    budget -= 1;
+                    let max = config.max_connections_per_client;
+                    let address = peer.map(|peer| peer.ip());
+                    let Some(counted) = Counted::new(&self.shutdown, address, max) else {
+                        continue;
+                    };
                     // A stream without the option works as well, only slower.
                     let _ = self.runtime.set_nodelay(&stream);
-                    let counted = Counted::new(&self.shutdown);
                     self.runtime.spawn(ConnectionTask::new(
                         self.runtime.clone(),
                         stream,
@@ -219,15 +298,31 @@ impl<R: Runtime> Server<R> {
                     ));
                 }
                 // The client has given up already: nothing is short of anything.
-                Some(Err(error)) if is_of_client(&error) => {}
-                Some(Err(_)) => {
+                Some(Err(error)) if is_of_client(&error) => budget -= 1,
+                Some(Err(error)) => {
+                    let delay = backoff.next();
+                    (config.on_accept_error)(&error, delay);
+                    let open = self.shutdown.connections();
                     let mut timer = self.runtime.timer();
-                    timer.set(after(ACCEPT_AGAIN));
-                    poll_fn(|cx| timer.poll(cx)).await;
+                    timer.set(after(delay));
+                    poll_fn(|cx| {
+                        phase
+                            .poll_until(cx, Shutdown::is_draining)
+                            .or_else_poll(|| ended.poll_until(cx, |it| it.connections() < open))
+                            .or_else_poll(|| timer.poll(cx))
+                    })
+                    .await;
                 }
             }
         }
-        drop(self.listener);
+        drop(incoming);
+        // Where there is nothing more to accept, connections have all the time that they want.
+        poll_fn(|cx| {
+            phase
+                .poll_until(cx, Shutdown::is_draining)
+                .or_else_poll(|| ended.poll_until(cx, |it| it.connections() == 0))
+        })
+        .await;
         let mut timer = self.runtime.timer();
         timer.set(after(self.settings.config.grace));
         poll_fn(|cx| {
@@ -239,10 +334,13 @@ impl<R: Runtime> Server<R> {
     }
 }
 
-/// Whether accepting failed for this one client, and may work at once for the next.
-fn is_of_client(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
-    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+impl<R: Runtime> std::fmt::Debug for Server<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server")
+            .field("listening", &self.local_addrs())
+            .field("shutdown", &self.shutdown)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Of two things to wait for, the first that is ready.
