@@ -1,39 +1,50 @@
 //! Where a server's connections come from, and how long to wait when none can be had.
 
-use crate::runtime::Runtime;
-use futures_core::Stream as Connections;
+use crate::byte_stream::{BoxStream, ByteStream};
+use crate::runtime::{BoxFuture, Runtime};
+use futures_core::Stream;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 /// A connection that has come in, and its client's address if it has one.
-pub(crate) type Accepted<R> = (<R as Runtime>::Stream, Option<SocketAddr>);
+pub(crate) type Accepted<R> = (ByteStream<R>, Option<SocketAddr>);
 
 /// Connections that somebody else accepts.
-pub(crate) type BoxConnections<R> =
-    Pin<Box<dyn Connections<Item = io::Result<Accepted<R>>> + Send>>;
+pub(crate) type BoxConnections<R> = Pin<Box<dyn Stream<Item = io::Result<Accepted<R>>> + Send>>;
+
+/// Waits for the next connection of a listener that is not of TCP, each time that it is called.
+pub type BoxAccept = Box<dyn FnMut() -> BoxFuture<io::Result<BoxStream>> + Send>;
 
 /// Where connections come from.
 pub(crate) enum Source<R: Runtime> {
     Listener(R::Listener),
-    // The lock is never taken: it makes a server `Sync` whose streams are not.
+    // The locks are never taken: they make a server `Sync` whose sources are not.
+    Unix(Mutex<BoxAccept>),
     Connections(Mutex<BoxConnections<R>>),
 }
 
 /// All sources of a server, asked in turn.
 pub(crate) struct Incoming<R: Runtime> {
     runtime: R,
-    sources: Vec<(Source<R>, Option<R::Accept>)>,
+    sources: Vec<(Source<R>, Accepting<R>)>,
     /// Who is asked first: one that always has something leaves the others theirs.
     turn: usize,
 }
 
+/// What a listener is at.
+enum Accepting<R: Runtime> {
+    Nothing,
+    Own(R::Accept),
+    Unix(BoxFuture<io::Result<BoxStream>>),
+}
+
 impl<R: Runtime> Incoming<R> {
     pub(crate) fn new(runtime: R, sources: Vec<Source<R>>) -> Self {
-        let sources = sources.into_iter().map(|source| (source, None)).collect();
+        let sources = sources.into_iter().map(|source| (source, Accepting::Nothing)).collect();
         Self { runtime, sources, turn: 0 }
     }
 
@@ -45,21 +56,7 @@ impl<R: Runtime> Incoming<R> {
         let mut asked = 0;
         while asked < self.sources.len() {
             let at = self.turn % self.sources.len();
-            let (source, accept) = &mut self.sources[at];
-            let polled = match source {
-                Source::Listener(listener) => {
-                    let accepting = accept.get_or_insert_with(|| self.runtime.accept(listener));
-                    let polled = Pin::new(accepting).poll(cx);
-                    if polled.is_ready() {
-                        *accept = None;
-                    }
-                    polled.map_ok(|(stream, peer)| (stream, Some(peer))).map(Some)
-                }
-                Source::Connections(connections) => {
-                    let connections = connections.get_mut().unwrap_or_else(PoisonError::into_inner);
-                    connections.as_mut().poll_next(cx)
-                }
-            };
+            let polled = poll_source(&self.runtime, &mut self.sources[at], cx);
             match polled {
                 Poll::Ready(None) => drop(self.sources.remove(at)),
                 polled => {
@@ -73,6 +70,34 @@ impl<R: Runtime> Incoming<R> {
         }
         if self.sources.is_empty() { Poll::Ready(None) } else { Poll::Pending }
     }
+}
+
+fn poll_source<R: Runtime>(
+    runtime: &R,
+    (source, accepting): &mut (Source<R>, Accepting<R>),
+    cx: &mut Context<'_>,
+) -> Poll<Option<io::Result<Accepted<R>>>> {
+    if let Accepting::Nothing = accepting {
+        *accepting = match source {
+            Source::Listener(listener) => Accepting::Own(runtime.accept(listener)),
+            Source::Unix(accept) => Accepting::Unix(own(accept)()),
+            Source::Connections(connections) => return own(connections).as_mut().poll_next(cx),
+        };
+    }
+    let accepted = match accepting {
+        Accepting::Own(accept) => ready!(Pin::new(accept).poll(cx))
+            .map(|(stream, client)| (ByteStream::new(stream), Some(client))),
+        Accepting::Unix(accept) => {
+            ready!(accept.as_mut().poll(cx)).map(|stream| (ByteStream::boxed(stream), None))
+        }
+        Accepting::Nothing => return Poll::Pending,
+    };
+    *accepting = Accepting::Nothing;
+    Poll::Ready(Some(accepted))
+}
+
+fn own<T>(lock: &mut Mutex<T>) -> &mut T {
+    lock.get_mut().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How long to wait before accepting again, after the operating system refused: most often because the

@@ -1,5 +1,6 @@
 //! The HTTP server: ordinary responses, event streams and WebSocket upgrades on one port.
 
+use crate::byte_stream::ByteStream;
 use crate::connection::ConnectionTask;
 use crate::error::HandlerError;
 use crate::exchange::Exchange;
@@ -7,10 +8,12 @@ use crate::listen::{Backoff, Incoming, Source, is_of_client};
 use crate::runtime::{Runtime, Spawn, Timer, after};
 use crate::server_fields::ServerFields;
 use crate::shutdown::{Counted, Shutdown, Watch};
-use futures_core::Stream as Connections;
+use crate::socket::{ListenOptions, SocketOptions};
+use futures_core::Stream;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, ready};
 use std::time::Duration;
@@ -58,6 +61,10 @@ pub struct ServerConfig {
     /// Whether final responses without a `Date` get one (RFC 9110, 6.6.1), as they must where the
     /// clock is right. `true` by default.
     pub date: bool,
+    /// Options of the listening socket.
+    pub listen: ListenOptions,
+    /// Options of each connection; its `bind` means nothing here.
+    pub socket: SocketOptions,
 }
 
 impl Default for ServerConfig {
@@ -73,6 +80,8 @@ impl Default for ServerConfig {
             send_high_water: 1024 * 1024,
             server: Some("tidewire".into()),
             date: true,
+            listen: ListenOptions::default(),
+            socket: SocketOptions::default(),
         }
     }
 }
@@ -163,7 +172,7 @@ impl<R: Runtime> Server<R> {
         address: SocketAddr,
         config: ServerConfig,
     ) -> io::Result<Self> {
-        Self::new(runtime, config)?.listen(address).await
+        Self::new(runtime, config)?.listen(address)
     }
 
     /// A server that has no connections from anywhere yet: see [`listen`](Self::listen) and
@@ -182,19 +191,31 @@ impl<R: Runtime> Server<R> {
     ///
     /// # Errors
     /// What the operating system says.
-    pub async fn listen(mut self, address: SocketAddr) -> io::Result<Self> {
-        self.sources.push(Source::Listener(self.runtime.listen(address).await?));
+    pub fn listen(mut self, address: SocketAddr) -> io::Result<Self> {
+        let listener = self.runtime.listen(address, &self.settings.config.listen)?;
+        self.sources.push(Source::Listener(listener));
         Ok(self)
     }
 
-    /// Takes connections that somebody else accepts too, with the address of each client if it has one.
+    /// Listens on a Unix socket at `path` too. Its connections have no address. The file must not be there
+    /// yet, and stays when the server has ended.
+    ///
+    /// # Errors
+    /// What the operating system says; [`io::ErrorKind::Unsupported`] if the runtime cannot.
+    pub fn listen_unix(mut self, path: impl AsRef<Path>) -> io::Result<Self> {
+        self.sources.push(Source::Unix(Mutex::new(self.runtime.listen_unix(path.as_ref())?)));
+        Ok(self)
+    }
+
+    /// Takes connections that somebody else accepts too, with the address of each client if it has one:
+    /// such that another process hands over, say, or behind a proxy that tells the addresses.
     ///
     /// An error is survived like one of accepting. Once all sources have ended,
     /// which listeners never do, [`serve`](Self::serve) returns behind the last connection.
     #[must_use]
     pub fn accept_from(
         mut self,
-        connections: impl Connections<Item = io::Result<(R::Stream, Option<SocketAddr>)>>
+        connections: impl Stream<Item = io::Result<(ByteStream<R>, Option<SocketAddr>)>>
         + Send
         + 'static,
     ) -> Self {
@@ -219,7 +240,7 @@ impl<R: Runtime> Server<R> {
     pub fn local_addrs(&self) -> io::Result<Vec<SocketAddr>> {
         let listeners = self.sources.iter().filter_map(|source| match source {
             Source::Listener(listener) => Some(self.runtime.local_addr(listener)),
-            Source::Connections(_) => None,
+            Source::Unix(_) | Source::Connections(_) => None,
         });
         listeners.collect()
     }
@@ -285,8 +306,10 @@ impl<R: Runtime> Server<R> {
                     let Some(counted) = Counted::new(&self.shutdown, address, max) else {
                         continue;
                     };
-                    // A stream without the option works as well, only slower.
-                    let _ = self.runtime.set_nodelay(&stream);
+                    if let Some(socket) = stream.as_own() {
+                        // A socket without the options works as well, only slower.
+                        let _ = self.runtime.set_options(socket, &config.socket);
+                    }
                     self.runtime.spawn(ConnectionTask::new(
                         self.runtime.clone(),
                         stream,
