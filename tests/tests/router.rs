@@ -74,7 +74,10 @@ async fn a_request_gets_its_route_or_is_told_why_not<R: SendRuntime>(runtime: R)
             let Some(expected) = body else { continue };
             let length = field(&head, "Content-Length").parse().expect("a length");
             let body = String::from_utf8(client.read_exact(length)).unwrap();
-            assert!(body == expected || expected.is_empty() && !body.is_empty(), "{request}: {body}");
+            assert!(
+                body == expected || expected.is_empty() && !body.is_empty(),
+                "{request}: {body}"
+            );
         }
     })
     .await;

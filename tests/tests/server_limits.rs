@@ -1,17 +1,19 @@
 //! Who is let in, from where, and what happens when the operating system lets nobody in.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, mpsc};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-use tidewire_runtime::{Exchange, HandlerError, SendRuntime, Server, ServerConfig, ServerHandle};
-use tidewire_tests::net::{
-    PATIENCE, RawPeer, background, on_thread, plain, serve, serve_with, until,
+use tidewire_runtime::{
+    ByteStream, Exchange, HandlerError, SendRuntime, Server, ServerConfig, ServerHandle,
 };
+use tidewire_tests::frames::{TEXT, masked};
+use tidewire_tests::net::{PATIENCE, RawPeer, background, on_thread, plain, serve_with, until};
 use tidewire_tests::on_every_runtime;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -22,14 +24,14 @@ async fn ok<R: SendRuntime>(mut exchange: Exchange<R>) -> Result<(), HandlerErro
 }
 
 /// A server that listens on each of these addresses.
-async fn listening<R: SendRuntime>(
+fn listening<R: SendRuntime>(
     runtime: &R,
     config: ServerConfig,
     addresses: &[&str],
 ) -> (Vec<SocketAddr>, ServerHandle) {
     let mut server = Server::new(runtime.clone(), config).unwrap();
     for address in addresses {
-        server = server.listen(address.parse().unwrap()).await.unwrap();
+        server = server.listen(address.parse().unwrap()).unwrap();
     }
     let (addresses, handle) = (server.local_addrs().unwrap(), server.handle());
     runtime.spawn_send(async move { server.serve(ok).await.unwrap() });
@@ -43,7 +45,7 @@ fn ask(peer: &mut RawPeer) {
 
 async fn each_client_has_a_number_of_connections<R: SendRuntime>(runtime: R) {
     let config = ServerConfig { max_connections_per_client: Some(2), ..plain() };
-    let (addresses, handle) = listening(&runtime, config, &["127.0.0.1:0", "[::1]:0"]).await;
+    let (addresses, handle) = listening(&runtime, config, &["127.0.0.1:0", "[::1]:0"]);
     let server = handle.clone();
     on_thread(move || {
         let [v4, v6] = addresses[..] else { panic!("{addresses:?}") };
@@ -71,9 +73,10 @@ async fn each_client_has_a_number_of_connections<R: SendRuntime>(runtime: R) {
 
 async fn one_server_listens_on_several_addresses<R: SendRuntime>(runtime: R) {
     let addresses = ["127.0.0.1:0", "127.0.0.2:0", "[::1]:0"];
-    let (addresses, handle) = listening(&runtime, plain(), &addresses).await;
+    let (addresses, handle) = listening(&runtime, plain(), &addresses);
     on_thread(move || {
-        let mut peers: Vec<_> = addresses.iter().map(|&address| RawPeer::connect(address)).collect();
+        let mut peers: Vec<_> =
+            addresses.iter().map(|&address| RawPeer::connect(address)).collect();
         peers.iter_mut().for_each(ask);
         assert_eq!(handle.connections(), 3);
         handle.shutdown();
@@ -86,29 +89,94 @@ async fn one_server_listens_on_several_addresses<R: SendRuntime>(runtime: R) {
     .await;
 }
 
-/// A source that fails so often, and has nothing then.
-struct Fails {
-    times: usize,
-    error: io::ErrorKind,
+/// RFC 9110, 4.2.1: HTTP is not only for TCP.
+async fn a_unix_socket_is_as_good<R: SendRuntime>(runtime: R) {
+    let folder =
+        std::env::temp_dir().join(format!("tidewire-{}-{}", std::process::id(), name::<R>()));
+    std::fs::create_dir(&folder).unwrap();
+    let path = folder.join("socket");
+    let config = ServerConfig { max_connections_per_client: Some(1), ..plain() };
+    let server = Server::new(runtime.clone(), config.clone()).unwrap().listen_unix(&path).unwrap();
+    assert!(server.local_addr().is_err(), "it has no address");
+    let handle = server.handle();
+    runtime.spawn_send(async move {
+        let peer = |mut exchange: Exchange<R>| async move {
+            let peer = format!("{:?}", exchange.peer_addr());
+            exchange.respond(peer).await
+        };
+        server.serve(peer).await.unwrap();
+    });
+    let taken = Server::new(runtime.clone(), config).unwrap().listen_unix(&path);
+    assert_eq!(taken.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    on_thread(move || {
+        let mut peers: Vec<_> = (0..3).map(|_| UnixStream::connect(&path).unwrap()).collect();
+        for peer in &mut peers {
+            peer.set_read_timeout(Some(PATIENCE)).unwrap();
+            peer.write_all(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").unwrap();
+            let start = Instant::now();
+            let mut answer = String::new();
+            peer.read_to_string(&mut answer).unwrap();
+            assert!(answer.ends_with("\r\n\r\nNone"), "{answer}");
+            // The sending side is ended at once, and not when the client has closed.
+            assert!(start.elapsed() < Duration::from_millis(1500), "{:?}", start.elapsed());
+        }
+        handle.shutdown();
+        let _ = std::fs::remove_dir_all(folder);
+    })
+    .await;
 }
 
-impl<R: SendRuntime> futures_core::Stream for Carried<R, Fails> {
-    type Item = io::Result<(R::Stream, Option<SocketAddr>)>;
+/// A stream that is polled by a function.
+struct Connections<F>(F);
 
-    fn poll_next(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.1.times == 0 {
-            return Poll::Pending;
-        }
-        self.1.times -= 1;
-        Poll::Ready(Some(Err(self.1.error.into())))
+impl<F: FnMut() -> Poll<Option<T>> + Unpin, T> futures_core::Stream for Connections<F> {
+    type Item = T;
+
+    fn poll_next(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<T>> {
+        self.0()
     }
 }
 
-/// Of a runtime's.
-struct Carried<R, T>(std::marker::PhantomData<fn() -> R>, T);
+async fn connections_may_come_from_anybody<R: SendRuntime>(runtime: R) {
+    let (client, server) = UnixStream::pair().unwrap();
+    let connection = ByteStream::boxed(smol::Async::new(server).unwrap());
+    let address = SocketAddr::from(([192, 0, 2, 1], 7));
+    let mut connections = vec![Ok((connection, Some(address)))];
+    let server = Server::new(runtime.clone(), plain())
+        .unwrap()
+        .accept_from(Connections(move || Poll::Ready(connections.pop())));
+    let client = background(move || {
+        let mut client = client;
+        client.write_all(GET.as_bytes()).unwrap();
+        let mut answer = [0; 128];
+        let read = client.read(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer[..read]).into_owned()
+    });
+    // It ends by itself behind the last connection.
+    let peer = |mut exchange: Exchange<R>| async move {
+        let peer = exchange.peer_addr().expect("an address").to_string();
+        exchange.respond(peer).await
+    };
+    server.serve(peer).await.unwrap();
+    let answer = client.await;
+    assert!(answer.ends_with("\r\n\r\n192.0.2.1:7"), "{answer}");
+}
 
-fn failing<R: SendRuntime>(times: usize, error: io::ErrorKind) -> Carried<R, Fails> {
-    Carried(std::marker::PhantomData, Fails { times, error })
+/// A source that fails so often with this error, and has nothing then.
+fn failing<R: SendRuntime>(
+    mut times: usize,
+    error: io::ErrorKind,
+) -> Connections<
+    impl FnMut() -> Poll<Option<io::Result<(ByteStream<R>, Option<SocketAddr>)>>> + Unpin,
+> {
+    Connections(move || {
+        times = times.checked_sub(1).map_or(0, |left| left);
+        if times == 0 {
+            Poll::Pending
+        } else {
+            Poll::Ready(Some(Err(io::Error::new(error, name::<R>()))))
+        }
+    })
 }
 
 async fn a_client_that_gives_up_while_it_is_accepted_delays_nobody<R: SendRuntime>(runtime: R) {
@@ -117,52 +185,43 @@ async fn a_client_that_gives_up_while_it_is_accepted_delays_nobody<R: SendRuntim
         on_accept_error: |_, _| drop(TOLD.fetch_add(1, Ordering::SeqCst)),
         ..plain()
     };
-    // Thousands at once: the other sources get their turn meanwhile, and other tasks theirs.
+    // Without end: the other sources get their turn meanwhile, and other tasks theirs.
     let server = Server::new(runtime.clone(), config)
         .unwrap()
-        .accept_from(failing::<R>(10_000, io::ErrorKind::ConnectionAborted))
+        .accept_from(failing::<R>(usize::MAX, io::ErrorKind::ConnectionAborted))
         .listen("127.0.0.1:0".parse().unwrap())
-        .await
         .unwrap();
-    let address = server.local_addr().unwrap();
+    let (address, handle) = (server.local_addr().unwrap(), server.handle());
     runtime.spawn_send(async move { server.serve(ok).await.unwrap() });
-    let start = Instant::now();
     on_thread(move || ask(&mut RawPeer::connect(address))).await;
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     assert_eq!(TOLD.load(Ordering::SeqCst), 0, "nothing is short of anything");
+    handle.shutdown();
 }
 
 async fn waits_between_failures_grow_until_one_succeeds<R: SendRuntime>(runtime: R) {
-    // Of whichever runtime's test is first: each has the same number.
-    static TOLD: Mutex<Vec<(io::ErrorKind, Duration)>> = Mutex::new(Vec::new());
-    static TURN: Mutex<()> = Mutex::new(());
-    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    TOLD.lock().unwrap().clear();
+    static TOLD: Mutex<Vec<(String, Duration)>> = Mutex::new(Vec::new());
+    let told = || {
+        let told = TOLD.lock().unwrap().clone();
+        let ours = told.into_iter().filter(|(error, _)| error == name::<R>());
+        ours.map(|(_, wait)| wait.as_millis()).collect::<Vec<_>>()
+    };
     let config = ServerConfig {
-        on_accept_error: |error, delay| TOLD.lock().unwrap().push((error.kind(), delay)),
+        on_accept_error: |error, delay| TOLD.lock().unwrap().push((error.to_string(), delay)),
         ..plain()
     };
     let server = Server::new(runtime.clone(), config)
         .unwrap()
-        .accept_from(failing::<R>(5, io::ErrorKind::OutOfMemory))
+        .accept_from(failing::<R>(6, io::ErrorKind::OutOfMemory))
         .listen("127.0.0.1:0".parse().unwrap())
-        .await
         .unwrap();
     let address = server.local_addr().unwrap();
     let start = Instant::now();
     runtime.spawn_send(async move { server.serve(ok).await.unwrap() });
-    until(&runtime, || TOLD.lock().unwrap().len() == 5).await;
-    // The last wait is not over yet, nor is the connection accepted before it is.
-    let waited = on_thread(move || {
-        ask(&mut RawPeer::connect(address));
-        start.elapsed()
-    })
-    .await;
-    let told = TOLD.lock().unwrap().clone();
-    let waits = [5, 10, 20, 40, 80].map(Duration::from_millis);
-    let expected = waits.map(|wait| (io::ErrorKind::OutOfMemory, wait));
-    assert_eq!(told, expected);
-    assert!(waited >= waits.iter().sum(), "{waited:?}");
+    until(&runtime, || told().len() == 5).await;
+    on_thread(move || ask(&mut RawPeer::connect(address))).await;
+    let waits = [5, 10, 20, 40, 80];
+    assert_eq!(told(), waits);
+    assert!(start.elapsed().as_millis() >= waits.iter().sum(), "{:?}", start.elapsed());
 }
 
 /// The name of a runtime on the command line.
@@ -177,7 +236,12 @@ async fn a_server_survives_that_there_are_no_descriptors<R: SendRuntime>(_runtim
     const CLIENTS: usize = 60;
     on_thread(|| {
         let mut server = Command::new("sh")
-            .args(["-c", "ulimit -n 40 && exec \"$@\"", "sh", env!("CARGO_BIN_EXE_http-test-server")])
+            .args([
+                "-c",
+                "ulimit -n 40 && exec \"$@\"",
+                "sh",
+                env!("CARGO_BIN_EXE_http-test-server"),
+            ])
             .args(["--runtime", &name::<R>().replace('_', "-"), "--listen", "127.0.0.1:0"])
             .stdout(Stdio::piped())
             .spawn()
@@ -223,7 +287,8 @@ async fn a_server_survives_that_there_are_no_descriptors<R: SendRuntime>(_runtim
             // Each that leaves lets one in, before the next wait is over: together they would take
             // longer than the test.
             let mut clients = clients.into_iter();
-            let mut inside: std::collections::VecDeque<_> = clients.by_ref().take(answered).collect();
+            let mut inside: std::collections::VecDeque<_> =
+                clients.by_ref().take(answered).collect();
             for mut client in clients {
                 drop(inside.pop_front());
                 is_ok(&mut client);
@@ -255,62 +320,63 @@ impl Drop for Bomb {
 
 /// A panic ends its own connection at most, also one in what a handler leaves behind.
 async fn a_panic_harms_no_other_connection<R: SendRuntime>(runtime: R) {
-    static TOLD: AtomicUsize = AtomicUsize::new(0);
-    TOLD.store(0, Ordering::SeqCst);
+    static TOLD: Mutex<Vec<(SocketAddr, String)>> = Mutex::new(Vec::new());
     let config = ServerConfig {
-        on_error: |_, error| {
-            assert!(error.is::<tidewire_runtime::HandlerPanicked>(), "{error}");
-            TOLD.fetch_add(1, Ordering::SeqCst);
+        on_error: |client, error| {
+            TOLD.lock().unwrap().push((client.expect("an address"), error.to_string()));
         },
         ..plain()
     };
     let handler = |mut exchange: Exchange<R>| {
         assert_ne!(exchange.path(), "/now");
-        let bomb = (exchange.path() == "/dropped").then_some(Bomb);
         async move {
             assert_ne!(exchange.path(), "/later");
-            if exchange.path() == "/socket" {
-                let mut socket = exchange.websocket(&Default::default(), Default::default()).await?;
+            // It goes when the handler does, which has nothing left to do then.
+            let _bomb = (exchange.path() == "/dropped").then_some(Bomb);
+            if exchange.wants_websocket() {
+                let mut socket =
+                    exchange.websocket(&Default::default(), Default::default()).await?;
                 socket.run(|event, _| panic!("{event:?}")).await?;
                 return Ok(());
             }
-            if bomb.is_some() {
-                // Answered already, and not over.
-                exchange.respond("ok").await?;
-                drop(exchange);
-            } else {
-                exchange.respond("ok").await?;
-            }
+            exchange.respond("ok").await?;
             Ok::<(), HandlerError>(())
         }
     };
     let (address, handle) = serve_with(&runtime, config, handler).await;
-    on_thread(move || {
+    let panicked = on_thread(move || {
         let mut other = RawPeer::connect(address);
         ask(&mut other);
+        let mut panicked = Vec::new();
         for (path, answer) in [("/now", " 500 "), ("/later", " 500 "), ("/dropped", " 200 ")] {
             let mut peer = RawPeer::connect(address);
-            peer.send(format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n"));
+            panicked.push(peer.0.local_addr().unwrap());
+            peer.send(format!("GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
             let head = peer.read_head();
             assert!(head.contains(answer), "{path}: {head}");
+            peer.read_to_end();
         }
-        let mut socket = RawPeer::connect(address);
-        let opening = tidewire_tests::frames::opening("").replacen("GET / ", "GET /socket ", 1);
-        socket.send(opening);
-        socket.read_head();
-        socket.send(tidewire_tests::frames::masked(tidewire_tests::frames::TEXT, "x"));
+        let mut socket = RawPeer::open_websocket(address);
+        panicked.push(socket.0.local_addr().unwrap());
+        socket.send(masked(TEXT, "x"));
         socket.read_to_end();
         ask(&mut other);
         ask(&mut RawPeer::connect(address));
+        panicked
     })
     .await;
     until(&runtime, || handle.connections() == 0).await;
-    assert_eq!(TOLD.load(Ordering::SeqCst), 4);
+    let mut told = TOLD.lock().unwrap().clone();
+    told.retain(|(client, _)| panicked.contains(client));
+    let expected = panicked.into_iter().map(|client| (client, "the handler panicked".to_owned()));
+    assert_eq!(told, expected.collect::<Vec<_>>());
 }
 
 on_every_runtime!(
     each_client_has_a_number_of_connections,
     one_server_listens_on_several_addresses,
+    a_unix_socket_is_as_good,
+    connections_may_come_from_anybody,
     a_client_that_gives_up_while_it_is_accepted_delays_nobody,
     waits_between_failures_grow_until_one_succeeds,
     a_server_survives_that_there_are_no_descriptors,
