@@ -32,6 +32,9 @@ tidewire_runtime::adapter! {
     spawn: |future| drop(tokio::spawn(future));
 }
 
+#[cfg(feature = "http")]
+pub use tidewire_runtime::Body;
+
 /// A stream of tokio's traits as one of `futures-io`'s. A connection that hyper or axum has upgraded is
 /// a [`ByteStream::boxed`] of one.
 #[derive(Debug)]

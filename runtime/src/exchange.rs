@@ -344,6 +344,11 @@ impl<R: Runtime> Exchange<R> {
 
     /// Answers with an upgrade to WebSocket (RFC 6455, 4.2).
     ///
+    /// From now on the connection has the deadlines of `config`, and none of HTTP's.
+    /// [`ws::Config::server`] is what to begin with: it pings, so that a client that is gone without a
+    /// word is noticed, here as long as somebody waits for the socket's next event. With
+    /// [`ws::Config::default`] an idle connection lasts for ever.
+    ///
     /// # Errors
     /// [`Error::Refused`] if the request does not ask for it in order; the client has then been
     /// answered with the status of that [`Rejection`](ws::handshake::Rejection::status): `426` for

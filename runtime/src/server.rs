@@ -226,7 +226,21 @@ impl<R: Runtime> Server<R> {
     /// Makes this server one with that of `handle`: they are shut down together, and their
     /// connections counted and limited together. So it is done when each core has an executor of its
     /// own, and each executor a server ([`ServerConfig::max_connections`] may then be exceeded by as
-    /// many connections as there are servers).
+    /// many connections as there are servers). Connections stay with the executor that accepted them.
+    ///
+    /// ```no_run
+    /// # use tidewire_runtime::{Runtime, Server, ServerConfig};
+    /// # async fn example<R: Runtime>(runtime: R, on_another_core: R) -> std::io::Result<()> {
+    /// let mut config = ServerConfig::default();
+    /// config.listen.reuse_port = true; // the operating system spreads the connections
+    /// let address = "127.0.0.1:8080".parse().expect("an address");
+    ///
+    /// let first = Server::bind_with(runtime, address, config.clone()).await?;
+    /// let handle = first.handle();
+    /// // In a thread with an executor of its own:
+    /// let next = Server::bind_with(on_another_core, address, config).await?.joined(&handle);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn joined(mut self, handle: &ServerHandle) -> Self {
         self.shutdown = handle.shutdown.clone();
