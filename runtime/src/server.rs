@@ -9,6 +9,9 @@ use crate::runtime::{Runtime, Spawn, Timer, after};
 use crate::server_fields::ServerFields;
 use crate::shutdown::{Counted, Shutdown, Watch};
 use crate::socket::{ListenOptions, SocketOptions};
+use crate::stats::ServerStats;
+use crate::tls::TlsServerConfig;
+use crate::trace;
 use futures_core::Stream;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -32,7 +35,7 @@ pub struct ServerConfig {
     /// 10,000 by default.
     pub max_connections: usize,
     /// The most connections of one client at a time; further ones are closed as they come, and
-    /// counted by [`ServerHandle::refused`]. A client is an IPv4 address, or the first 64 bits of an
+    /// counted in [`ServerStats::refused`]. A client is an IPv4 address, or the first 64 bits of an
     /// IPv6 one; connections without an address are not limited. `None`, the default, is no limit:
     /// behind a proxy all clients have one address.
     pub max_connections_per_client: Option<usize>,
@@ -61,6 +64,11 @@ pub struct ServerConfig {
     /// Whether final responses without a `Date` get one (RFC 9110, 6.6.1), as they must where the
     /// clock is right. `true` by default.
     pub date: bool,
+    /// How TLS is spoken. `None`, the default, speaks none. Needs the feature `tls`.
+    ///
+    /// The handshake is the connection's own business: a client that is slow at it holds nobody else
+    /// up, for as long as [`TlsServerConfig::handshake_timeout`] says.
+    pub tls: Option<TlsServerConfig>,
     /// Options of the listening socket.
     pub listen: ListenOptions,
     /// Options of each connection; its `bind` means nothing here.
@@ -80,6 +88,7 @@ impl Default for ServerConfig {
             send_high_water: 1024 * 1024,
             server: Some("tidewire".into()),
             date: true,
+            tls: None,
             listen: ListenOptions::default(),
             socket: SocketOptions::default(),
         }
@@ -145,11 +154,10 @@ impl ServerHandle {
         self.shutdown.connections()
     }
 
-    /// How many connections were closed as they came, because their client has too many
-    /// ([`ServerConfig::max_connections_per_client`]).
+    /// How many connections and requests there were.
     #[must_use]
-    pub fn refused(&self) -> u64 {
-        self.shutdown.refused()
+    pub fn stats(&self) -> ServerStats {
+        self.shutdown.counters.stats(self.shutdown.connections())
     }
 }
 
@@ -338,6 +346,7 @@ impl<R: Runtime> Server<R> {
                 Some(Err(error)) if is_of_client(&error) => budget -= 1,
                 Some(Err(error)) => {
                     let delay = backoff.next();
+                    trace::event!("tidewire::server", WARN, %error, wait = ?delay, "cannot accept");
                     (config.on_accept_error)(&error, delay);
                     let open = self.shutdown.connections();
                     let mut timer = self.runtime.timer();
@@ -352,6 +361,7 @@ impl<R: Runtime> Server<R> {
                 }
             }
         }
+        trace::event!("tidewire::server", DEBUG, open = self.shutdown.connections(), "draining");
         drop(incoming);
         // Where there is nothing more to accept, connections have all the time that they want.
         poll_fn(|cx| {
@@ -366,6 +376,7 @@ impl<R: Runtime> Server<R> {
             ended.poll_until(cx, |it| it.connections() == 0).or_else_poll(|| timer.poll(cx))
         })
         .await;
+        trace::event!("tidewire::server", DEBUG, open = self.shutdown.connections(), "stopped");
         self.shutdown.stop();
         Ok(())
     }

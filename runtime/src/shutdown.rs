@@ -1,11 +1,12 @@
 //! Telling every task of a server to come to an end.
 
+use crate::stats::Counters;
 use event_listener::{Event, EventListener};
 use std::collections::HashMap;
 use std::future::Future;
 use std::net::{IpAddr, Ipv6Addr};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -20,7 +21,7 @@ pub(crate) struct Shutdown {
     connections: AtomicUsize,
     /// How many connections each client has, where that is limited.
     clients: Mutex<HashMap<IpAddr, usize>>,
-    refused: AtomicU64,
+    pub(crate) counters: Counters,
     phase_changed: Event,
     connection_ended: Event,
 }
@@ -44,10 +45,6 @@ impl Shutdown {
 
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
     }
 
     fn clients(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
@@ -127,13 +124,19 @@ impl Counted {
             let mut clients = shutdown.clients();
             let open = clients.get(&client).copied().unwrap_or(0);
             if open >= max {
-                shutdown.refused.fetch_add(1, Ordering::Relaxed);
+                shutdown.counters.refused();
                 return None;
             }
             clients.insert(client, open + 1);
         }
         shutdown.connections.fetch_add(1, Ordering::AcqRel);
+        shutdown.counters.accepted();
         Some(Self { shutdown: shutdown.clone(), client })
+    }
+
+    /// The counters of the server that it belongs to.
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.shutdown.counters
     }
 }
 
@@ -181,7 +184,7 @@ mod tests {
         let two = (count(1), count(1));
         assert!(two.0.is_some() && two.1.is_some() && count(1).is_none());
         assert!(count(2).is_some(), "another client is let in");
-        assert_eq!((shutdown.connections(), shutdown.refused()), (2, 1));
+        assert_eq!((shutdown.connections(), shutdown.counters.stats(2).refused), (2, 1));
         drop(two.0);
         assert!(count(1).is_some());
         drop(two.1);

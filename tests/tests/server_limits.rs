@@ -53,7 +53,7 @@ async fn each_client_has_a_number_of_connections<R: SendRuntime>(runtime: R) {
         peers.iter_mut().for_each(ask);
         // One too many is closed as it comes.
         assert_eq!(RawPeer::connect(v4).read_to_end(), b"");
-        assert_eq!((handle.connections(), handle.refused()), (2, 1));
+        assert_eq!((handle.connections(), handle.stats().refused), (2, 1));
         // Another client is no worse off.
         ask(&mut RawPeer::connect(v6));
         // There is room again when one has left.
@@ -65,7 +65,7 @@ async fn each_client_has_a_number_of_connections<R: SendRuntime>(runtime: R) {
         }
         ask(&mut RawPeer::connect(v4));
         ask(&mut stays);
-        assert_eq!(handle.refused(), 1);
+        assert_eq!(handle.stats().refused, 1);
     })
     .await;
     until(&runtime, || server.connections() == 0).await;
