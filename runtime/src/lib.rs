@@ -57,7 +57,11 @@ mod event_source;
 mod event_stream;
 mod exchange;
 mod http_client;
+#[cfg(feature = "http")]
+mod http_types;
 mod link;
+mod listen;
+mod router;
 mod runtime;
 mod server;
 mod server_fields;
@@ -68,6 +72,8 @@ mod stats;
 mod status;
 mod tls;
 mod trace;
+#[cfg(unix)]
+mod unix_socket;
 mod upgraded;
 mod websocket;
 
@@ -84,6 +90,9 @@ pub use event_source::EventSource;
 pub use event_stream::EventStream;
 pub use exchange::Exchange;
 pub use http_client::{HttpClient, HttpClientConfig, HttpRequest, HttpResponse, Timeouts, Upload};
+#[cfg(feature = "http")]
+pub use http_types::Body;
+pub use listen::BoxAccept;
 pub use runtime::{BoxFuture, Runtime, SendRuntime, Spawn, Timer};
 pub use server::{Server, ServerConfig, ServerHandle};
 pub use socket::{Keepalive, ListenOptions, SocketOptions};
@@ -94,6 +103,9 @@ pub use status::{Status, StatusWatch};
 pub use tidewire::dial::{Config as DialConfig, Family};
 pub use tidewire::{DialError, http, proxy, reconnect, sse, url, ws};
 pub use tls::{TlsAlert, TlsConfig, TlsError, TlsServerConfig, TlsSession};
+#[cfg(unix)]
+#[doc(hidden)]
+pub use unix_socket::UnixSocket;
 pub use upgraded::Upgraded;
 pub use websocket::{
     Message, MessageReader, MessageWriter, Reply, ReuniteError, WebSocket, WebSocketReceiver,
