@@ -457,7 +457,9 @@ fn the_counters_sum_all_connections_however_they_end() {
 
 #[test]
 fn a_client_that_is_open_takes_little_more_than_its_connection() {
-    assert!(size_of::<Client>() <= 2432, "{}", size_of::<Client>());
+    // With `tracing` come the spans of itself, the handshake and the connection.
+    let most = if cfg!(feature = "tracing") { 2560 } else { 2432 };
+    assert!(size_of::<Client>() <= most, "{}", size_of::<Client>());
 }
 
 /// What an attempt has told so far.

@@ -12,7 +12,7 @@ use tidewire_runtime::ws::{ClientConfig, ClientEvent, CloseCode, Config, Event};
 use tidewire_runtime::{
     Client, Exchange, HandlerError, HttpClient, HttpRequest, SendRuntime, WebSocket,
 };
-use tidewire_tests::net::{AsyncStd, Smol, in_time, listener, serve, until};
+use tidewire_tests::net::{AsyncStd, Smol, in_time, listener, serve, sleep};
 
 /// One test, for a collector of what every thread tells.
 #[test]
@@ -62,11 +62,10 @@ async fn tells<R: SendRuntime>(runtime: R, told: Collector) {
     socket.close(CloseCode::new(4000), "enough").await.unwrap();
     drop((socket, http));
     server.shutdown();
-    until(&runtime, || {
+    while !lines.iter().any(|line: &String| line.contains("stopped")) {
+        sleep(&runtime, Duration::from_millis(2)).await;
         lines.extend(told.take());
-        lines.iter().any(|line| line.contains("stopped"))
-    })
-    .await;
+    }
 
     // Nobody listens there any more.
     let (free, dead) = listener();
