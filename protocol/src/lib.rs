@@ -32,6 +32,8 @@
 //! | [`ws`] | WebSocket connections, handshakes, and a client that reconnects (RFC 6455) |
 //! | [`sse`] | event streams: decoder, encoder, `EventSource`, the server's side (WHATWG HTML, 9.2) |
 //! | [`url`](mod@url) | URLs of their targets |
+//! | [`dial`] | which address to try, and when (RFC 8305) |
+//! | [`proxy`] | tunnels through HTTP and SOCKS5 proxies (RFC 9110, 9.3.6; RFC 1928), and which proxy to take |
 //! | [`reconnect`] | when to try again |
 //! | [`manual`] | a tour, what is refused and why, coming from other libraries |
 //!
@@ -54,10 +56,13 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+mod attempts;
 mod buf;
+pub mod dial;
 pub mod http;
 mod machine;
 pub mod manual;
+pub mod proxy;
 pub mod reconnect;
 mod seed;
 pub mod sse;

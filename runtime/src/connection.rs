@@ -7,6 +7,7 @@ use crate::exchange::Exchange;
 use crate::runtime::Runtime;
 use crate::server::Settings;
 use crate::shutdown::{Counted, Shutdown, Watch};
+use crate::tls::Handshake;
 use crate::trace::{self, Span};
 use pin_project_lite::pin_project;
 use std::future::Future;
@@ -86,6 +87,8 @@ pin_project! {
     pub struct ConnectionTask<R: Runtime, H, F> {
         handler: H,
         home: Home<R>,
+        // The connection is not here yet.
+        arrival: Option<Box<Arrival<R>>>,
         // Here between requests, in the exchange while one is handled.
         conn: Option<Box<Conn<R>>>,
         #[pin]
@@ -101,6 +104,32 @@ pin_project! {
     }
 }
 
+/// A connection that is none yet: the TLS handshake, and what comes after it.
+struct Arrival<R: Runtime> {
+    handshake: Handshake<R>,
+    runtime: R,
+    peer: SocketAddr,
+    settings: Arc<Settings>,
+    phase: Watch,
+    counted: Counted,
+}
+
+impl<R: Runtime> Arrival<R> {
+    /// Ready with the stream. Without one, if the handshake failed or the server shuts down: who has
+    /// asked for nothing yet is not waited for.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<ByteStream<R>>> {
+        if self.phase.poll_until(cx, Shutdown::is_draining).is_ready() {
+            return Poll::Ready(None);
+        }
+        let made = ready!(self.handshake.poll(cx));
+        if let (Err(error), Some(tls)) = (&made, &self.settings.config.tls) {
+            trace::event!("tidewire::server", DEBUG, %error, "the TLS handshake failed");
+            tls.failed(self.peer.into(), error);
+        }
+        Poll::Ready(made.ok())
+    }
+}
+
 impl<R: Runtime, H, F> ConnectionTask<R, Arc<H>, F> {
     pub(crate) fn new(
         runtime: R,
@@ -111,19 +140,20 @@ impl<R: Runtime, H, F> ConnectionTask<R, Arc<H>, F> {
         shutdown: &Arc<Shutdown>,
         counted: Counted,
     ) -> Self {
-        let config = &settings.config;
-        let mut driver = Driver::with_stream(runtime, stream, config.receive_buffer, |now, _tx| {
-            http::Server::new(config.http, now)
-        });
-        driver.set_write_timeout(config.http.write_timeout);
+        let on_error = settings.config.on_error;
         let phase = Watch::phase(shutdown);
-        let on_error = config.on_error;
-        let dated_until = Instant::EPOCH;
-        let conn = Conn { driver, peer, settings, phase, counted, dated_until };
+        let (arrival, conn) = if let Some(tls) = &settings.config.tls {
+            let handshake = Handshake::server(&runtime, tls, stream);
+            let it = Arrival { handshake, runtime, peer, settings, phase, counted };
+            (Some(Box::new(it)), None)
+        } else {
+            (None, Some(Conn::new(runtime, stream, peer, settings, phase, counted)))
+        };
         Self {
             handler,
             home: Home::new(),
-            conn: Some(Box::new(conn)),
+            arrival,
+            conn,
             handling: None,
             handled: None,
             phase: Watch::phase(shutdown),
@@ -151,6 +181,12 @@ where
             this.handling.set(None);
             return Poll::Ready(());
         }
+        if let Some(arrival) = this.arrival {
+            let Some(stream) = ready!(arrival.poll(cx)) else { return Poll::Ready(()) };
+            *this.conn = this.arrival.take().map(|it| {
+                Conn::new(it.runtime, stream, it.peer, it.settings, it.phase, it.counted)
+            });
+        }
         loop {
             if let Some(handling) = this.handling.as_mut().as_pin_mut() {
                 let _request = this.request.enter();
@@ -164,6 +200,8 @@ where
             if this.handled.is_some() {
                 // Not there yet: the handler has given its exchange to somebody else.
                 let home = ready!(this.home.poll_take(cx));
+                let request = std::mem::replace(this.request, Span::none());
+                let _request = request.enter();
                 let handled = this.handled.take().unwrap_or(Ok(()));
                 let over = home.as_ref().is_none_or(|conn| conn.is_over());
                 let handled = handled.or_else(|error| {
@@ -186,7 +224,6 @@ where
                 });
                 let Some(mut conn) = home else { return Poll::Ready(()) };
                 conn.after_handler(handled);
-                *this.request = Span::none();
                 *this.conn = Some(conn);
             }
             let Some(conn) = this.conn else { return Poll::Ready(()) };
@@ -209,6 +246,23 @@ where
 }
 
 impl<R: Runtime> Conn<R> {
+    fn new(
+        runtime: R,
+        stream: ByteStream<R>,
+        peer: SocketAddr,
+        settings: Arc<Settings>,
+        phase: Watch,
+        counted: Counted,
+    ) -> Box<Self> {
+        let config = &settings.config;
+        let mut driver = Driver::with_stream(runtime, stream, config.receive_buffer, |now, _tx| {
+            http::Server::new(config.http, now)
+        });
+        driver.set_write_timeout(config.http.write_timeout);
+        let dated_until = Instant::EPOCH;
+        Box::new(Self { driver, peer, settings, phase, counted, dated_until })
+    }
+
     /// Ready with the head of the next request, or with `None` at the end of the connection.
     fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Option<OwnedRequestHead>> {
         loop {

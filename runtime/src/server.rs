@@ -9,6 +9,7 @@ use crate::server_fields::ServerFields;
 use crate::shutdown::{Counted, Shutdown, Watch};
 use crate::socket::{ListenOptions, SocketOptions};
 use crate::stats::ServerStats;
+use crate::tls::TlsServerConfig;
 use crate::trace;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -52,6 +53,11 @@ pub struct ServerConfig {
     /// Whether final responses without a `Date` get one (RFC 9110, 6.6.1), as they must where the
     /// clock is right. `true` by default.
     pub date: bool,
+    /// How TLS is spoken. `None`, the default, speaks none. Needs the feature `tls`.
+    ///
+    /// The handshake is the connection's own business: a client that is slow at it holds nobody else
+    /// up, for as long as [`TlsServerConfig::handshake_timeout`] says.
+    pub tls: Option<TlsServerConfig>,
     /// Options of the listening socket.
     pub listen: ListenOptions,
     /// Options of each connection; its `bind` means nothing here.
@@ -69,6 +75,7 @@ impl Default for ServerConfig {
             send_high_water: 1024 * 1024,
             server: Some("tidewire".into()),
             date: true,
+            tls: None,
             listen: ListenOptions::default(),
             socket: SocketOptions::default(),
         }

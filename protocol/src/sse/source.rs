@@ -1,7 +1,6 @@
 //! The client: `EventSource` (WHATWG HTML, 9.2.2 and 9.2.3).
 
 mod answer;
-mod attempt;
 mod event;
 mod phase;
 mod route;
@@ -11,6 +10,7 @@ use super::decode::Decoder;
 use super::message::Decoded;
 use super::request::{SourceConfig, SourceRequest};
 use super::{SourceClosed, SourceError, Timer};
+use crate::attempts::Attempts;
 use crate::http::{self, Client, ClientConfig, ClientEvent, ResponseHead};
 #[cfg(feature = "tracing")]
 use crate::reconnect::Attempt;
@@ -22,7 +22,6 @@ use crate::{Dialer, Machine};
 use alloc::format;
 use alloc::string::String;
 use answer::Answer;
-use attempt::Attempts;
 use core::time::Duration;
 pub use event::{OwnedMessageEvent, OwnedSourceEvent, ReadyState, SourceEvent};
 use phase::Phase;
@@ -160,11 +159,13 @@ impl EventSource {
         decoder.set_last_event_id(&request.last_event_id);
         let span =
             trace::span!("tidewire::sse", "event_source", url = %trace::Public(&request.url));
+        let attempts =
+            Attempts::new(Some(config.reconnect), config.announce, config.connect_timeout, seed);
         let mut source = Self {
             route: Route::new(&request.url),
             request,
             phase: Phase::Down { failed: None },
-            attempts: Attempts::new(&config, seed),
+            attempts,
             decoder,
             restart: None,
             events: 0,
@@ -251,7 +252,8 @@ impl EventSource {
             Phase::Refused { until, .. } => until.map(|at| (at, Timer::Response)),
             _ => None,
         };
-        let timers = [self.attempts.next_timer(), body, http];
+        let attempt = self.attempts.next_timer(Timer::Reconnect, Timer::Connect);
+        let timers = [attempt, body, http];
         timers.into_iter().flatten().min_by_key(|&(at, _)| at)
     }
 
@@ -364,6 +366,12 @@ impl EventSource {
             Phase::Streaming { .. } => ReadyState::Open,
             Phase::Over => ReadyState::Closed,
         }
+    }
+
+    /// When the next attempt is due, while it is waited for.
+    #[must_use]
+    pub const fn next_attempt(&self) -> Option<Instant> {
+        self.attempts.reconnector.poll_timeout()
     }
 
     /// The id of the last event that had one; empty for none.

@@ -30,9 +30,9 @@ mod message;
 mod send;
 mod stats;
 
-pub use client::Client;
+pub use client::{Backlog, Client};
 pub use close::CloseCode;
-pub use config::{ClientConfig, Config, Delivery, Leniency};
+pub use config::{ClientConfig, Config, Delivery, Leniency, WhileDown};
 pub use connection::{Connection, Role};
 #[cfg(feature = "deflate")]
 pub use deflate::{DeflateConfig, DeflateParams};
