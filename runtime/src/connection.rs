@@ -123,6 +123,7 @@ impl<R: Runtime> Arrival<R> {
         }
         let made = ready!(self.handshake.poll(cx));
         if let (Err(error), Some(tls)) = (&made, &self.settings.config.tls) {
+            trace::event!("tidewire::server", DEBUG, %error, "the TLS handshake failed");
             tls.failed(self.peer, error);
         }
         Poll::Ready(made.ok())
@@ -200,6 +201,8 @@ where
             if this.handled.is_some() {
                 // Not there yet: the handler has given its exchange to somebody else.
                 let home = ready!(this.home.poll_take(cx));
+                let request = std::mem::replace(this.request, Span::none());
+                let _request = request.enter();
                 let handled = this.handled.take().unwrap_or(Ok(()));
                 let over = home.as_ref().is_none_or(|conn| conn.is_over());
                 let handled = handled.or_else(|error| {
@@ -222,7 +225,6 @@ where
                 });
                 let Some(mut conn) = home else { return Poll::Ready(()) };
                 conn.after_handler(handled);
-                *this.request = Span::none();
                 *this.conn = Some(conn);
             }
             let Some(conn) = this.conn else { return Poll::Ready(()) };

@@ -23,7 +23,7 @@
 //!
 //! # What goes on
 //!
-//! `stats()` of [`WebSocket`], [`Client`], [`EventSource`] and [`ServerHandle`] gives counters, at any
+//! `stats()` of [`WebSocket`], its halves, [`Client`], [`EventSource`] and [`ServerHandle`] gives counters, at any
 //! time: bytes, frames, messages, pings, the round trip, what is queued, reconnections, requests.
 //!
 //! With the feature `tracing` decisions are events of the crate `tracing`, on the level `DEBUG` but for
@@ -33,11 +33,11 @@
 //!
 //! | target | spans | events |
 //! |---|---|---|
-//! | `tidewire::dial` | | an attempt to connect: that it succeeded, or why not |
+//! | `tidewire::dial` | | an attempt to connect, to each address, through a proxy: that it succeeded, or why not |
 //! | `tidewire::ws` | `client{url}`, `handshake{url}`, `websocket{role}` | handshakes accepted or refused, Close sent and received, how a connection ended, the next attempt and when, the limit of what is queued, pings and pongs |
 //! | `tidewire::sse` | `event_source{url}` | streams opened and refused, redirects, how a stream ended, the next attempt and when |
 //! | `tidewire::http` | | requests and responses, refusals, how a connection ended, redirects, second tries |
-//! | `tidewire::server` | `connection{peer}`, `request{method, path}` | handlers that failed, that no connection can be accepted, a shutdown |
+//! | `tidewire::server` | `connection{peer}`, `request{method, path}` | handlers and TLS handshakes that failed, that no connection can be accepted, a shutdown |
 //! | `tidewire::link` | | a connection that broke, a peer that takes nothing |
 //!
 //! URLs are told without user, password and query, and no value of a header field is.

@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::link::Side;
 use crate::runtime::Runtime;
 use crate::shared::{Duplex, Shared};
+use crate::stats::Stats;
 use futures_core::Stream;
 use std::future::poll_fn;
 use std::io;
@@ -148,6 +149,12 @@ impl<R: Runtime> WebSocketReceiver<R> {
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
         self.shared.with(|state| state.parts().0.round_trip())
+    }
+
+    /// What was sent and received so far; see [`WebSocket::stats`].
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared.with(|state| state.socket.stats())
     }
 
     /// What the opening handshake agreed on.
