@@ -11,8 +11,8 @@ use std::time::Instant;
 use tidewire_runtime::sse::{SourceConfig, SourceRequest};
 use tidewire_runtime::ws::{ClientConfig, handshake::Request};
 use tidewire_runtime::{
-    BoxFuture, BoxStream, Client, DialError, Error, EventSource, HttpClient, ListenOptions, Runtime,
-    SocketOptions, Timer, WebSocket,
+    BoxFuture, BoxStream, Client, DialError, Error, EventSource, HttpClient, ListenOptions,
+    Runtime, SocketOptions, Timer, WebSocket,
 };
 
 /// A runtime that reaches nobody.

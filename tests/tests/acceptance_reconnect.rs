@@ -10,7 +10,9 @@ use tidewire_runtime::ws::{
     ClientClosed, ClientConfig, ClientError, ClientEvent, CloseCode, Closed, ProtocolErrorKind,
     SendError, Status,
 };
-use tidewire_runtime::{Client, Connector, Control, Handler, Next, Received, SendRuntime, TlsConfig, TlsError};
+use tidewire_runtime::{
+    Client, Connector, Control, Error, Handler, Next, Received, SendRuntime, TlsConfig, TlsError,
+};
 use tidewire_tests::frames::{CLOSE, ENDS, TEXT, TEXT_BEGINS, close, field, frame, head};
 use tidewire_tests::net::{RawPeer, background, in_time, listener, sleep};
 use tidewire_tests::on_every_runtime;

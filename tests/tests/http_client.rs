@@ -9,8 +9,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tidewire_runtime::http::{self, BodyLength, Closed, NO_FIELDS, RedirectError, Status};
 use tidewire_runtime::{
-    Error, Exchange, HandlerError, HttpClient, HttpClientConfig, HttpRequest,
-    SendRuntime, ServerConfig,
+    Error, Exchange, HandlerError, HttpClient, HttpClientConfig, HttpRequest, SendRuntime,
+    ServerConfig,
 };
 use tidewire_tests::net::{
     RawPeer, background, listener, on_thread, plain, serve, serve_with, sleep, until,

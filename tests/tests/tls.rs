@@ -15,9 +15,9 @@ use tidewire_runtime::sse::{self, SourceConfig, SourceEvent, SourceRequest};
 use tidewire_runtime::ws::handshake::{Request, ServerOptions};
 use tidewire_runtime::ws::{ClientConfig, CloseCode, Closed, Config, Event};
 use tidewire_runtime::{
-    ByteStream, Client, Connector, DialError, Driver, Error, Timer, EventSource, Exchange, HandlerError,
-    HttpClient, Phase, SendRuntime, ServerConfig, ServerHandle, TlsAlert, TlsConfig, TlsError,
-    TlsServerConfig, WebSocket,
+    ByteStream, Client, Connector, DialError, Driver, Error, EventSource, Exchange, HandlerError,
+    HttpClient, Phase, SendRuntime, ServerConfig, ServerHandle, Timer, TlsAlert, TlsConfig,
+    TlsError, TlsServerConfig, WebSocket,
 };
 use tidewire_tests::frames::{TEXT, frame};
 use tidewire_tests::net::{
