@@ -8,6 +8,7 @@ use crate::runtime::Runtime;
 use crate::server::Settings;
 use crate::shutdown::{Counted, Shutdown, Watch};
 use crate::tls::Handshake;
+use crate::trace::{self, Span};
 use pin_project_lite::pin_project;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -97,6 +98,9 @@ pin_project! {
         phase: Watch,
         peer: SocketAddr,
         on_error: fn(SocketAddr, &HandlerError),
+        span: Span,
+        // Of the request that is handled.
+        request: Span,
     }
 }
 
@@ -154,6 +158,8 @@ impl<R: Runtime, H, F> ConnectionTask<R, Arc<H>, F> {
             phase: Watch::phase(shutdown),
             peer,
             on_error,
+            span: trace::span!("tidewire::server", "connection", ?peer),
+            request: Span::none(),
         }
     }
 }
@@ -169,6 +175,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
+        let _connection = this.span.enter();
         if this.phase.poll_until(cx, Shutdown::is_stopped).is_ready() {
             this.handling.set(None);
             return Poll::Ready(());
@@ -181,6 +188,7 @@ where
         }
         loop {
             if let Some(handling) = this.handling.as_mut().as_pin_mut() {
+                let _request = this.request.enter();
                 let handled = match catch_unwind(AssertUnwindSafe(|| handling.poll(cx))) {
                     Ok(poll) => ready!(poll).map_err(E::into),
                     Err(_panic) => Err(HandlerPanicked.into()),
@@ -207,17 +215,24 @@ where
                         }
                         _ => {}
                     }
+                    trace::event!("tidewire::server", WARN, %error, "the handler failed");
                     (this.on_error)(*this.peer, &error);
                     Err(status_of(&*error))
                 });
                 let Some(mut conn) = home else { return Poll::Ready(()) };
                 conn.after_handler(handled);
+                *this.request = Span::none();
                 *this.conn = Some(conn);
             }
             let Some(conn) = this.conn else { return Poll::Ready(()) };
             let Some(head) = ready!(conn.poll_request(cx)) else { return Poll::Ready(()) };
             let Some(conn) = this.conn.take() else { return Poll::Ready(()) };
+            *this.request = trace::span!(
+                "tidewire::server", "request",
+                method = ?head.as_head().method, path = ?head.as_head().path().split('?').next().unwrap_or_default()
+            );
             let exchange = Exchange::new(conn, head, this.home.clone());
+            let _request = this.request.enter();
             match catch_unwind(AssertUnwindSafe(|| (this.handler)(exchange))) {
                 Ok(handling) => this.handling.set(Some(handling)),
                 Err(_panic) => {
@@ -259,6 +274,7 @@ impl<R: Runtime> Conn<R> {
             // Anything else is the rest of a body that the handler did not want, or the end: poll
             // on until the transport is closed in order.
             if let Some(ServerEvent::Request(head)) = self.driver.event() {
+                self.counted.counters().request();
                 return Poll::Ready(Some(head.to_owned()));
             }
         }

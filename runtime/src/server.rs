@@ -8,7 +8,9 @@ use crate::runtime::{Runtime, Spawn, Timer, after};
 use crate::server_fields::ServerFields;
 use crate::shutdown::{Counted, Shutdown, Watch};
 use crate::socket::{ListenOptions, SocketOptions};
+use crate::stats::ServerStats;
 use crate::tls::TlsServerConfig;
+use crate::trace;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
@@ -139,6 +141,12 @@ impl ServerHandle {
     pub fn connections(&self) -> usize {
         self.shutdown.connections()
     }
+
+    /// How many connections and requests there were.
+    #[must_use]
+    pub fn stats(&self) -> ServerStats {
+        self.shutdown.counters.stats(self.shutdown.connections())
+    }
 }
 
 impl<R: Runtime> Server<R> {
@@ -235,13 +243,15 @@ impl<R: Runtime> Server<R> {
                 }
                 // The client has given up already: nothing is short of anything.
                 Some(Err(error)) if is_of_client(&error) => {}
-                Some(Err(_)) => {
+                Some(Err(_error)) => {
+                    trace::event!("tidewire::server", WARN, error = %_error, wait = ?ACCEPT_AGAIN, "cannot accept");
                     let mut timer = self.runtime.timer();
                     timer.set(after(ACCEPT_AGAIN));
                     poll_fn(|cx| timer.poll(cx)).await;
                 }
             }
         }
+        trace::event!("tidewire::server", DEBUG, open = self.shutdown.connections(), "draining");
         drop(self.listener);
         let mut timer = self.runtime.timer();
         timer.set(after(self.settings.config.grace));
@@ -249,6 +259,7 @@ impl<R: Runtime> Server<R> {
             ended.poll_until(cx, |it| it.connections() == 0).or_else_poll(|| timer.poll(cx))
         })
         .await;
+        trace::event!("tidewire::server", DEBUG, open = self.shutdown.connections(), "stopped");
         self.shutdown.stop();
         Ok(())
     }

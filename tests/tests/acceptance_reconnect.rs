@@ -8,10 +8,11 @@ use tidewire_runtime::reconnect::Policy;
 use tidewire_runtime::ws::handshake::Request;
 use tidewire_runtime::ws::{
     ClientClosed, ClientConfig, ClientError, ClientEvent, CloseCode, Closed, ProtocolErrorKind,
-    SendError, Status,
+    SendError,
 };
 use tidewire_runtime::{
-    Client, Connector, Control, Error, Handler, Next, Received, SendRuntime, TlsConfig, TlsError,
+    Client, Connector, Control, DialError, Error, Handler, Next, Received, SendRuntime, Status,
+    TlsConfig, TlsError,
 };
 use tidewire_tests::frames::{CLOSE, ENDS, TEXT, TEXT_BEGINS, close, field, frame, head};
 use tidewire_tests::net::{RawPeer, background, in_time, listener, sleep};
@@ -72,7 +73,7 @@ async fn a_refused_port_is_one_error_and_then_one_closed<R: SendRuntime>(runtime
     let mut client = to(&runtime, address);
     assert_eq!(all(&mut client).await, ["dial Connect", "closed Failed"]);
     assert_eq!(client.io_error().unwrap().kind(), ErrorKind::ConnectionRefused);
-    assert_eq!(client.status(), Status::Idle);
+    assert_eq!(client.status(), Status::Closed);
     assert_eq!(client.send_text("x"), Err(SendError::Closing));
 
     struct Count(Vec<String>);
@@ -391,7 +392,7 @@ async fn close_and_cancel_take_back_what_is_scheduled<R: SendRuntime>(runtime: R
         }
         // Nothing comes, neither an event nor an attempt.
         assert_eq!(tell(&mut client).await, None);
-        assert_eq!(client.status(), Status::Idle);
+        assert_eq!(client.status(), Status::Closed);
         sleep(&runtime, Duration::from_millis(70)).await;
         assert_eq!(tell(&mut client).await, None);
         // Called later it works as well.
@@ -494,7 +495,7 @@ async fn close_before_connected_is_one_closed_and_leaves_no_socket<R: SendRuntim
     let mut first = to(&runtime, address);
     first.close(CloseCode::NORMAL, "").unwrap();
     assert_eq!(all(&mut first).await, ["closed Cancelled"]);
-    assert_eq!(first.status(), Status::Idle);
+    assert_eq!(first.status(), Status::Closed);
     listener.set_nonblocking(true).unwrap();
     assert!(listener.accept().is_err(), "there is a socket");
     // In the opening handshake.
@@ -509,7 +510,7 @@ async fn close_before_connected_is_one_closed_and_leaves_no_socket<R: SendRuntim
     assert_eq!(all(&mut second).await, ["closed Cancelled"]);
     // The socket is gone although the client lives.
     in_time(runtime.clone(), server).await;
-    assert_eq!(second.status(), Status::Idle);
+    assert_eq!(second.status(), Status::Closed);
 }
 
 // Acceptance group 13 and 20: what was sent without a connection leaves by the next one.

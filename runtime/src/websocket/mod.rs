@@ -2,10 +2,14 @@
 
 mod reader;
 mod reply;
+mod sender;
+mod split;
 mod writer;
 
 pub use self::reader::MessageReader;
 pub use self::reply::Reply;
+pub use self::sender::WebSocketSender;
+pub use self::split::{ReuniteError, WebSocketReceiver};
 pub use self::writer::MessageWriter;
 
 use self::reader::Incoming;
@@ -19,6 +23,7 @@ use crate::error::Error;
 use crate::link::{READ_MAX, rx_limit};
 use crate::runtime::Runtime;
 use crate::shutdown::{Counted, Shutdown, Watch};
+use crate::stats::Stats;
 use crate::tls::{TlsError, TlsSession};
 use bytes::Bytes;
 use futures_core::Stream;
@@ -58,9 +63,10 @@ use tidewire::ws::{
 /// # Ok(()) }
 /// ```
 ///
+/// [`split`](Self::split) makes two halves of it for two tasks, and senders for any number of them.
+///
 /// As a `Stream` and `Sink` of owned [`Message`]s it works with the combinators of the `futures`
-/// crate; its own `next` hides theirs, which is `StreamExt::next(&mut socket)` then. The halves that
-/// `StreamExt::split` makes of it may live in two tasks.
+/// crate; its own `next` hides theirs, which is `StreamExt::next(&mut socket)` then.
 ///
 /// Dropped while it is open, it breaks the connection off, and the peer sees 1006. For an end in
 /// order call [`close`](Self::close).
@@ -473,6 +479,12 @@ impl<R: Runtime> WebSocket<R> {
     #[must_use]
     pub fn queued(&self) -> usize {
         self.driver.queued()
+    }
+
+    /// What was sent and received so far. The bytes are those of the opening handshake too.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats { bytes: self.driver.transferred(), ws: self.driver.machine().stats() }
     }
 
     /// The machine underneath, to ask it something.
