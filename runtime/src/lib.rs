@@ -11,6 +11,7 @@
 //! | [`Client`] | a WebSocket client that reconnects, with events or callbacks |
 //! | [`Broadcast`] | events for many subscribers, by topic |
 //! | [`EventSource`] | the client of an event stream, which reconnects |
+//! | [`StatusWatch`] | what a [`Client`] or an [`EventSource`] is doing, for another task |
 //! | [`Driver`] | the loop behind all of them, for machines of your own |
 //!
 //! # No task

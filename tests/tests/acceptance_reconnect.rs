@@ -11,7 +11,7 @@ use tidewire_runtime::ws::{
     SendError,
 };
 use tidewire_runtime::{
-    Client, Connector, Control, DialError, Error, Handler, Next, Received, SendRuntime, Status,
+    Client, Connector, Control, Error, Handler, Next, Received, SendRuntime, Status,
     TlsConfig, TlsError,
 };
 use tidewire_tests::frames::{CLOSE, ENDS, TEXT, TEXT_BEGINS, close, field, frame, head};
