@@ -57,13 +57,18 @@ pub trait Program {
     ) -> impl Future<Output = Result<(), Box<dyn Error>>>;
 }
 
-/// Runs `program` on the runtime that `--runtime smol|async-std` names; smol unless said otherwise.
+/// Runs `program` on the runtime that `--runtime smol|async-std|tokio` names; smol unless said
+/// otherwise.
 pub fn main(program: impl Program) -> ExitCode {
     let mut flags = Flags::from_env();
     let result = match flags.value("--runtime", "smol").as_str() {
         "smol" => smol::block_on(program.run(tidewire_smol::Smol, flags)),
         "async-std" => async_std::task::block_on(program.run(tidewire_async_std::AsyncStd, flags)),
-        other => Err(format!("--runtime {other}: there are smol and async-std").into()),
+        "tokio" => match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+            Ok(tokio) => tokio.block_on(program.run(tidewire_tokio::Tokio, flags)),
+            Err(error) => Err(error.into()),
+        },
+        other => Err(format!("--runtime {other}: there are smol, async-std and tokio").into()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

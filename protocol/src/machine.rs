@@ -127,6 +127,15 @@ pub enum DialError {
     /// TLS is wanted and could not be had.
     #[error("TLS could not be established")]
     Tls,
+    /// The TLS handshake was not over in time.
+    #[error("the TLS handshake was not over in time")]
+    TlsTimeout,
+    /// The proxy did not lead further.
+    #[error("the proxy did not lead to the target")]
+    Proxy,
+    /// The proxy had not led further in time.
+    #[error("the proxy did not lead to the target in time")]
+    ProxyTimeout,
     /// TLS is wanted, and whoever dials speaks none: no attempt would ever come further.
     #[error("TLS is wanted, which is not spoken here")]
     NoTls,

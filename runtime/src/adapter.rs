@@ -1,16 +1,69 @@
 //! What the adapters have in common.
 
-/// Implements [`Runtime`](crate::Runtime) and [`SendRuntime`](crate::SendRuntime) for a runtime whose sockets
-/// are like the standard library's with `async` in front, names the types of this crate for it, and
-/// hands on the rest. What the adapter writes is what differs.
+/// Implements [`Runtime`](crate::Runtime) and [`SendRuntime`](crate::SendRuntime) for a runtime, names
+/// the types of this crate for it, and hands on the rest. What the adapter writes is what differs.
+///
+/// Sockets come ready made from the standard library's types, not blocking. `connect` waits for one to
+/// be connected; `blocking` runs what blocks on a thread where it may. A runtime whose reactor is that of
+/// the crate `async-io` says where that is, and nothing more of sockets and timers.
 #[macro_export]
 macro_rules! adapter {
     (
         $(#[$about:meta])*
         pub struct $runtime:ident;
-        sockets: $($sockets:ident)::+;
+        async_io: $async_io:ident;
+        blocking: |$work:ident| $blocking:expr;
+        spawn: |$future:ident| $spawn:expr;
+    ) => {
+        $crate::adapter! {
+            $(#[$about])*
+            pub struct $runtime;
+            stream: $async_io::Async<std::net::TcpStream>;
+            listener: $async_io::Async<std::net::TcpListener>;
+            timer: Timer;
+            connect: |socket| async {
+                let stream = $async_io::Async::new_nonblocking(socket)?;
+                stream.writable().await?;
+                std::io::Result::Ok(stream)
+            };
+            connect_unix: |path| $async_io::Async::<std::os::unix::net::UnixStream>::connect(path);
+            listen: |socket| $async_io::Async::new_nonblocking(socket);
+            accept: |listener| listener.accept();
+            blocking: |$work| $blocking;
+            spawn: |$future| $spawn;
+        }
+
+        /// A timer of the reactor's, which can be set again.
+        #[derive(Debug)]
+        pub struct Timer($async_io::Timer);
+
+        impl Default for Timer {
+            fn default() -> Self {
+                Self($async_io::Timer::never())
+            }
+        }
+
+        impl $crate::Timer for Timer {
+            fn set(&mut self, at: std::time::Instant) {
+                self.0.set_at(at);
+            }
+
+            fn poll(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<()> {
+                std::future::Future::poll(std::pin::Pin::new(&mut self.0), cx).map(drop)
+            }
+        }
+    };
+    (
+        $(#[$about:meta])*
+        pub struct $runtime:ident;
+        stream: $stream:ty;
+        listener: $listener:ty;
         timer: $timer:ty;
-        resolve: |$host:ident, $port:ident| $resolve:expr;
+        connect: |$connecting:ident| $connect:expr;
+        connect_unix: |$path:ident| $connect_unix:expr;
+        listen: |$listening:ident| $listen:expr;
+        accept: |$accepting:ident| $accept:expr;
+        blocking: |$work:ident| $blocking:expr;
         spawn: |$future:ident| $spawn:expr;
     ) => {
         $(#[$about])*
@@ -18,46 +71,78 @@ macro_rules! adapter {
         pub struct $runtime;
 
         impl $crate::Runtime for $runtime {
-            type Stream = $($sockets)::+::TcpStream;
-            type Listener = std::sync::Arc<$($sockets)::+::TcpListener>;
+            type Stream = $stream;
+            type Listener = std::sync::Arc<$listener>;
             type Timer = $timer;
             type Resolve = $crate::BoxFuture<std::io::Result<Vec<std::net::SocketAddr>>>;
             type Connect = $crate::BoxFuture<std::io::Result<Self::Stream>>;
-            type Listen = $crate::BoxFuture<std::io::Result<Self::Listener>>;
             type Accept = $crate::BoxFuture<std::io::Result<(Self::Stream, std::net::SocketAddr)>>;
 
-            fn resolve(&self, host: &str, $port: u16) -> Self::Resolve {
-                let $host = host.to_owned();
-                Box::pin($resolve)
+            fn resolve(&self, host: &str, port: u16) -> Self::Resolve {
+                let host = host.to_owned();
+                Box::pin(async move {
+                    let $work = move || std::net::ToSocketAddrs::to_socket_addrs(&(&*host, port));
+                    $blocking.await.map(Iterator::collect)
+                })
             }
 
-            fn connect(&self, address: std::net::SocketAddr) -> Self::Connect {
-                Box::pin($($sockets)::+::TcpStream::connect(address))
+            fn connect(
+                &self,
+                address: std::net::SocketAddr,
+                options: &$crate::SocketOptions,
+            ) -> Self::Connect {
+                let socket = options.connect(address);
+                Box::pin(async {
+                    let $connecting = socket?;
+                    let stream: $stream = $connect.await?;
+                    $crate::SockRef::from(&stream).take_error()?.map_or(Ok(stream), Err)
+                })
             }
 
-            fn listen(&self, address: std::net::SocketAddr) -> Self::Listen {
-                let listener = $($sockets)::+::TcpListener::bind(address);
-                Box::pin(async { listener.await.map(std::sync::Arc::new) })
+            #[cfg(unix)]
+            fn connect_unix(
+                &self,
+                path: &std::path::Path,
+            ) -> $crate::BoxFuture<std::io::Result<$crate::BoxStream>> {
+                let $path = path.to_owned();
+                Box::pin(async move {
+                    let stream: $crate::BoxStream = Box::new($connect_unix.await?);
+                    Ok(stream)
+                })
             }
 
-            fn accept(&self, listener: &Self::Listener) -> Self::Accept {
-                let listener = listener.clone();
-                Box::pin(async move { listener.accept().await })
+            fn listen(
+                &self,
+                address: std::net::SocketAddr,
+                options: &$crate::ListenOptions,
+            ) -> std::io::Result<Self::Listener> {
+                let $listening = options.listen(address)?;
+                $listen.map(std::sync::Arc::new)
+            }
+
+            fn accept(&self, $accepting: &Self::Listener) -> Self::Accept {
+                let $accepting = $accepting.clone();
+                Box::pin(async move { $accept.await })
             }
 
             fn local_addr(
                 &self,
                 listener: &Self::Listener,
             ) -> std::io::Result<std::net::SocketAddr> {
-                listener.local_addr()
+                let address = $crate::SockRef::from(&**listener).local_addr()?;
+                address.as_socket().ok_or_else(|| std::io::ErrorKind::Unsupported.into())
             }
 
-            fn set_nodelay(&self, stream: &Self::Stream) -> std::io::Result<()> {
-                stream.set_nodelay(true)
+            fn set_options(
+                &self,
+                stream: &Self::Stream,
+                options: &$crate::SocketOptions,
+            ) -> std::io::Result<()> {
+                options.apply(stream)
             }
 
             fn shutdown_write(&self, stream: &Self::Stream) -> std::io::Result<()> {
-                stream.shutdown(std::net::Shutdown::Write)
+                $crate::SockRef::from(stream).shutdown(std::net::Shutdown::Write)
             }
 
             fn timer(&self) -> Self::Timer {
@@ -75,11 +160,15 @@ macro_rules! adapter {
         }
 
         pub use $crate::{
-            Broadcast, BroadcastConfig, BroadcastError, Control, Delivery, DialError, Error, Handler, HandlerError, HandlerPanicked, HttpClientConfig,
-            HttpRequest, Message, Next, Phase, Received, Reply, ServerConfig, ServerHandle, Subscription,
+            BoxStream, Broadcast, BroadcastConfig, BroadcastError, Control, Delivery, DialError, Error, Handler, HandlerError, HandlerPanicked, HttpClientConfig,
+            HttpRequest, Keepalive, ListenOptions, Message, Next, Phase, Received, Reply, ServerConfig, ServerHandle, SocketOptions, Subscription,
             Timeouts, http, reconnect, sse, url, ws,
         };
 
+        /// [`Connector`]($crate::Connector) on this runtime.
+        pub type Connector = $crate::Connector<$runtime>;
+        /// [`ByteStream`]($crate::ByteStream) on this runtime.
+        pub type ByteStream = $crate::ByteStream<$runtime>;
         /// [`Server`]($crate::Server) on this runtime.
         pub type Server = $crate::Server<$runtime>;
         /// [`Exchange`]($crate::Exchange) on this runtime.

@@ -1,5 +1,6 @@
 //! The WebSocket client that reconnects: an async interface, and callbacks.
 
+use crate::connector::Connector;
 use crate::dial::refuse_tls;
 use crate::driver::Driver;
 use crate::entropy;
@@ -53,10 +54,14 @@ impl<R: Runtime> Client<R> {
     /// # Errors
     /// [`Error::Dial`] if the URL asks for TLS, which this version does not speak;
     /// [`Error::Entropy`] if the operating system has no randomness.
-    pub fn new(runtime: R, request: Request, config: ClientConfig) -> Result<Self, Error> {
+    pub fn new(
+        connector: impl Into<Connector<R>>,
+        request: Request,
+        config: ClientConfig,
+    ) -> Result<Self, Error> {
         refuse_tls(request.url())?;
         let seed = entropy::seed()?;
-        let driver = Driver::new(runtime, room(&config.connection), |now, _tx| {
+        let driver = Driver::new(connector, room(&config.connection), |now, _tx| {
             ws::Client::new(request, config, &seed, now)
         });
         Ok(Self { driver })

@@ -1,5 +1,6 @@
 //! One accepted connection: requests in turn, each handed to the handler with the whole connection.
 
+use crate::byte_stream::ByteStream;
 use crate::driver::Driver;
 use crate::error::{Error, HandlerError, HandlerPanicked};
 use crate::exchange::Exchange;
@@ -99,7 +100,7 @@ pin_project! {
 impl<R: Runtime, H, F> ConnectionTask<R, Arc<H>, F> {
     pub(crate) fn new(
         runtime: R,
-        stream: R::Stream,
+        stream: ByteStream<R>,
         peer: SocketAddr,
         settings: Arc<Settings>,
         handler: Arc<H>,

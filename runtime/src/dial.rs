@@ -1,10 +1,13 @@
 //! From a host name to a connection: resolve, then try one address after the other.
 
-use crate::runtime::{Runtime, Timer, after};
+use crate::byte_stream::{BoxStream, ByteStream};
+use crate::connector::{Connector, Options};
+use crate::runtime::{BoxFuture, Runtime, Timer, after};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tidewire::DialError;
@@ -25,16 +28,17 @@ fn no_tls() -> DialFailure {
 
 /// Connects to `target`, for as long as `timeout`.
 pub(crate) async fn dial<R: Runtime>(
-    runtime: &R,
+    connector: &Connector<R>,
     target: &Url,
     timeout: Option<Duration>,
-) -> Result<R::Stream, DialFailure> {
+) -> Result<ByteStream<R>, DialFailure> {
+    let Connector { runtime, options } = connector;
     let mut timer = timeout.map(|timeout| {
         let mut timer = runtime.timer();
         timer.set(after(timeout));
         timer
     });
-    let mut dial = Dial::new(runtime, target);
+    let mut dial = Dial::new(runtime, options, target);
     poll_fn(|cx| match (dial.poll(runtime, cx), &mut timer) {
         (Poll::Pending, Some(timer)) => {
             timer.poll(cx).map(|()| Err((DialError::Timeout, io::ErrorKind::TimedOut.into())))
@@ -45,49 +49,63 @@ pub(crate) async fn dial<R: Runtime>(
 }
 
 /// A connection in the making. Dropping it gives the attempt up.
-pub(crate) enum Dial<R: Runtime> {
+///
+/// ```text
+///   Resolving --> Connecting --+--> done
+///   Unix ----------------------+
+/// ```
+pub(crate) struct Dial<R: Runtime> {
+    options: Arc<Options>,
+    target: Url,
+    stage: Stage<R>,
+}
+
+enum Stage<R: Runtime> {
+    Unix(BoxFuture<io::Result<BoxStream>>),
     Resolving(R::Resolve),
-    /// The target asks for TLS.
-    Tls,
-    Connecting {
-        now: R::Connect,
-        later: std::vec::IntoIter<SocketAddr>,
-    },
+    Connecting { now: R::Connect, later: std::vec::IntoIter<SocketAddr> },
 }
 
 /// The phase that failed, and the operating system's words.
 pub(crate) type DialFailure = (DialError, io::Error);
 
 impl<R: Runtime> Dial<R> {
-    pub(crate) fn new(runtime: &R, target: &Url) -> Self {
-        if target.is_secure() {
-            return Self::Tls;
-        }
-        Self::Resolving(runtime.resolve(target.host(), target.port()))
+    pub(crate) fn new(runtime: &R, options: &Arc<Options>, target: &Url) -> Self {
+        let stage = match &options.unix {
+            Some(path) => Stage::Unix(runtime.connect_unix(path)),
+            None => Stage::Resolving(runtime.resolve(target.host(), target.port())),
+        };
+        Self { options: options.clone(), target: target.clone(), stage }
     }
 
     pub(crate) fn poll(
         &mut self,
         runtime: &R,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<R::Stream, DialFailure>> {
+    ) -> Poll<Result<ByteStream<R>, DialFailure>> {
+        if let Err(refused) = refuse_tls(&self.target) {
+            return Poll::Ready(Err(refused));
+        }
         let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no addresses");
         loop {
-            let next = match self {
-                Self::Tls => return Poll::Ready(Err(no_tls())),
-                Self::Resolving(resolve) => match ready!(Pin::new(resolve).poll(cx)) {
+            let next = match &mut self.stage {
+                Stage::Unix(connect) => {
+                    let connected = ready!(Pin::new(connect).poll(cx));
+                    return Poll::Ready(
+                        connected
+                            .map(ByteStream::boxed)
+                            .map_err(|error| (DialError::Connect, error)),
+                    );
+                }
+                Stage::Resolving(resolve) => match ready!(Pin::new(resolve).poll(cx)) {
                     Ok(addresses) => {
                         let mut addresses = addresses.into_iter();
                         addresses.next().map(|first| (first, addresses))
                     }
                     Err(error) => return Poll::Ready(Err((DialError::Resolve, error))),
                 },
-                Self::Connecting { now, later } => match ready!(Pin::new(now).poll(cx)) {
-                    Ok(stream) => {
-                        // A stream without the option works as well, only slower.
-                        let _ = runtime.set_nodelay(&stream);
-                        return Poll::Ready(Ok(stream));
-                    }
+                Stage::Connecting { now, later } => match ready!(Pin::new(now).poll(cx)) {
+                    Ok(stream) => return Poll::Ready(Ok(ByteStream::new(stream))),
                     Err(error) => {
                         failed = error;
                         later.next().map(|next| (next, std::mem::take(later)))
@@ -96,7 +114,8 @@ impl<R: Runtime> Dial<R> {
             };
             match next {
                 Some((address, later)) => {
-                    *self = Self::Connecting { now: runtime.connect(address), later };
+                    let now = runtime.connect(address, &self.options.socket);
+                    self.stage = Stage::Connecting { now, later };
                 }
                 None => return Poll::Ready(Err((DialError::Connect, failed))),
             }

@@ -1,6 +1,8 @@
 //! The one loop that drives every machine.
 
-use crate::dial::{self, Dial};
+use crate::byte_stream::ByteStream;
+use crate::connector::Connector;
+use crate::dial;
 use crate::error::Error;
 use crate::link::{Link, Side};
 use crate::runtime::Runtime;
@@ -64,17 +66,17 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     /// `rx_limit` bounds its receive buffer, in bytes. It has no transport yet: this is for
     /// machines that dial.
     pub fn new(
-        runtime: R,
+        connector: impl Into<Connector<R>>,
         rx_limit: usize,
         machine: impl FnOnce(Instant, &mut SendBuf) -> M,
     ) -> Self {
-        Self::with_link(Link::new(runtime, rx_limit), machine)
+        Self::with_link(Link::dialling(connector.into(), rx_limit), machine)
     }
 
     /// As [`new`](Self::new), over a connected stream.
     pub fn with_stream(
         runtime: R,
-        stream: R::Stream,
+        stream: ByteStream<R>,
         rx_limit: usize,
         machine: impl FnOnce(Instant, &mut SendBuf) -> M,
     ) -> Self {
@@ -95,13 +97,14 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     /// [`Error::Dial`] if the host could not be resolved, no address accepted the connection, it took
     /// longer than 30 s, or `target` asks for TLS, which this version does not speak.
     pub async fn connect(
-        runtime: R,
+        connector: impl Into<Connector<R>>,
         target: &Url,
         rx_limit: usize,
         machine: impl FnOnce(Instant, &mut SendBuf) -> M,
     ) -> Result<Self, Error> {
-        let stream = dial::dial(&runtime, target, Some(dial::TIMEOUT)).await?;
-        Ok(Self::with_stream(runtime, stream, rx_limit, machine))
+        let connector = connector.into();
+        let stream = dial::dial(&connector, target, Some(dial::TIMEOUT)).await?;
+        Ok(Self::with_stream(connector.runtime, stream, rx_limit, machine))
     }
 
     /// The machine, to ask it something.
@@ -117,7 +120,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
 
     /// How many bytes wait to be written.
     pub fn queued(&self) -> usize {
-        self.link.tx.len()
+        self.link.waiting()
     }
 
     /// Sets another limit for the receive buffer, in bytes.
@@ -148,7 +151,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
 
     /// The transport, and what was received of what follows, for a protocol that is no machine. The
     /// event that was lent last leaves the receive buffer. With what still waits to be written.
-    pub(crate) fn into_transport(mut self) -> (R, Option<R::Stream>, RecvBuf, SendBuf) {
+    pub(crate) fn into_transport(mut self) -> (R, Option<ByteStream<R>>, RecvBuf, SendBuf) {
         let now = self.link.refresh();
         self.machine.advance(now, &mut self.link.rx, &mut self.link.tx);
         self.link.into_transport()
@@ -298,7 +301,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         match machine.transport() {
             Transport::Open => {
                 link.poll_write(cx);
-                if link.tx.len() > mark {
+                if link.waiting() > mark {
                     while link.poll_read(cx) {}
                 }
             }
@@ -307,7 +310,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         if let Some(error) = &link.error {
             return Poll::Ready(Err(copy(error)));
         }
-        if link.tx.len() <= mark {
+        if link.waiting() <= mark {
             return Poll::Ready(Ok(()));
         }
         if !link.is_attached() {
@@ -359,7 +362,7 @@ impl<R: Runtime, M: Dialer> Driver<R, M> {
                 Some(dial) if dial.0 == attempt => dial,
                 _ => {
                     link.detach();
-                    let dial = Dial::new(&link.runtime, self.machine.target());
+                    let dial = link.start_dial(self.machine.target());
                     link.dial.insert(Box::new((attempt, Mutex::new(dial))))
                 }
             };

@@ -99,6 +99,10 @@ pub enum Error {
 pub enum Phase {
     /// To look up the host and to connect.
     Connect,
+    /// To be led on by a proxy.
+    Proxy,
+    /// The TLS handshake.
+    Tls,
     /// To write: the peer took nothing of what waited for it.
     Write,
     /// To wait for the head of the response.
@@ -115,6 +119,8 @@ impl Error {
     pub fn timed_out(&self) -> Option<Phase> {
         match self {
             Self::Dial { phase: DialError::Timeout, .. } => Some(Phase::Connect),
+            Self::Dial { phase: DialError::TlsTimeout, .. } => Some(Phase::Tls),
+            Self::Dial { phase: DialError::ProxyTimeout, .. } => Some(Phase::Proxy),
             Self::Io(error) if error.kind() == io::ErrorKind::TimedOut => Some(Phase::Write),
             Self::WebSocket(ws::Closed::WriteTimeout) => Some(Phase::Write),
             Self::Http(http::Closed::Timeout(timer)) => match timer {

@@ -1,5 +1,6 @@
 //! The client of an event stream.
 
+use crate::connector::Connector;
 use crate::dial::refuse_tls;
 use crate::driver::Driver;
 use crate::entropy;
@@ -69,13 +70,17 @@ impl<R: Runtime> EventSource<R> {
     /// [`Error::Dial`] if the URL asks for TLS, which this version does not speak;
     /// [`Error::HttpMisuse`] if the request cannot be sent, because of one of its fields for
     /// instance; [`Error::Entropy`] if the operating system has no randomness.
-    pub fn new(runtime: R, request: SourceRequest, config: SourceConfig) -> Result<Self, Error> {
+    pub fn new(
+        connector: impl Into<Connector<R>>,
+        request: SourceRequest,
+        config: SourceConfig,
+    ) -> Result<Self, Error> {
         refuse_tls(request.url())?;
         let limits = config.limits;
         let rx_limit = rx_limit(config.http.head.max(limits.event));
         // A driver's clock begins with it.
         let machine = sse::EventSource::new(request, config, &entropy::seed()?, Instant::EPOCH)?;
-        Ok(Self { driver: Driver::new(runtime, rx_limit, |_now, _tx| machine) })
+        Ok(Self { driver: Driver::new(connector, rx_limit, |_now, _tx| machine) })
     }
 
     /// Waits for the next event and lends it. [`SourceEvent::Closed`] is the last one; then `None`.

@@ -22,8 +22,10 @@
 mod adapter;
 mod body_writer;
 mod broadcast;
+mod byte_stream;
 mod client;
 mod connection;
+mod connector;
 mod dial;
 mod driver;
 mod entropy;
@@ -37,13 +39,16 @@ mod runtime;
 mod server;
 mod server_fields;
 mod shutdown;
+mod socket;
 mod upgraded;
 mod websocket;
 
 pub use body_writer::BodyWriter;
 pub use broadcast::{Broadcast, BroadcastConfig, BroadcastError, Delivery, Subscription};
+pub use byte_stream::{BoxStream, ByteStream, Io};
 pub use client::{Client, Control, Handler, Next, Received};
 pub use connection::ConnectionTask;
+pub use connector::Connector;
 pub use driver::{Driver, Parts};
 pub use error::{Error, HandlerError, HandlerPanicked, Phase};
 pub use event_source::EventSource;
@@ -52,6 +57,9 @@ pub use exchange::Exchange;
 pub use http_client::{HttpClient, HttpClientConfig, HttpRequest, HttpResponse, Timeouts, Upload};
 pub use runtime::{BoxFuture, Runtime, SendRuntime, Spawn, Timer};
 pub use server::{Server, ServerConfig, ServerHandle};
+pub use socket::{Keepalive, ListenOptions, SocketOptions};
+#[doc(hidden)]
+pub use socket2::SockRef;
 pub use tidewire::{DialError, http, reconnect, sse, url, ws};
 pub use upgraded::Upgraded;
 pub use websocket::{Message, MessageReader, MessageWriter, Reply, WebSocket};

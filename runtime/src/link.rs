@@ -1,5 +1,7 @@
 //! One transport: the socket, its two buffers and its timer.
 
+use crate::byte_stream::ByteStream;
+use crate::connector::{Connector, Options};
 use crate::dial::Dial;
 use crate::runtime::{Runtime, Timer};
 use atomic_waker::AtomicWaker;
@@ -10,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
+use tidewire::url::Url;
 use tidewire::{Clock, Instant, RecvBuf, SendBuf, Transport};
 
 /// The first read of a connection, in bytes. Reads double while they fill their room.
@@ -41,7 +44,11 @@ pub(crate) struct Link<R: Runtime> {
     read_at: Instant,
     /// The socket had nothing to read, and rings when it has.
     starved: bool,
-    stream: Option<R::Stream>,
+    stream: Option<ByteStream<R>>,
+    /// A stream that buffers has taken what it has not written yet.
+    unflushed: bool,
+    /// How connections are made, for machines that dial.
+    options: Option<Arc<Options>>,
     /// The connection in the making, and at which count of [`tidewire::Dialer::attempts`] it was
     /// asked for.
     pub(crate) dial: Option<Box<(u64, Mutex<Dial<R>>)>>,
@@ -119,6 +126,8 @@ impl<R: Runtime> Link<R> {
             read_at: Instant::EPOCH,
             starved: false,
             stream: None,
+            unflushed: false,
+            options: None,
             dial: None,
             write_ended: false,
             linger_until: None,
@@ -129,6 +138,17 @@ impl<R: Runtime> Link<R> {
             armed: None,
             error: None,
         }
+    }
+
+    /// A link that dials.
+    pub(crate) fn dialling(connector: Connector<R>, rx_limit: usize) -> Self {
+        let options = Some(connector.options);
+        Self { options, ..Self::new(connector.runtime, rx_limit) }
+    }
+
+    /// A new connection in the making.
+    pub(crate) fn start_dial(&mut self, target: &Url) -> Dial<R> {
+        Dial::new(&self.runtime, self.options.get_or_insert_default(), target)
     }
 
     /// The waker to register for `side`, whose task has `waker`.
@@ -177,7 +197,7 @@ impl<R: Runtime> Link<R> {
     }
 
     /// Starts with a fresh transport.
-    pub(crate) fn attach(&mut self, stream: R::Stream) {
+    pub(crate) fn attach(&mut self, stream: ByteStream<R>) {
         self.detach();
         self.look_again();
         self.stream = Some(stream);
@@ -186,6 +206,7 @@ impl<R: Runtime> Link<R> {
     /// Drops the transport and everything that waited for it.
     pub(crate) fn detach(&mut self) {
         self.stream = None;
+        self.unflushed = false;
         self.dial = None;
         self.rx.clear();
         self.tx.clear();
@@ -196,7 +217,7 @@ impl<R: Runtime> Link<R> {
     }
 
     /// The transport, and what was received of it.
-    pub(crate) fn into_transport(self) -> (R, Option<R::Stream>, RecvBuf, SendBuf) {
+    pub(crate) fn into_transport(self) -> (R, Option<ByteStream<R>>, RecvBuf, SendBuf) {
         (self.runtime, self.stream, self.rx, self.tx)
     }
 
@@ -214,7 +235,7 @@ impl<R: Runtime> Link<R> {
             self.part(cx);
             return false;
         }
-        if wanted == Transport::Open && self.starved && self.tx.is_empty() {
+        if wanted == Transport::Open && self.starved && self.is_written() {
             // To ask the socket once more in this poll would only cost a system call.
             return false;
         }
@@ -241,15 +262,19 @@ impl<R: Runtime> Link<R> {
     /// Writes until nothing waits or the socket is full.
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> bool {
         let mut wrote = false;
-        while !self.tx.is_empty() {
+        while !self.is_written() {
             let Some(stream) = &mut self.stream else { break };
             if self.write_ended {
-                self.tx.clear();
+                self.drop_output();
                 break;
             }
+            let buffers = stream.buffers();
             let stream = Pin::new(stream);
             let chunk = self.tx.chunk();
-            let result = if chunk.len() == self.tx.len() {
+            let result = if self.tx.is_empty() {
+                // Not one byte, but whatever the stream keeps of those before.
+                stream.poll_flush(cx).map_ok(|()| 0)
+            } else if chunk.len() == self.tx.len() {
                 stream.poll_write(cx, chunk)
             } else {
                 let mut slices = [IoSlice::new(&[]); WRITE_SLICES];
@@ -261,26 +286,30 @@ impl<R: Runtime> Link<R> {
                 stream.poll_write_vectored(cx, &slices[..n])
             };
             match result {
-                Poll::Ready(Ok(n)) if n > 0 => self.tx.consume(n),
+                Poll::Ready(Ok(n)) if n > 0 => {
+                    self.tx.consume(n);
+                    self.unflushed = buffers;
+                }
+                Poll::Ready(Ok(_)) if self.tx.is_empty() => self.unflushed = false,
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Poll::Ready(result) => {
                     self.error =
                         Some(result.err().unwrap_or_else(|| io::ErrorKind::WriteZero.into()));
                     self.write_ended = true;
-                    self.tx.clear();
+                    self.drop_output();
                     // The peer's last words may be there.
                     self.look_again();
                 }
                 Poll::Pending if !wrote && self.stalled_until.is_some_and(|at| at <= self.now) => {
                     self.error = Some(io::ErrorKind::TimedOut.into());
                     self.write_ended = true;
-                    self.tx.clear();
+                    self.drop_output();
                 }
                 Poll::Pending => break,
             }
             wrote = true;
         }
-        if self.tx.is_empty() {
+        if self.is_written() {
             self.stalled_until = None;
         } else if wrote || self.stalled_until.is_none() {
             self.stalled_until = self.write_timeout.map(|timeout| self.now + timeout);
@@ -333,16 +362,30 @@ impl<R: Runtime> Link<R> {
         true
     }
 
+    /// Whether nothing waits to be written, here or in the stream.
+    pub(crate) fn is_written(&self) -> bool {
+        self.tx.is_empty() && !self.unflushed
+    }
+
+    /// How many bytes wait to be written; what a stream that buffers still has counts as one.
+    pub(crate) fn waiting(&self) -> usize {
+        self.tx.len() + usize::from(self.unflushed)
+    }
+
+    fn drop_output(&mut self) {
+        self.tx.clear();
+        self.unflushed = false;
+    }
+
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(stream) = &mut self.stream else { return false };
-        if self.write_ended || !self.tx.is_empty() {
+        if self.write_ended || !self.is_written() {
             return false;
         }
+        let Some(stream) = &mut self.stream else { return false };
         if Pin::new(&mut *stream).poll_close(cx).is_pending() {
             return false;
         }
-        // Errors say that the peer is gone already: it has nothing to be told.
-        let _ = self.runtime.shutdown_write(stream);
+        stream.shutdown_write(&self.runtime);
         self.write_ended = true;
         true
     }
@@ -369,8 +412,8 @@ impl<R: Runtime> Link<R> {
 
     /// Drops the socket. What waits for it is lost, which whoever sent it is told.
     fn abandon(&mut self) {
-        if !self.tx.is_empty() {
-            self.tx.clear();
+        if !self.is_written() {
+            self.drop_output();
             self.error.get_or_insert_with(|| io::ErrorKind::ConnectionAborted.into());
         }
         self.stream = None;

@@ -1,9 +1,12 @@
 //! What an async runtime has to bring.
 
+use crate::byte_stream::BoxStream;
+use crate::socket::{ListenOptions, SocketOptions};
 use futures_io::{AsyncRead, AsyncWrite};
-use std::future::Future;
+use std::future::{Future, ready};
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -27,19 +30,28 @@ pub trait Runtime: Clone + Unpin + 'static {
     type Resolve: Future<Output = io::Result<Vec<SocketAddr>>> + Unpin + 'static;
     /// See [`connect`](Self::connect).
     type Connect: Future<Output = io::Result<Self::Stream>> + Unpin + 'static;
-    /// See [`listen`](Self::listen).
-    type Listen: Future<Output = io::Result<Self::Listener>> + Unpin + 'static;
     /// See [`accept`](Self::accept).
     type Accept: Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Unpin + 'static;
 
     /// Looks up the addresses of `host`, without blocking the event loop.
     fn resolve(&self, host: &str, port: u16) -> Self::Resolve;
 
-    /// Opens a connection to `address`.
-    fn connect(&self, address: SocketAddr) -> Self::Connect;
+    /// Opens a connection to `address`. [`SocketOptions::connect`] makes the socket.
+    fn connect(&self, address: SocketAddr, options: &SocketOptions) -> Self::Connect;
 
-    /// Starts to listen on `address`; port 0 means any free one.
-    fn listen(&self, address: SocketAddr) -> Self::Listen;
+    /// Opens a connection to the Unix socket at `path`. Fails with [`io::ErrorKind::Unsupported`]
+    /// unless the runtime has something better.
+    fn connect_unix(&self, path: &Path) -> BoxFuture<io::Result<BoxStream>> {
+        let _ = path;
+        Box::pin(ready(Err(io::ErrorKind::Unsupported.into())))
+    }
+
+    /// Starts to listen on `address`; port 0 means any free one. [`ListenOptions::listen`] makes the
+    /// socket.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn listen(&self, address: SocketAddr, options: &ListenOptions) -> io::Result<Self::Listener>;
 
     /// Waits for the next connection.
     fn accept(&self, listener: &Self::Listener) -> Self::Accept;
@@ -50,11 +62,11 @@ pub trait Runtime: Clone + Unpin + 'static {
     /// What the operating system says.
     fn local_addr(&self, listener: &Self::Listener) -> io::Result<SocketAddr>;
 
-    /// Sends small writes at once (`TCP_NODELAY`).
+    /// Sets the options of a stream that was accepted: [`SocketOptions::apply`].
     ///
     /// # Errors
     /// What the operating system says.
-    fn set_nodelay(&self, stream: &Self::Stream) -> io::Result<()>;
+    fn set_options(&self, stream: &Self::Stream, options: &SocketOptions) -> io::Result<()>;
 
     /// Ends the sending side of `stream`, so that the peer reads an end of the stream. Called after
     /// `poll_close`, which not every runtime's stream understands that way.
@@ -86,7 +98,6 @@ pub trait SendRuntime:
         Timer: Send,
         Resolve: Send,
         Connect: Send,
-        Listen: Send,
         Accept: Send,
     > + Send
     + Sync

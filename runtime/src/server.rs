@@ -1,11 +1,13 @@
 //! The HTTP server: ordinary responses, event streams and WebSocket upgrades on one port.
 
+use crate::byte_stream::ByteStream;
 use crate::connection::ConnectionTask;
 use crate::error::HandlerError;
 use crate::exchange::Exchange;
 use crate::runtime::{Runtime, Spawn, Timer, after};
 use crate::server_fields::ServerFields;
 use crate::shutdown::{Counted, Shutdown, Watch};
+use crate::socket::{ListenOptions, SocketOptions};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
@@ -48,6 +50,10 @@ pub struct ServerConfig {
     /// Whether final responses without a `Date` get one (RFC 9110, 6.6.1), as they must where the
     /// clock is right. `true` by default.
     pub date: bool,
+    /// Options of the listening socket.
+    pub listen: ListenOptions,
+    /// Options of each connection; its `bind` means nothing here.
+    pub socket: SocketOptions,
 }
 
 impl Default for ServerConfig {
@@ -61,6 +67,8 @@ impl Default for ServerConfig {
             send_high_water: 1024 * 1024,
             server: Some("tidewire".into()),
             date: true,
+            listen: ListenOptions::default(),
+            socket: SocketOptions::default(),
         }
     }
 }
@@ -147,7 +155,7 @@ impl<R: Runtime> Server<R> {
     ) -> io::Result<Self> {
         let fields = ServerFields::new(config.server.clone(), config.date)
             .map_err(|misuse| io::Error::new(io::ErrorKind::InvalidInput, misuse))?;
-        let listener = runtime.listen(address).await?;
+        let listener = runtime.listen(address, &config.listen)?;
         let settings = Arc::new(Settings { config, fields });
         Ok(Self { runtime, listener, settings, shutdown: Arc::default() })
     }
@@ -205,12 +213,12 @@ impl<R: Runtime> Server<R> {
             match accepted.await {
                 None => break,
                 Some(Ok((stream, peer))) => {
-                    // A stream without the option works as well, only slower.
-                    let _ = self.runtime.set_nodelay(&stream);
+                    // A stream without the options works as well, only slower.
+                    let _ = self.runtime.set_options(&stream, &self.settings.config.socket);
                     let counted = Counted::new(&self.shutdown);
                     self.runtime.spawn(ConnectionTask::new(
                         self.runtime.clone(),
-                        stream,
+                        ByteStream::new(stream),
                         peer,
                         self.settings.clone(),
                         handler.clone(),

@@ -1,5 +1,6 @@
 //! A connection that has left HTTP.
 
+use crate::byte_stream::ByteStream;
 use crate::driver::Driver;
 use crate::error::Error;
 use crate::runtime::Runtime;
@@ -19,7 +20,7 @@ use tidewire::{Machine, RecvBuf, SendBuf};
 /// runtime's stream with a few bytes before it. Closing it ends the sending side. On a server it is
 /// counted as a connection for as long as it lives.
 pub struct Upgraded<R: Runtime> {
-    stream: R::Stream,
+    stream: ByteStream<R>,
     runtime: R,
     received: RecvBuf,
     /// The end of a request whose answer came before all of it was written.
@@ -103,8 +104,7 @@ impl<R: Runtime> AsyncWrite for Upgraded<R> {
         ready!(this.poll_unsent(cx))?;
         let closed = Pin::new(&mut this.stream).poll_close(cx);
         if let Poll::Ready(Ok(())) = closed {
-            // Errors say that the peer is gone already.
-            let _ = this.runtime.shutdown_write(&this.stream);
+            this.stream.shutdown_write(&this.runtime);
         }
         closed
     }

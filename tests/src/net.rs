@@ -14,7 +14,8 @@ use tidewire_runtime::{
 /// No test waits longer than this for anything.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Makes a test of each of these functions for each runtime: `smol::name`, `async_std::name`.
+/// Makes a test of each of these functions for each runtime: `smol::name`, `async_std::name`,
+/// `tokio::name`.
 #[macro_export]
 macro_rules! on_every_runtime {
     ($($(#[$attribute:meta])* $test:ident),* $(,)?) => {
@@ -30,11 +31,19 @@ macro_rules! on_every_runtime {
                 ::async_std::task::block_on($crate::net::in_time(runtime, super::$test(runtime)));
             })*
         }
+        mod tokio {
+            $($(#[$attribute])* #[test] fn $test() {
+                let tokio = ::tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+                let runtime = $crate::net::Tokio;
+                tokio.expect("tokio").block_on($crate::net::in_time(runtime, super::$test(runtime)));
+            })*
+        }
     };
 }
 
 pub use tidewire_async_std::AsyncStd;
 pub use tidewire_smol::Smol;
+pub use tidewire_tokio::Tokio;
 
 /// The value of `future`.
 ///

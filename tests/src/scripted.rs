@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
-use tidewire_runtime::{Runtime, Timer};
+use tidewire_runtime::{ListenOptions, Runtime, SocketOptions, Timer};
 
 /// What a peer does with a frame that has arrived: the bytes of its answer.
 pub type OnFrame = fn(&Frame) -> Vec<u8>;
@@ -158,14 +158,13 @@ impl Runtime for Scripted {
     type Timer = Never;
     type Resolve = Ready<io::Result<Vec<SocketAddr>>>;
     type Connect = Ready<io::Result<Stream>>;
-    type Listen = Ready<io::Result<()>>;
     type Accept = Ready<io::Result<(Stream, SocketAddr)>>;
 
     fn resolve(&self, _host: &str, port: u16) -> Self::Resolve {
         ready(Ok(vec![SocketAddr::from(([127, 0, 0, 1], port))]))
     }
 
-    fn connect(&self, _address: SocketAddr) -> Self::Connect {
+    fn connect(&self, _address: SocketAddr, _options: &SocketOptions) -> Self::Connect {
         let peer = self.with(|state| state.waiting.pop_front());
         ready(match peer {
             Some(peer) => Ok(Stream { runtime: self.clone(), peer }),
@@ -173,8 +172,8 @@ impl Runtime for Scripted {
         })
     }
 
-    fn listen(&self, _address: SocketAddr) -> Self::Listen {
-        ready(Err(io::ErrorKind::Unsupported.into()))
+    fn listen(&self, _address: SocketAddr, _options: &ListenOptions) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     fn accept(&self, (): &()) -> Self::Accept {
@@ -185,7 +184,7 @@ impl Runtime for Scripted {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    fn set_nodelay(&self, _stream: &Stream) -> io::Result<()> {
+    fn set_options(&self, _stream: &Stream, _options: &SocketOptions) -> io::Result<()> {
         Ok(())
     }
 

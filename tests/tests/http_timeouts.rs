@@ -7,7 +7,8 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 use tidewire_runtime::http::BodyLength;
 use tidewire_runtime::{
-    BoxFuture, Error, HttpClient, HttpRequest, Phase, Runtime, SendRuntime, Timeouts,
+    BoxFuture, Error, HttpClient, HttpRequest, ListenOptions, Phase, Runtime, SendRuntime,
+    SocketOptions, Timeouts,
 };
 use tidewire_tests::net::{RawPeer, background, listener, sleep};
 use tidewire_tests::on_every_runtime;
@@ -179,19 +180,18 @@ impl<R: SendRuntime> Runtime for Nowhere<R> {
     type Timer = R::Timer;
     type Resolve = R::Resolve;
     type Connect = BoxFuture<io::Result<R::Stream>>;
-    type Listen = R::Listen;
     type Accept = R::Accept;
 
     fn resolve(&self, host: &str, port: u16) -> R::Resolve {
         self.0.resolve(host, port)
     }
 
-    fn connect(&self, _: SocketAddr) -> Self::Connect {
+    fn connect(&self, _: SocketAddr, _: &SocketOptions) -> Self::Connect {
         Box::pin(std::future::pending())
     }
 
-    fn listen(&self, address: SocketAddr) -> R::Listen {
-        self.0.listen(address)
+    fn listen(&self, address: SocketAddr, options: &ListenOptions) -> io::Result<R::Listener> {
+        self.0.listen(address, options)
     }
 
     fn accept(&self, listener: &R::Listener) -> R::Accept {
@@ -202,8 +202,8 @@ impl<R: SendRuntime> Runtime for Nowhere<R> {
         self.0.local_addr(listener)
     }
 
-    fn set_nodelay(&self, stream: &R::Stream) -> io::Result<()> {
-        self.0.set_nodelay(stream)
+    fn set_options(&self, stream: &R::Stream, options: &SocketOptions) -> io::Result<()> {
+        self.0.set_options(stream, options)
     }
 
     fn shutdown_write(&self, stream: &R::Stream) -> io::Result<()> {

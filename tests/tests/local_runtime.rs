@@ -14,7 +14,9 @@ use std::time::Duration;
 use tidewire_runtime::http::NO_FIELDS;
 use tidewire_runtime::ws::handshake::{Request, ServerOptions};
 use tidewire_runtime::ws::{Config, Event};
-use tidewire_runtime::{BoxFuture, HandlerError, Runtime, Server, Spawn, WebSocket, sse};
+use tidewire_runtime::{
+    BoxFuture, HandlerError, ListenOptions, Runtime, Server, SocketOptions, Spawn, WebSocket, sse,
+};
 use tidewire_tests::net::{RawPeer, on_thread};
 
 type Exchange = tidewire_runtime::Exchange<Local>;
@@ -87,20 +89,19 @@ impl Runtime for Local {
     type Timer = tidewire_smol::Timer;
     type Resolve = BoxFuture<io::Result<Vec<SocketAddr>>>;
     type Connect = LocalFuture<io::Result<Socket>>;
-    type Listen = LocalFuture<io::Result<TcpListener>>;
     type Accept = LocalFuture<io::Result<(Socket, SocketAddr)>>;
 
     fn resolve(&self, host: &str, port: u16) -> Self::Resolve {
         Box::pin(smol::net::resolve((host.to_owned(), port)))
     }
 
-    fn connect(&self, address: SocketAddr) -> Self::Connect {
+    fn connect(&self, address: SocketAddr, _: &SocketOptions) -> Self::Connect {
         let calls = self.calls.clone();
         Box::pin(async move { Ok(Socket(TcpStream::connect(address).await?, calls)) })
     }
 
-    fn listen(&self, address: SocketAddr) -> Self::Listen {
-        Box::pin(TcpListener::bind(address))
+    fn listen(&self, address: SocketAddr, options: &ListenOptions) -> io::Result<TcpListener> {
+        options.listen(address)?.try_into()
     }
 
     fn accept(&self, listener: &TcpListener) -> Self::Accept {
@@ -115,8 +116,8 @@ impl Runtime for Local {
         listener.local_addr()
     }
 
-    fn set_nodelay(&self, stream: &Socket) -> io::Result<()> {
-        stream.0.set_nodelay(true)
+    fn set_options(&self, stream: &Socket, options: &SocketOptions) -> io::Result<()> {
+        options.apply(&stream.0)
     }
 
     fn shutdown_write(&self, stream: &Socket) -> io::Result<()> {

@@ -45,7 +45,7 @@ impl<R: Runtime> Call<R> {
         let timeouts = request.timeouts.unwrap_or(client.config().timeouts);
         Self {
             hop: Hop::start(request.url.clone()),
-            deadline: Deadline::new(timeouts.total, || client.runtime().timer()),
+            deadline: Deadline::new(timeouts.total, || client.connector().runtime.timer()),
             expects: true,
             redirects: 0,
             timeouts,
@@ -155,10 +155,10 @@ impl<R: Runtime> Call<R> {
         let mut wire = match kept {
             Some(wire) => wire,
             None => {
-                let runtime = self.client.runtime();
-                let dial = async { Ok(dial::dial(runtime, url, self.timeouts.connect).await?) };
+                let connector = self.client.connector();
+                let dial = async { Ok(dial::dial(connector, url, self.timeouts.connect).await?) };
                 let stream = self.deadline.hold(dial).await?;
-                let (runtime, limit) = (runtime.clone(), config.receive_buffer);
+                let (runtime, limit) = (connector.runtime.clone(), config.receive_buffer);
                 let driver = Driver::with_stream(runtime, stream, limit, |now, _| {
                     http::Client::new(machine, now)
                 });

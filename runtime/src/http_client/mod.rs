@@ -11,6 +11,7 @@ pub use request::{HttpRequest, Timeouts};
 pub use response::HttpResponse;
 pub use upload::Upload;
 
+use crate::connector::Connector;
 use crate::error::Error;
 use crate::runtime::Runtime;
 use bytes::Bytes;
@@ -133,25 +134,25 @@ pub struct HttpClient<R: Runtime> {
 }
 
 struct Shared<R: Runtime> {
-    runtime: R,
+    connector: Connector<R>,
     config: HttpClientConfig,
     pool: Mutex<Pool<R>>,
 }
 
 impl<R: Runtime> HttpClient<R> {
     /// A client with default limits.
-    pub fn new(runtime: R) -> Self {
-        Self::with_config(runtime, HttpClientConfig::default())
+    pub fn new(connector: impl Into<Connector<R>>) -> Self {
+        Self::with_config(connector, HttpClientConfig::default())
     }
 
     /// A client.
-    pub fn with_config(runtime: R, config: HttpClientConfig) -> Self {
+    pub fn with_config(connector: impl Into<Connector<R>>, config: HttpClientConfig) -> Self {
         let pool = Mutex::new(Pool::new(PoolLimits {
             per_origin: config.max_idle_per_host,
             in_all: config.max_idle,
             idle: config.idle_timeout,
         }));
-        Self { shared: Arc::new(Shared { runtime, config, pool }) }
+        Self { shared: Arc::new(Shared { connector: connector.into(), config, pool }) }
     }
 
     /// Sends a GET (RFC 9110, 9.3.1).
@@ -216,8 +217,8 @@ impl<R: Runtime> HttpClient<R> {
         &self.shared.config
     }
 
-    fn runtime(&self) -> &R {
-        &self.shared.runtime
+    fn connector(&self) -> &Connector<R> {
+        &self.shared.connector
     }
 
     fn pool(&self) -> MutexGuard<'_, Pool<R>> {

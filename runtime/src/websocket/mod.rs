@@ -9,7 +9,9 @@ pub use self::reply::Reply;
 pub use self::writer::MessageWriter;
 
 use self::reader::Incoming;
+use crate::byte_stream::ByteStream;
 use crate::connection::Conn;
+use crate::connector::Connector;
 use crate::dial::dial;
 use crate::driver::Driver;
 use crate::entropy;
@@ -27,7 +29,8 @@ use tidewire::SendBuf;
 use tidewire::http::OwnedResponseHead;
 use tidewire::ws::handshake::{ClientHandshake, HandshakeEvent, Request};
 use tidewire::ws::{
-    self, ClientConfig, CloseCode, Connection, Delivery, Event, MessageKind, Negotiated, SendError,
+    self, ClientConfig, CloseCode, Connection, Delivery, Event, MessageKind, Negotiated, Role,
+    SendError,
 };
 
 /// One WebSocket connection (RFC 6455), of a client or a server.
@@ -104,13 +107,28 @@ impl<R: Runtime> WebSocket<R> {
     /// Redirects and challenges are not followed, since only the program knows whom its cookies and
     /// passwords are for: they are an [`Error::Handshake`], with all that is needed to go on.
     pub async fn connect(
+        connector: impl Into<Connector<R>>,
+        request: &Request,
+        config: impl Into<ws::ClientConfig>,
+    ) -> Result<(Self, OwnedResponseHead), Error> {
+        let (connector, config) = (connector.into(), config.into());
+        let stream = dial(&connector, request.url(), config.connect_timeout).await?;
+        Self::handshake(connector.runtime, stream, request, config).await
+    }
+
+    /// As [`connect`](Self::connect), over a stream that is connected already: a tunnel, a pipe, a
+    /// socket with options of your own.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect), without [`Error::Dial`].
+    pub async fn handshake(
         runtime: R,
+        stream: ByteStream<R>,
         request: &Request,
         config: impl Into<ws::ClientConfig>,
     ) -> Result<(Self, OwnedResponseHead), Error> {
         let seeds = (entropy::seed()?, entropy::seed()?);
-        let ClientConfig { connection: config, handshake, connect_timeout, .. } = config.into();
-        let stream = dial(&runtime, request.url(), connect_timeout).await?;
+        let ClientConfig { connection: config, handshake, .. } = config.into();
         let rx_limit = room(&config);
         let mut driver = Driver::with_stream(runtime, stream, rx_limit, |now, tx| {
             ClientHandshake::new(request, handshake, &seeds.0, now, tx)
@@ -124,6 +142,45 @@ impl<R: Runtime> WebSocket<R> {
         };
         let driver = driver.replace(|_, now| Connection::client(config, negotiated, &seeds.1, now));
         Ok((Self::new(driver, &config, None), head))
+    }
+
+    /// A WebSocket over a stream whose opening handshake somebody else has made: a connection that
+    /// another HTTP library has upgraded, say. `negotiated` is what the handshake came to; for a server
+    /// that answers by [`accept`](tidewire::ws::handshake::accept), what
+    /// [`Acceptance::negotiated`](tidewire::ws::handshake::Acceptance::negotiated) says.
+    ///
+    /// ```
+    /// # use tidewire_runtime::{Error, ByteStream, Runtime, WebSocket, ws::{self, Negotiated, Role}};
+    /// # use futures_io::{AsyncRead, AsyncWrite};
+    /// # fn example<R: Runtime>(
+    /// #     runtime: R,
+    /// #     upgraded: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    /// # ) -> Result<(), Error> {
+    /// let stream = ByteStream::boxed(upgraded);
+    /// let config = ws::Config::default();
+    /// let socket = WebSocket::from_stream(runtime, stream, Role::Server, Negotiated::default(), config)?;
+    /// # drop(socket);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Entropy`] if the operating system has no randomness, which a client needs.
+    pub fn from_stream(
+        runtime: R,
+        stream: ByteStream<R>,
+        role: Role,
+        negotiated: Negotiated,
+        config: ws::Config,
+    ) -> Result<Self, Error> {
+        let seed = match role {
+            Role::Client => Some(entropy::seed()?),
+            Role::Server => None,
+        };
+        let driver = Driver::with_stream(runtime, stream, room(&config), |now, _tx| match &seed {
+            Some(seed) => Connection::client(config, negotiated, seed, now),
+            None => Connection::server(config, negotiated, now),
+        });
+        Ok(Self::new(driver, &config, None))
     }
 
     pub(crate) fn accepted(conn: Conn<R>, config: ws::Config, negotiated: Negotiated) -> Self {
