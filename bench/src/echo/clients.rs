@@ -30,10 +30,11 @@ macro_rules! contestants {
 }
 
 fn smol(server: SocketAddr) -> Result<Group> {
-    use ::smol::net::TcpStream;
+    // What `smol::net::TcpStream` is made of.
+    use ::smol::Async;
     let connect = || async move {
-        let socket = TcpStream::connect(server).await?;
-        socket.set_nodelay(true)?;
+        let socket = Async::<std::net::TcpStream>::connect(server).await?;
+        socket.get_ref().set_nodelay(true)?;
         upgrade(socket).await
     };
     contestants! {
@@ -74,6 +75,7 @@ fn tokio(server: SocketAddr) -> Result<Group> {
     contestants! {
         "tokio", Tokio(std::rc::Rc::new(runtime));
         "raw" => Raw::new(connect().await?),
+        "tidewire" => tidewire(tidewire_tokio::Tokio, server).await?,
         "tokio-tungstenite" => Tungstenite(
             tokio_tungstenite::WebSocketStream::from_raw_socket(connect().await?, Role::Client, None).await,
         ),

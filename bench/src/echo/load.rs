@@ -22,14 +22,14 @@ impl Load {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self { messages: 64, .. } => "16 B, 64 at once",
-            Self { len: 16, .. } => "16 B",
+            Self { len: 16, .. } => "16 B, one",
             _ => "1 MiB",
         }
     }
 
     /// Exchanges of a turn.
     pub(super) fn times(self) -> usize {
-        if self.len > 1024 { 20 } else { 1000 }
+        if self.len > 1024 { 5 } else { 200 }
     }
 
     /// A unit, and how many of it an exchange has for each µs that it takes.
@@ -77,6 +77,10 @@ impl<C: Client> Exchanger<C> {
             .await?;
         }
         let mut took = Vec::with_capacity(times);
+        // Others had their turn before: threads and caches find back to this one.
+        for _ in 0..times / 4 {
+            self.exchange(load, &payload, |_| {}).await?;
+        }
         for _ in 0..times {
             let start = Instant::now();
             self.exchange(load, &payload, |message| assert_eq!(message.len(), load.len)).await?;

@@ -35,7 +35,7 @@ pub(crate) struct Options {
 impl Options {
     pub(crate) fn parse(mut args: pico_args::Arguments) -> Result<Self> {
         let options = Self {
-            rounds: args.opt_value_from_str("--rounds")?.unwrap_or(40),
+            rounds: args.opt_value_from_str("--rounds")?.unwrap_or(100),
             only: args.opt_value_from_str("--only")?.unwrap_or_default(),
             who: args.opt_value_from_str("--who")?.unwrap_or_default(),
             times: args.opt_value_from_str("--times")?,
@@ -71,7 +71,7 @@ type Group = Vec<Contestant>;
 
 /// Prints how fast messages come back.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    println!("median of {} rounds, in which all of a case take turns", options.rounds);
+    println!("{} rounds, in which all of a case take turns: the least p50, the median p99", options.rounds);
     compare(options, "clients", clients::groups)?;
     compare(options, "servers", servers::groups)
 }
@@ -110,7 +110,9 @@ fn compare(
 /// The figures of one contestant, one a round.
 #[derive(Default)]
 struct Figures {
+    /// Half of the exchanges took less.
     middle: Vec<f64>,
+    /// One in a hundred took longer.
     slow: Vec<f64>,
     /// The middle one to that of the raw sockets in the same round.
     ratio: Vec<f64>,
@@ -119,33 +121,45 @@ struct Figures {
 fn race(load: Load, groups: &mut [Group], rounds: usize) -> Result<()> {
     let mut figures: Vec<Vec<Figures>> =
         groups.iter().map(|group| group.iter().map(|_| Figures::default()).collect()).collect();
-    for round in 0..=rounds {
+    for round in 0..rounds {
         for (group, figures) in groups.iter_mut().zip(&mut figures) {
-            let mut raw = None;
-            for (it, figures) in group.iter_mut().zip(figures) {
-                // The first round is for the caches, and whether what comes back is what was sent.
+            let count = group.len();
+            // Everybody is the first one now and then.
+            for at in (0..count).map(|at| (at + round) % count) {
+                let it = &mut group[at];
                 let mut took = (it.turn)(load, load.times())
                     .map_err(|error| format!("{}: {error}", it.name))?;
                 took.sort_unstable();
                 let [middle, slow] = [took.len() / 2, took.len() * 99 / 100]
                     .map(|at| took[at].as_nanos() as f64 / 1e3);
-                if round > 0 {
-                    figures.middle.push(middle);
-                    figures.slow.push(slow);
-                    figures.ratio.push(middle / *raw.get_or_insert(middle));
-                }
+                figures[at].middle.push(middle);
+                figures[at].slow.push(slow);
+            }
+            let raw = figures[0].middle[round];
+            for it in figures {
+                it.ratio.push(it.middle[round] / raw);
             }
         }
     }
-    println!("  {:32} {:>10} {:>10} {:>14} {:>7}", "", "p50 µs", "p99 µs", load.rate().0, "to raw");
-    for (it, figures) in groups.iter().flatten().zip(figures.iter_mut().flatten()) {
-        let [middle, slow, ratio] = [&mut figures.middle, &mut figures.slow, &mut figures.ratio]
-            .map(|figures| {
+    let (unit, rate) = load.rate();
+    println!(
+        "  {:32} {:>9} {:>9} {unit:>13} {:>8} {:>13}",
+        "", "p50 µs", "p99 µs", "to raw", "median to raw"
+    );
+    for (group, figures) in groups.iter().zip(&mut figures) {
+        let mut raw = None;
+        for (it, Figures { middle, slow, ratio }) in group.iter().zip(figures) {
+            for figures in [&mut *middle, slow, ratio] {
                 figures.sort_unstable_by(f64::total_cmp);
-                figures[figures.len() / 2]
-            });
-        let rate = load.rate().1 / middle;
-        println!("  {:32} {middle:10.2} {slow:10.2} {rate:14.2} {ratio:6.3}x", it.name);
+            }
+            let (least, slow, ratio) = (middle[0], slow[slow.len() / 2], ratio[ratio.len() / 2]);
+            println!(
+                "  {:32} {least:9.2} {slow:9.2} {:13.2} {:7.3}x {ratio:12.3}x",
+                it.name,
+                rate / least,
+                least / *raw.get_or_insert(least),
+            );
+        }
     }
     Ok(())
 }

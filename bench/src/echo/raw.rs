@@ -30,7 +30,11 @@ macro_rules! socket {
     };
 }
 
-socket!(smol::net::TcpStream, smol::io::AsyncReadExt::read, smol::io::AsyncWriteExt::write_all);
+socket!(
+    smol::Async<std::net::TcpStream>,
+    smol::io::AsyncReadExt::read,
+    smol::io::AsyncWriteExt::write_all
+);
 socket!(
     async_std::net::TcpStream,
     async_std::io::ReadExt::read,

@@ -12,7 +12,7 @@ use tidewire_runtime::{Exchange, HandlerError, Runtime, SendRuntime, Server};
 pub(super) fn groups() -> Result<Vec<Group>> {
     let smol = [("raw", raw_smol as fn() -> Result<SocketAddr>), ("tidewire", smol)];
     let async_std = [("raw", raw_async_std as fn() -> _), ("tidewire", async_std)];
-    let tokio = [("raw", raw_tokio as fn() -> _)];
+    let tokio = [("raw", raw_tokio as fn() -> _), ("tidewire", tokio)];
     Ok(vec![group("smol", smol)?, group("async-std", async_std)?, group("tokio", tokio)?])
 }
 
@@ -39,6 +39,12 @@ fn smol() -> Result<SocketAddr> {
 fn async_std() -> Result<SocketAddr> {
     let server = ::async_std::task::block_on(bind(tidewire_async_std::AsyncStd))?;
     start(server, |server| ::async_std::task::block_on(serve(server)))
+}
+
+fn tokio() -> Result<SocketAddr> {
+    let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let server = runtime.block_on(bind(tidewire_tokio::Tokio))?;
+    start(server, move |server| runtime.block_on(serve(server)))
 }
 
 async fn bind<R: Runtime>(runtime: R) -> Result<Server<R>> {
@@ -87,7 +93,7 @@ fn raw_smol() -> Result<SocketAddr> {
     let (listener, address) = listen()?;
     thread::spawn(move || {
         let socket = ::smol::Async::new(accept(&listener).expect("a client")).expect("a socket");
-        let task = async { raw::serve(::smol::net::TcpStream::from(socket)).await.is_ok() };
+        let task = async { raw::serve(socket).await.is_ok() };
         // In a task, as tidewire's are.
         ::smol::block_on(::smol::spawn(task))
     });
