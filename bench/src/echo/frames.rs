@@ -75,7 +75,7 @@ pub(super) fn echo(bytes: &[u8], out: &mut Vec<u8>) -> Result<usize> {
 }
 
 /// The response to an upgrade, once its request is there as a whole (RFC 6455, 4.2.2).
-pub(super) fn accept(request: &[u8]) -> Option<String> {
+pub(crate) fn accept(request: &[u8]) -> Option<String> {
     let request = std::str::from_utf8(request).ok()?;
     request.strip_suffix("\r\n\r\n")?;
     let key = request.lines().find_map(|line| {
@@ -90,6 +90,6 @@ pub(super) fn accept(request: &[u8]) -> Option<String> {
 }
 
 /// An upgrade that everybody accepts.
-pub(super) const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n\
+pub(crate) const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
     Sec-WebSocket-Version: 13\r\n\r\n";

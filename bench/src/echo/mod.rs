@@ -9,10 +9,10 @@
 //! same runtime in the same round, so that what else the machine does concerns both.
 
 mod clients;
-mod frames;
+pub(crate) mod frames;
 mod load;
-mod raw;
-mod servers;
+pub(crate) mod raw;
+pub(crate) mod servers;
 
 use load::Load;
 use std::error::Error;

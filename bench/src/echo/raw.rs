@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::thread;
 
 /// A connected socket of any runtime, or of none.
-pub(super) trait Socket {
+pub(crate) trait Socket {
     /// Reads some bytes; none once there will be no more.
     async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
 
@@ -57,7 +57,7 @@ impl Socket for std::net::TcpStream {
 const SMALL: usize = 64 << 10;
 
 /// Opens a connection by the book, for whoever can take over a socket.
-pub(super) async fn upgrade<S: Socket>(mut socket: S) -> Result<S> {
+pub(crate) async fn upgrade<S: Socket>(mut socket: S) -> Result<S> {
     socket.write_all(REQUEST).await?;
     let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") {
