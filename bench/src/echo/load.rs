@@ -89,12 +89,7 @@ impl<C: Client> Exchanger<C> {
         Ok(took)
     }
 
-    async fn exchange(
-        &mut self,
-        load: Load,
-        payload: &Bytes,
-        look: impl Fn(&[u8]),
-    ) -> Result<()> {
+    async fn exchange(&mut self, load: Load, payload: &Bytes, look: impl Fn(&[u8])) -> Result<()> {
         for _ in 0..load.messages {
             self.client.queue(payload).await?;
         }

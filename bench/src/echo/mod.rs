@@ -71,16 +71,15 @@ type Group = Vec<Contestant>;
 
 /// Prints how fast messages come back.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    println!("{} rounds, in which all of a case take turns: the least p50, the median p99", options.rounds);
+    println!(
+        "{} rounds, in which all of a case take turns: the least p50, the median p99",
+        options.rounds
+    );
     compare(options, "clients", clients::groups)?;
     compare(options, "servers", servers::groups)
 }
 
-fn compare(
-    options: &Options,
-    who: &str,
-    groups: impl Fn() -> Result<Vec<Group>>,
-) -> Result<()> {
+fn compare(options: &Options, who: &str, groups: impl Fn() -> Result<Vec<Group>>) -> Result<()> {
     let cases: Vec<(String, Load)> = Load::ALL
         .into_iter()
         .map(|load| (format!("{who}, {}", load.name()), load))

@@ -10,7 +10,9 @@ use futures::StreamExt as _;
 use std::net::SocketAddr;
 use std::thread;
 use tidewire_runtime::ws::{self, handshake::ServerOptions};
-use tidewire_runtime::{Broadcast, Exchange, HandlerError, Runtime, SendRuntime, Server};
+use tidewire_runtime::{
+    Broadcast, Exchange, HandlerError, Runtime, SendRuntime, Server, ServerConfig,
+};
 use tokio::sync::broadcast;
 
 /// One that takes part.
@@ -162,14 +164,17 @@ fn axum() -> Result<SocketAddr> {
 
 fn start<R: SendRuntime<Listener: Send>>(
     runtime: R,
-    block_on: fn(std::pin::Pin<Box<dyn Future<Output = std::io::Result<()>>>>) -> std::io::Result<()>,
+    block_on: fn(
+        std::pin::Pin<Box<dyn Future<Output = std::io::Result<()>>>>,
+    ) -> std::io::Result<()>,
 ) -> Result<SocketAddr> {
     let (sender, receiver) = std::sync::mpsc::channel();
     thread::spawn(move || {
         block_on(Box::pin(async move {
-            let server = Server::bind(runtime, SocketAddr::from(([127, 0, 0, 1], 0)))
-                .await
-                .map_err(std::io::Error::other)?;
+            let any = SocketAddr::from(([127, 0, 0, 1], 0));
+            let config = ServerConfig { max_connections: 100_000, ..ServerConfig::default() };
+            let server =
+                Server::bind_with(runtime, any, config).await.map_err(std::io::Error::other)?;
             // Whoever waits for it has not gone.
             let _ = sender.send(server.local_addr()?);
             serve(server).await
