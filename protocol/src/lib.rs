@@ -32,6 +32,8 @@
 //! | [`ws`] | WebSocket connections, handshakes, and a client that reconnects (RFC 6455) |
 //! | [`sse`] | event streams: decoder, encoder, `EventSource`, the server's side (WHATWG HTML, 9.2) |
 //! | [`url`](mod@url) | URLs of their targets |
+//! | [`dial`] | which address to try, and when (RFC 8305) |
+//! | [`proxy`] | tunnels through HTTP and SOCKS5 proxies (RFC 9110, 9.3.6; RFC 1928), and which proxy to take |
 //! | [`reconnect`] | when to try again |
 //! | [`manual`] | a tour, what is refused and why, coming from other libraries |
 //!
@@ -45,6 +47,7 @@
 //! | `std` | yes | `Clock`, which converts `std::time::Instant` |
 //! | `simd` | no | UTF-8 validation, and masking of large payloads, with SIMD instructions |
 //! | `deflate` | no | permessage-deflate (RFC 7692) for WebSocket, where it is configured |
+//! | `tracing` | no | events and spans of the crate `tracing`: what the machines decide, and why |
 //! | `http` | no | conversions to and from the types of the `http` crate; includes `std` |
 #![no_std]
 #![warn(clippy::std_instead_of_core, clippy::std_instead_of_alloc, clippy::alloc_instead_of_core)]
@@ -53,15 +56,19 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+mod attempts;
 mod buf;
+pub mod dial;
 pub mod http;
 mod machine;
 pub mod manual;
+pub mod proxy;
 pub mod reconnect;
 mod seed;
 pub mod sse;
 mod time;
 mod timer;
+mod trace;
 pub mod url;
 mod utf8;
 pub mod ws;

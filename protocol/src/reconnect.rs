@@ -25,6 +25,7 @@ pub struct Policy {
     delay: Delay,
     stable_after: Duration,
     max_attempts: Option<u32>,
+    max_elapsed: Option<Duration>,
 }
 
 /// The wait before an attempt.
@@ -64,7 +65,7 @@ impl Policy {
     }
 
     const fn new(delay: Delay) -> Self {
-        Self { delay, stable_after: Duration::from_secs(10), max_attempts: None }
+        Self { delay, stable_after: Duration::from_secs(10), max_attempts: None, max_elapsed: None }
     }
 
     /// Multiplies an exponential wait with `multiplier`; what is not at least 1 counts as 1.
@@ -113,6 +114,26 @@ impl Policy {
         self
     }
 
+    /// How long after the first of a row of failures, the loss of a connection for instance, another
+    /// attempt may still begin; no limit unless given. A wait that would end later is not begun.
+    ///
+    /// ```
+    /// # use core::time::Duration;
+    /// # use tidewire::{Instant, Seed, reconnect::{Policy, Reconnector}};
+    /// let second = Duration::from_secs(1);
+    /// let policy = Policy::fixed(second).max_elapsed(2 * second);
+    /// let mut reconnector = Reconnector::new(Some(policy), &Seed::new([7; 32]));
+    /// let now = Instant::EPOCH;
+    /// assert_eq!(reconnector.closed(now), Some(now + second));
+    /// assert_eq!(reconnector.closed(now + second), Some(now + 2 * second));
+    /// assert_eq!(reconnector.closed(now + 2 * second), None);
+    /// ```
+    #[must_use]
+    pub const fn max_elapsed(mut self, max_elapsed: Duration) -> Self {
+        self.max_elapsed = Some(max_elapsed);
+        self
+    }
+
     /// The wait, as configured.
     #[must_use]
     pub const fn delay(&self) -> Delay {
@@ -158,6 +179,8 @@ pub struct Reconnector {
     open_since: Option<Instant>,
     /// Attempts by the policy since the last connection that counted.
     failures: u32,
+    /// When the first of them was.
+    failing_since: Instant,
     /// The last wait by the policy, before chance shortened it.
     grown: Duration,
     /// What the peer asked for.
@@ -187,6 +210,7 @@ impl Reconnector {
             count: 0,
             open_since: None,
             failures: 0,
+            failing_since: Instant::EPOCH,
             grown: Duration::ZERO,
             least: Duration::ZERO,
         }
@@ -263,7 +287,14 @@ impl Reconnector {
         if policy.max_attempts.is_some_and(|max| self.failures >= max) {
             return None;
         }
+        if self.failures == 0 {
+            self.failing_since = now;
+        }
         let after = self.wait(policy.delay);
+        let elapsed = (now + after).saturating_since(self.failing_since);
+        if policy.max_elapsed.is_some_and(|max| elapsed > max) {
+            return None;
+        }
         self.failures = self.failures.saturating_add(1);
         self.schedule(after, now);
         Some(now + after)

@@ -119,13 +119,7 @@ impl Url {
             None => (None, authority),
         };
         let (host, port) = split_port(host_port)?;
-        let port = match port {
-            "" => scheme.default_port(),
-            digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-                digits.parse().ok().filter(|&port| port != 0).ok_or(UrlError::Port)?
-            }
-            _ => return Err(UrlError::Port),
-        };
+        let port = parse_port(port)?.unwrap_or(scheme.default_port());
         Ok(Self { scheme, userinfo, host, port, target: encode_target(target)? })
     }
 
@@ -253,9 +247,10 @@ impl core::str::FromStr for Url {
     }
 }
 
-struct Authority<'a> {
-    host: &'a str,
-    port: Option<u16>,
+/// Host and port, with brackets around an IPv6 address.
+pub(crate) struct Authority<'a> {
+    pub(crate) host: &'a str,
+    pub(crate) port: Option<u16>,
 }
 
 impl fmt::Display for Authority<'_> {
@@ -269,7 +264,7 @@ impl fmt::Display for Authority<'_> {
 }
 
 /// Splits `host [ ":" port ]` and normalises the host.
-fn split_port(host_port: &str) -> Result<(String, &str), UrlError> {
+pub(crate) fn split_port(host_port: &str) -> Result<(String, &str), UrlError> {
     let (host, port) = if let Some(rest) = host_port.strip_prefix('[') {
         let (host, port) = rest.split_once(']').ok_or(UrlError::Host)?;
         host.parse::<core::net::Ipv6Addr>().map_err(|_| UrlError::Host)?;
@@ -286,6 +281,15 @@ fn split_port(host_port: &str) -> Result<(String, &str), UrlError> {
         Some(port) => Ok((host.to_ascii_lowercase(), port)),
         None if port.is_empty() => Ok((host.to_ascii_lowercase(), port)),
         None => Err(UrlError::Host),
+    }
+}
+
+/// The port that the digits mean; `None` if there are none.
+pub(crate) fn parse_port(digits: &str) -> Result<Option<u16>, UrlError> {
+    match digits {
+        "" => Ok(None),
+        _ if !digits.bytes().all(|byte| byte.is_ascii_digit()) => Err(UrlError::Port),
+        _ => digits.parse().ok().filter(|&port| port != 0).map(Some).ok_or(UrlError::Port),
     }
 }
 
@@ -324,7 +328,7 @@ fn decode_userinfo(userinfo: &str) -> Result<String, UrlError> {
     Ok(decoded)
 }
 
-fn percent_decode(encoded: &str) -> Result<String, UrlError> {
+pub(crate) fn percent_decode(encoded: &str) -> Result<String, UrlError> {
     let mut decoded = alloc::vec::Vec::with_capacity(encoded.len());
     let mut bytes = encoded.bytes();
     let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);

@@ -50,6 +50,26 @@ fn an_exponential_wait_grows_up_to_its_maximum() {
 }
 
 #[test]
+fn a_policy_gives_up_when_its_time_is_over_and_a_connection_that_counts_gives_it_anew() {
+    let policy = Policy::fixed(seconds(1.0)).max_elapsed(seconds(2.0)).stable_after(seconds(10.0));
+    let mut r = reconnector(policy);
+    assert_eq!(r.closed(at(5.0)), Some(at(6.0)));
+    assert_eq!(r.closed(at(6.0)), Some(at(7.0)));
+    // The next one would begin at 7.5, which is 2.5 s after the first failure.
+    assert_eq!((r.closed(at(6.5)), r.attempt()), (None, Attempt::Idle));
+    // One that does not last changes nothing; one that does, and progress, do.
+    r.opened(at(20.0));
+    assert_eq!(r.closed(at(21.0)), None);
+    r.opened(at(30.0));
+    assert_eq!(r.closed(at(40.0)), Some(at(41.0)));
+    r.progress();
+    assert_eq!(r.closed(at(43.0)), Some(at(44.0)));
+    // What is asked for by hand is not the policy's.
+    r.schedule(seconds(100.0), at(44.0));
+    assert_eq!(r.attempt(), Attempt::Waiting(at(144.0)));
+}
+
+#[test]
 fn explicit_calls_make_one_attempt_and_the_last_one_counts() {
     let mut r = reconnector(Policy::fixed(seconds(5.0)));
     r.closed(at(0.0));

@@ -1,123 +1,20 @@
 //! The client that reconnects: what each attempt tells, and when the next one comes.
 
+mod ws_client_support;
+
 use core::time::Duration;
 use proptest::prelude::*;
-use tidewire::http::{Server, ServerConfig, ServerEvent};
 use tidewire::reconnect::Policy;
-use tidewire::ws::handshake::{Refusal, Request, ServerOptions, accept};
+use tidewire::ws::handshake::Refusal;
 use tidewire::ws::{
     Client, ClientClosed, ClientConfig, ClientError, ClientEvent, ClientTimer, CloseCode, Closed,
-    Config, Connection, Event, Initiator, SendError, Status, Timer,
+    Config, Initiator, SendError, Status, Timer, Traffic, WhileDown,
 };
-use tidewire::{DialError, Instant, RecvBuf, Seed, SendBuf, Transport};
-
-fn at(millis: u64) -> Instant {
-    Instant::from_epoch(Duration::from_millis(millis))
-}
-
-fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
-struct End {
-    client: Client,
-    rx: RecvBuf,
-    tx: SendBuf,
-    now: Instant,
-}
-
-impl End {
-    fn new(config: ClientConfig) -> Self {
-        let request = Request::new("ws://h/chat").unwrap().field("X-Mark", "kept").unwrap();
-        Self {
-            client: Client::new(request, config, &Seed::new([5; 32]), at(0)),
-            rx: RecvBuf::with_limit(1 << 16),
-            tx: SendBuf::new(),
-            now: at(0),
-        }
-    }
-
-    /// Every event, as a line of text.
-    fn events(&mut self) -> Vec<String> {
-        let mut events = Vec::new();
-        while let Some(event) = self.client.poll_event(self.now, &mut self.rx, &mut self.tx) {
-            events.push(match event {
-                ClientEvent::Connected => "connected".into(),
-                ClientEvent::Open(head) => format!("open {}", head.status.code()),
-                ClientEvent::Text(text) => format!("text {text}"),
-                ClientEvent::Drained => "drained".into(),
-                ClientEvent::Error(error) => format!("error {error}"),
-                ClientEvent::Closed { why, reason } => {
-                    format!("closed {} {reason:?} {}", why.code(), why.is_clean())
-                }
-                other => format!("{other:?}"),
-            });
-        }
-        events
-    }
-
-    fn timeout(&mut self, now: Instant) {
-        self.now = now;
-        self.client.handle_timeout(now, &mut self.tx);
-    }
-
-    /// The driver gives it a transport.
-    fn connect(&mut self) {
-        assert_eq!(self.client.transport(), Transport::Dial);
-        self.rx.clear();
-        self.tx.clear();
-        self.client.connected(self.now, &mut self.tx);
-    }
-
-    fn receive(&mut self, bytes: &[u8]) -> Vec<String> {
-        assert_eq!(self.rx.push(bytes), bytes.len());
-        self.events()
-    }
-
-    fn sent(&mut self) -> Vec<u8> {
-        let sent = self.tx.slices().collect::<Vec<_>>().concat();
-        self.tx.clear();
-        sent
-    }
-
-    /// The right answer to what it sent, and the request.
-    fn answer(&mut self) -> (Vec<u8>, Vec<u8>) {
-        let request = self.sent();
-        let (mut rx, mut tx) = (RecvBuf::with_limit(1 << 16), SendBuf::new());
-        assert_eq!(rx.push(&request), request.len());
-        let mut server = Server::new(ServerConfig::default(), self.now);
-        while let Some(event) = server.poll_event(self.now, &mut rx, &mut tx) {
-            let ServerEvent::Request(head) = event else { panic!() };
-            let acceptance = accept(&head, &ServerOptions::default()).unwrap();
-            server.upgrade(acceptance.fields(), &mut tx).unwrap();
-        }
-        (tx.chunk().to_vec(), request)
-    }
-
-    fn open(&mut self) {
-        self.connect();
-        let (answer, _) = self.answer();
-        assert_eq!(self.receive(&answer), ["connected", "open 101"]);
-    }
-}
+use tidewire::{DialError, Transport};
+use ws_client_support::{End, at, millis, read};
 
 fn manual() -> End {
     End::new(ClientConfig::default())
-}
-
-/// What a server reads in `bytes` of a client.
-fn read(bytes: &[u8]) -> Vec<String> {
-    let mut server = Connection::server(Config::default(), Default::default(), at(0));
-    let (mut rx, mut tx) = (RecvBuf::with_limit(1 << 20), SendBuf::new());
-    assert_eq!(rx.push(bytes), bytes.len());
-    let mut read = Vec::new();
-    while let Some(event) = server.poll_event(at(0), &mut rx, &mut tx) {
-        read.push(match event {
-            Event::Text(text) => text.into(),
-            other => format!("{other:?}"),
-        });
-    }
-    read
 }
 
 #[test]
@@ -170,7 +67,8 @@ fn what_was_sent_before_the_handshake_finished_leaves_first_and_in_order() {
 #[test]
 fn what_is_kept_is_bounded_and_survives_a_failed_attempt() {
     let connection = Config { send_high_water: 100, send_low_water: 50, ..Config::default() };
-    let mut end = End::new(ClientConfig { connection, ..ClientConfig::default() });
+    let while_down = WhileDown::Queue { bytes: 100 };
+    let mut end = End::new(ClientConfig { connection, while_down, ..ClientConfig::default() });
     let mut kept = 0;
     while end.client.send_text("x", &mut end.tx).is_ok() {
         kept += 1;
@@ -424,14 +322,48 @@ fn a_crossing_of_closed_and_close_stays_one_closed() {
 }
 
 #[test]
+fn the_counters_sum_all_connections_however_they_end() {
+    let mut end = manual();
+    let seen = |end: &End| {
+        let (stats, traffic) = (end.client.stats(), |it: Traffic| (it.frames, it.messages));
+        (traffic(stats.sent), traffic(stats.received), stats.reconnects)
+    };
+    for round in 0..4_u64 {
+        end.client.reconnect(Duration::ZERO, end.now);
+        end.open();
+        end.client.send_text("one", &mut end.tx).unwrap();
+        // The pong is a frame as well.
+        assert_eq!(end.receive(b"\x81\x02hi\x89\0"), ["text hi", "Ping([])"]);
+        let n = round + 1;
+        let expected = ((2 * n, n), (2 * n, n), round);
+        assert_eq!(seen(&end), expected);
+        if round % 2 == 0 {
+            end.rx.fail();
+        } else {
+            end.client.cancel();
+        }
+        end.events();
+        assert!(end.client.connection().is_none());
+        assert_eq!(seen(&end), expected);
+        // An attempt that fails changes nothing.
+        end.client.reconnect(Duration::ZERO, end.now);
+        end.client.dial_failed(end.now, DialError::Connect);
+        end.events();
+        assert_eq!(seen(&end), expected);
+    }
+}
+
+#[test]
 fn a_client_that_is_open_takes_little_more_than_its_connection() {
-    assert!(size_of::<Client>() <= 2304, "{}", size_of::<Client>());
+    assert!(size_of::<Client>() <= 2688, "{}", size_of::<Client>());
 }
 
 /// What an attempt has told so far.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Told {
     Nothing,
+    /// That an attempt is due, if that is wanted.
+    Attempt,
     Connected,
     Open,
     Error,
@@ -444,6 +376,8 @@ proptest! {
     fn any_order_of_calls_keeps_the_order_of_events(
         steps in proptest::collection::vec((0..16_u8, 0..1000_u64), 0..120),
         automatic: bool,
+        announce: bool,
+        drop_oldest: bool,
     ) {
         let connection = Config {
             ping_interval: Some(millis(300)),
@@ -454,10 +388,15 @@ proptest! {
         };
         let reconnect = automatic.then(|| Policy::fixed(millis(50)));
         let connect_timeout = Some(millis(700));
+        let bytes = 500;
+        let while_down =
+            if drop_oldest { WhileDown::DropOldest { bytes } } else { WhileDown::Queue { bytes } };
         let mut end = End::new(ClientConfig {
-            connection, reconnect, connect_timeout, ..ClientConfig::default()
+            connection, reconnect, connect_timeout, while_down, announce,
+            ..ClientConfig::default()
         });
-        let mut told = Told::Nothing;
+        let between = if announce { Told::Nothing } else { Told::Attempt };
+        let mut told = between;
         for (step, n) in steps {
             match step {
                 0 | 1 => {
@@ -498,17 +437,19 @@ proptest! {
             }
             while let Some(event) = end.client.poll_event(end.now, &mut end.rx, &mut end.tx) {
                 told = match (told, event) {
-                    (Told::Nothing, ClientEvent::Connected) => Told::Connected,
+                    // Once more if it was put off.
+                    (Told::Nothing | Told::Attempt, ClientEvent::Attempt) if announce => Told::Attempt,
+                    (Told::Attempt, ClientEvent::Connected) => Told::Connected,
                     (Told::Connected, ClientEvent::Open(_)) => Told::Open,
-                    (Told::Nothing | Told::Connected, ClientEvent::Error(_)) => Told::Error,
+                    (Told::Attempt | Told::Connected, ClientEvent::Error(_)) => Told::Error,
                     (Told::Error, ClientEvent::Closed { why: ClientClosed::Failed, .. })
                     | (Told::Open, ClientEvent::Closed { why: ClientClosed::Ended(_), .. })
-                    | (_, ClientEvent::Closed { why: ClientClosed::Cancelled, .. }) => Told::Nothing,
+                    | (_, ClientEvent::Closed { why: ClientClosed::Cancelled, .. }) => between,
                     (Told::Open, ClientEvent::Text(text)) => {
                         prop_assert!(text == "hi" || text.starts_with("ha"));
                         Told::Open
                     }
-                    (Told::Open, ClientEvent::Drained) => Told::Open,
+                    (Told::Open, ClientEvent::Drained | ClientEvent::Dropped { .. }) => Told::Open,
                     (told, event) => panic!("{event:?} after {told:?}"),
                 };
             }
@@ -516,7 +457,7 @@ proptest! {
             match end.client.status() {
                 Status::Idle | Status::Waiting { .. } => {
                     prop_assert_eq!(end.client.transport(), Transport::Down);
-                    prop_assert!(told == Told::Nothing && end.rx.is_empty());
+                    prop_assert!(matches!(told, Told::Nothing | Told::Attempt) && end.rx.is_empty());
                 }
                 Status::Connecting => prop_assert_eq!(end.client.transport(), Transport::Dial),
                 _ => {}

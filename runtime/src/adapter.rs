@@ -160,9 +160,9 @@ macro_rules! adapter {
         }
 
         pub use $crate::{
-            BoxStream, Broadcast, BroadcastConfig, BroadcastError, Control, Delivery, DialError, Error, Handler, HandlerError, HandlerPanicked, HttpClientConfig,
-            HttpRequest, Keepalive, ListenOptions, Message, Next, Phase, Received, Reply, ServerConfig, ServerHandle, SocketOptions, Subscription,
-            Timeouts, http, reconnect, sse, url, ws,
+            BoxStream, Broadcast, BroadcastConfig, BroadcastError, Control, Delivery, DialConfig, DialError, Error, Family, Handler, HandlerError, HandlerPanicked, HttpClientConfig,
+            HttpRequest, Keepalive, ListenOptions, Message, Next, Phase, ProxyRefused, Received, Reply, ServerConfig, ServerHandle, SocketOptions, Subscription,
+            Timeouts, TlsAlert, TlsConfig, TlsError, TlsServerConfig, TlsSession, http, proxy, reconnect, sse, url, ws,
         };
 
         /// [`Connector`]($crate::Connector) on this runtime.

@@ -1,7 +1,11 @@
 //! What a connection is made of: a socket of the runtime's, or whatever else carries bytes.
 
+use crate::dial;
+use crate::error::Error;
 use crate::runtime::Runtime;
+use crate::tls::{Handshake, TlsConfig, TlsServerConfig, TlsSession, TlsStream};
 use futures_io::{AsyncRead, AsyncWrite};
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
@@ -34,6 +38,7 @@ enum Kind<R: Runtime> {
     Own(R::Stream),
     // The lock is never taken: it makes a stream `Sync` that is not, as most are that are on the heap.
     Boxed(Mutex<BoxStream>),
+    Tls(Box<TlsStream<ByteStream<R>>>),
 }
 
 /// The same call for whatever the stream is.
@@ -46,6 +51,10 @@ macro_rules! each {
             }
             Kind::Boxed(stream) => {
                 let $inner = Pin::new(stream.get_mut().unwrap_or_else(PoisonError::into_inner));
+                $call
+            }
+            Kind::Tls(stream) => {
+                let $inner = Pin::new(&mut **stream);
                 $call
             }
         }
@@ -65,11 +74,50 @@ impl<R: Runtime> ByteStream<R> {
         Self(Kind::Boxed(Mutex::new(Box::new(stream))))
     }
 
+    /// Speaks TLS over this stream, as a client of `host`: for streams that are no connection of a
+    /// [`Connector`](crate::Connector)'s.
+    ///
+    /// # Errors
+    /// [`Error::Dial`] with [`DialError::Tls`] or [`DialError::TlsTimeout`]; [`Error::tls`] has the
+    /// reason.
+    pub async fn connect_tls(
+        self,
+        runtime: &R,
+        tls: &TlsConfig,
+        host: &str,
+    ) -> Result<Self, Error> {
+        let mut handshake = Handshake::client(runtime, tls, host, self);
+        Ok(poll_fn(|cx| handshake.poll(cx)).await.map_err(dial::tls_failure)?)
+    }
+
+    /// Speaks TLS over this stream, as a server: for streams that no [`Server`](crate::Server) has
+    /// accepted.
+    ///
+    /// # Errors
+    /// As [`connect_tls`](Self::connect_tls).
+    pub async fn accept_tls(self, runtime: &R, tls: &TlsServerConfig) -> Result<Self, Error> {
+        let mut handshake = Handshake::server(runtime, tls, self);
+        Ok(poll_fn(|cx| handshake.poll(cx)).await.map_err(dial::tls_failure)?)
+    }
+
+    pub(crate) fn tls(stream: TlsStream<Self>) -> Self {
+        Self(Kind::Tls(Box::new(stream)))
+    }
+
+    /// What was agreed on, if it is TLS.
+    #[must_use]
+    pub fn tls_session(&self) -> Option<TlsSession> {
+        match &self.0 {
+            Kind::Tls(stream) => Some(stream.session()),
+            Kind::Own(_) | Kind::Boxed(_) => None,
+        }
+    }
+
     /// The runtime's socket, if it is one and nothing else.
     pub const fn as_own(&self) -> Option<&R::Stream> {
         match &self.0 {
             Kind::Own(stream) => Some(stream),
-            Kind::Boxed(_) => None,
+            Kind::Boxed(_) | Kind::Tls(_) => None,
         }
     }
 
@@ -80,7 +128,7 @@ impl<R: Runtime> ByteStream<R> {
     pub fn into_own(self) -> Result<R::Stream, Self> {
         match self.0 {
             Kind::Own(stream) => Ok(stream),
-            kind @ Kind::Boxed(_) => Err(Self(kind)),
+            kind => Err(Self(kind)),
         }
     }
 
@@ -91,9 +139,22 @@ impl<R: Runtime> ByteStream<R> {
 
     /// Ends the sending side, after `poll_close`, which not every runtime's socket understands that way.
     pub(crate) fn shutdown_write(&self, runtime: &R) {
-        if let Kind::Own(stream) = &self.0 {
-            // Errors say that the peer is gone already: it has nothing to be told.
-            let _ = runtime.shutdown_write(stream);
+        match &self.0 {
+            Kind::Own(stream) => {
+                // Errors say that the peer is gone already: it has nothing to be told.
+                let _ = runtime.shutdown_write(stream);
+            }
+            Kind::Boxed(_) => {}
+            Kind::Tls(stream) => stream.get_ref().shutdown_write(runtime),
+        }
+    }
+
+    /// How many bytes have left a stream that [`buffers`](Self::buffers), where that is known: more of
+    /// them is progress, though it may not have flushed all.
+    pub(crate) fn left(&self) -> u64 {
+        match &self.0 {
+            Kind::Own(_) | Kind::Boxed(_) => 0,
+            Kind::Tls(stream) => stream.taken() + stream.get_ref().left(),
         }
     }
 }
@@ -139,6 +200,7 @@ impl<R: Runtime> std::fmt::Debug for ByteStream<R> {
         f.write_str(match &self.0 {
             Kind::Own(_) => "ByteStream(socket)",
             Kind::Boxed(_) => "ByteStream(boxed)",
+            Kind::Tls(_) => "ByteStream(TLS)",
         })
     }
 }

@@ -1,23 +1,23 @@
 //! The WebSocket client that reconnects: an async interface, and callbacks.
 
+mod handler;
+
+pub use self::handler::{Control, Handler, Next, Received};
 use crate::connector::Connector;
 use crate::dial::refuse_tls;
 use crate::driver::Driver;
 use crate::entropy;
 use crate::error::Error;
 use crate::runtime::Runtime;
+use crate::stats::Stats;
+use crate::status::{Reporter, Status, StatusWatch};
 use crate::websocket::room;
 use bytes::Bytes;
 use std::future::poll_fn;
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tidewire::http::ResponseHead;
-#[cfg(doc)]
-use tidewire::ws::Delivery;
 use tidewire::ws::handshake::Request;
-use tidewire::ws::{
-    self, ClientClosed, ClientConfig, ClientEvent, CloseCode, MessageKind, SendError, Status,
-};
-use tidewire::{Clock, Instant, SendBuf};
+use tidewire::ws::{self, Backlog, ClientConfig, ClientEvent, CloseCode, MessageKind, SendError};
 
 /// A WebSocket client that survives the loss of its connection.
 ///
@@ -43,8 +43,45 @@ use tidewire::{Clock, Instant, SendBuf};
 /// [`run`](Self::run) calls a [`Handler`] instead.
 ///
 /// Nothing happens while neither is polled: pings are sent and reconnections made in there.
+///
+/// # Coming back
+///
+/// [`ClientConfig::reconnect`] says when to try again, and when to give up;
+/// [`ClientConfig::while_down`], what becomes of messages in the meantime. With
+/// [`ClientConfig::announce`] there is an event in front of each attempt, to renew a token or to go
+/// to another server; the attempt waits for it, however long that takes. What a server has to hear
+/// before all else is sent [first](Self::send_first):
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use tidewire_runtime::{Client, Error, Runtime, reconnect::Policy, ws::{ClientConfig, ClientEvent, MessageKind, WhileDown, handshake::Request}};
+/// # async fn fresh_token() -> String { String::new() }
+/// # async fn example<R: Runtime>(runtime: R, request: Request) -> Result<(), Error> {
+/// let config = ClientConfig {
+///     reconnect: Some(Policy::exponential(Duration::from_secs(1), Duration::from_secs(60))),
+///     while_down: WhileDown::DropOldest { bytes: 64 * 1024 },
+///     announce: true,
+///     ..ClientConfig::default()
+/// };
+/// let mut client = Client::new(runtime, request, config)?;
+/// while let Some(event) = client.next().await {
+///     match event {
+///         ClientEvent::Attempt => {
+///             let token = fresh_token().await;
+///             let request = client.request_mut();
+///             request.remove_field("Authorization");
+///             request.add_field("Authorization", format!("Bearer {token}"))?;
+///         }
+///         ClientEvent::Open(_) => client.send_first(MessageKind::Text, b"subscribe to all")?,
+///         ClientEvent::Dropped { messages } => println!("{messages} messages were dropped"),
+///         _ => {}
+///     }
+/// }
+/// # Ok(()) }
+/// ```
 pub struct Client<R: Runtime> {
     driver: Driver<R, ws::Client>,
+    reporter: Reporter,
 }
 
 impl<R: Runtime> Client<R> {
@@ -52,7 +89,7 @@ impl<R: Runtime> Client<R> {
     /// [`run`](Self::run).
     ///
     /// # Errors
-    /// [`Error::Dial`] if the URL asks for TLS, which this version does not speak;
+    /// [`Error::Dial`] if the URL asks for TLS and the feature `tls` is off;
     /// [`Error::Entropy`] if the operating system has no randomness.
     pub fn new(
         connector: impl Into<Connector<R>>,
@@ -64,7 +101,7 @@ impl<R: Runtime> Client<R> {
         let driver = Driver::new(connector, room(&config.connection), |now, _tx| {
             ws::Client::new(request, config, &seed, now)
         });
-        Ok(Self { driver })
+        Ok(Self { driver, reporter: Reporter::default() })
     }
 
     /// Waits for the next event and lends it. `None` means that nothing will come unless
@@ -73,24 +110,42 @@ impl<R: Runtime> Client<R> {
     ///
     /// Cancel-safe: a dropped future takes no event with it.
     pub async fn next(&mut self) -> Option<ClientEvent<'_>> {
-        if !poll_fn(|cx| self.driver.poll_session(cx)).await {
+        if !poll_fn(|cx| self.poll(cx)).await {
             return None;
         }
-        let (machine, rx, tx, now) = self.driver.split();
-        machine.event(now, rx, tx)
+        let Self { driver, reporter } = self;
+        let clock = driver.clock();
+        let (machine, rx, tx, now) = driver.split();
+        let event = machine.event(now, rx, tx);
+        reporter.report(|| Status::of_client(machine, clock));
+        event
+    }
+
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let polled = self.driver.poll_session(cx);
+        self.report();
+        polled
+    }
+
+    /// To be called behind whatever may have changed the status.
+    pub(crate) fn report(&mut self) {
+        let Self { driver, reporter } = self;
+        reporter.report(|| Status::of_client(driver.machine(), driver.clock()));
     }
 
     /// Runs until nothing is left to do: the connection is closed, and neither the handler nor the
     /// policy wants another one.
     pub async fn run(&mut self, handler: &mut impl Handler) {
-        while poll_fn(|cx| self.driver.poll_session(cx)).await {
+        while poll_fn(|cx| self.poll(cx)).await {
             let (last_words, clock) = (self.driver.io_error(), self.driver.clock());
             let (machine, rx, tx, now) = self.driver.split();
             let Some(event) = machine.event(now, rx, tx) else { continue };
             let mut con = Control { machine, tx, clock, full: false };
             match event {
+                ClientEvent::Attempt => handler.on_attempt(&mut con),
                 ClientEvent::Connected => handler.on_connect(&mut con),
                 ClientEvent::Open(response) => handler.on_open(&mut con, response),
+                ClientEvent::Dropped { messages } => handler.on_dropped(&mut con, messages),
                 ClientEvent::Text(text) => handler.on_message(&mut con, Received::Text(text)),
                 ClientEvent::Binary(data) => handler.on_message(&mut con, Received::Binary(data)),
                 ClientEvent::MessageStart { kind, length } => {
@@ -118,12 +173,12 @@ impl<R: Runtime> Client<R> {
         }
     }
 
-    /// Queues a text message; before the connection is open it is kept and leaves first. It leaves
-    /// while [`next`](Self::next) is polled.
+    /// Queues a text message. It leaves while [`next`](Self::next) is polled; while there is no open
+    /// connection [`ClientConfig::while_down`] says what becomes of it.
     ///
     /// # Errors
-    /// [`SendError::Full`] if too much is queued, [`SendError::Closing`] if there is no connection
-    /// and none is coming.
+    /// [`SendError::Full`] if too much is queued, [`SendError::NotOpen`] if it is to be refused while
+    /// there is no open connection, [`SendError::Closing`] if none is coming.
     pub fn send_text(&mut self, text: &str) -> Result<(), SendError> {
         let ws = self.driver.parts();
         ws.machine.send_text(text, ws.tx)
@@ -145,6 +200,16 @@ impl<R: Runtime> Client<R> {
     pub fn send(&mut self, message: &[u8]) -> Result<(), SendError> {
         let ws = self.driver.parts();
         ws.machine.send(message, ws.tx)
+    }
+
+    /// Queues a message on the connection that has just opened, ahead of those that waited for it:
+    /// see [`ws::Client::send_first`].
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), and [`SendError::NotOpen`] in any case if there is no connection.
+    pub fn send_first(&mut self, kind: MessageKind, payload: &[u8]) -> Result<(), SendError> {
+        let ws = self.driver.parts();
+        ws.machine.send_first(kind, payload, ws.tx)
     }
 
     /// Queues a message that others may share; see [`ws::Client::send_shared`].
@@ -212,6 +277,12 @@ impl<R: Runtime> Client<R> {
         self.driver.machine().connection()
     }
 
+    /// What was sent and received so far, on all connections together.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats { bytes: self.driver.transferred(), ws: self.driver.machine().stats() }
+    }
+
     /// The request of the next attempt, to change its URL or fields: a token that has run out, say.
     pub fn request_mut(&mut self) -> &mut Request {
         self.driver.parts().machine.request_mut()
@@ -223,7 +294,9 @@ impl<R: Runtime> Client<R> {
     /// [`ws::Misuse`] for a code or reason that must not be sent.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), ws::Misuse> {
         let ws = self.driver.parts();
-        ws.machine.close(code, reason, ws.now, ws.tx)
+        let closed = ws.machine.close(code, reason, ws.now, ws.tx);
+        self.report();
+        closed
     }
 
     /// Opens a connection `after` from now; zero means at once. To be called when the connection
@@ -232,18 +305,42 @@ impl<R: Runtime> Client<R> {
     /// Does nothing and returns `false` while there is a connection or an attempt under way.
     pub fn reconnect(&mut self, after: Duration) -> bool {
         let ws = self.driver.parts();
-        ws.machine.reconnect(after, ws.now)
+        let reconnects = ws.machine.reconnect(after, ws.now);
+        self.report();
+        reconnects
     }
 
-    /// Drops a reconnection that is waiting.
+    /// Gives everything up at once: a connection without a closing handshake, an attempt that is under
+    /// way, a reconnection that waits, and messages that wait for one. If there was a connection or an
+    /// attempt, [`ClientEvent::Closed`] follows. [`reconnect`](Self::reconnect) begins anew.
     pub fn cancel(&mut self) {
         self.driver.parts().machine.cancel();
+        self.report();
     }
 
     /// What the client is doing.
     #[must_use]
     pub fn status(&self) -> Status {
-        self.driver.machine().status()
+        Status::of_client(self.driver.machine(), self.driver.clock())
+    }
+
+    /// An eye on the [`status`](Self::status), for another task.
+    #[must_use]
+    pub fn watch(&mut self) -> StatusWatch {
+        let status = self.status();
+        self.reporter.watch(status)
+    }
+
+    /// What was sent and waits for a connection.
+    #[must_use]
+    pub fn backlog(&self) -> Backlog {
+        self.driver.machine().backlog()
+    }
+
+    /// How many attempts there were, the one that is under way included.
+    #[must_use]
+    pub fn attempts(&self) -> u64 {
+        self.driver.machine().attempts()
     }
 
     /// What the operating system said when the last connection broke or could not be made, if it
@@ -257,228 +354,5 @@ impl<R: Runtime> Client<R> {
 impl<R: Runtime> std::fmt::Debug for Client<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Client").field(&self.driver).finish()
-    }
-}
-
-/// A message, lent to [`Handler::on_message`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Received<'a> {
-    /// A text message.
-    Text(&'a str),
-    /// A binary message.
-    Binary(&'a [u8]),
-}
-
-/// What follows a closed connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Next {
-    /// What [`ClientConfig::reconnect`] says, or what was asked for with [`Control::reconnect`].
-    #[default]
-    Policy,
-    /// A new connection after this time; zero means at once.
-    Reconnect(Duration),
-    /// Nothing: [`Client::run`] returns.
-    Stop,
-}
-
-/// Callbacks of a [`Client`], in the order in which they come:
-///
-/// ```text
-///   on_connect --> on_open --> on_message, on_ping, on_pong … --> on_close
-///       |             |
-///       +-------------+--> on_error --> on_close
-/// ```
-///
-/// Each attempt ends with exactly one `on_close`. All of them have a default that does nothing.
-pub trait Handler {
-    /// TCP is up; the handshake begins. What is sent here leaves right after the handshake.
-    fn on_connect(&mut self, con: &mut Control<'_>) {
-        let _ = con;
-    }
-
-    /// The handshake is done; `response` is what the server answered.
-    fn on_open(&mut self, con: &mut Control<'_>, response: ResponseHead<'_>) {
-        let _ = (con, response);
-    }
-
-    /// A message has arrived.
-    fn on_message(&mut self, con: &mut Control<'_>, message: Received<'_>) {
-        let _ = (con, message);
-    }
-
-    /// A message begins, of `length` bytes if that is known. Only with [`Delivery::Streaming`], and
-    /// instead of `on_message`; so are the next two.
-    fn on_message_start(&mut self, con: &mut Control<'_>, kind: MessageKind, length: Option<u64>) {
-        let _ = (con, kind, length);
-    }
-
-    /// The next bytes of the message that has begun; of a text, whole characters.
-    fn on_chunk(&mut self, con: &mut Control<'_>, bytes: &[u8]) {
-        let _ = (con, bytes);
-    }
-
-    /// The message that has begun is complete. If the connection ends before, this is not called.
-    fn on_message_end(&mut self, con: &mut Control<'_>) {
-        let _ = con;
-    }
-
-    /// The peer has sent a ping. The pong is already on its way.
-    fn on_ping(&mut self, con: &mut Control<'_>, payload: &[u8]) {
-        let _ = (con, payload);
-    }
-
-    /// The peer has sent a pong.
-    fn on_pong(&mut self, con: &mut Control<'_>, payload: &[u8]) {
-        let _ = (con, payload);
-    }
-
-    /// The connection could not be made. `on_close` follows.
-    fn on_error(&mut self, con: &mut Control<'_>, error: &Error) {
-        let _ = (con, error);
-    }
-
-    /// The connection is closed, or was never made. The answer says what follows.
-    fn on_close(&mut self, con: &mut Control<'_>, why: ClientClosed, reason: &str) -> Next {
-        let _ = (con, why, reason);
-        Next::Policy
-    }
-
-    /// A message was refused with [`SendError::Full`].
-    fn on_buffer_full(&mut self, con: &mut Control<'_>) {
-        let _ = con;
-    }
-
-    /// After `on_buffer_full`: there is room again.
-    fn on_buffer_drained(&mut self, con: &mut Control<'_>) {
-        let _ = con;
-    }
-}
-
-/// The connection, in a callback of a [`Handler`].
-pub struct Control<'a> {
-    machine: &'a mut ws::Client,
-    tx: &'a mut SendBuf,
-    clock: Clock,
-    full: bool,
-}
-
-impl Control<'_> {
-    /// Queues a text message.
-    ///
-    /// # Errors
-    /// [`SendError::Full`] if too much is queued; `on_buffer_full` follows.
-    pub fn send_text(&mut self, text: &str) -> Result<(), SendError> {
-        let result = self.machine.send_text(text, self.tx);
-        self.note(result)
-    }
-
-    /// Queues a binary message.
-    ///
-    /// # Errors
-    /// As [`send_text`](Self::send_text).
-    pub fn send_binary(&mut self, data: &[u8]) -> Result<(), SendError> {
-        let result = self.machine.send_binary(data, self.tx);
-        self.note(result)
-    }
-
-    /// Queues a message of the connection's own kind, [`ws::Config::message_kind`].
-    ///
-    /// # Errors
-    /// As [`send_text`](Self::send_text), and [`SendError::NotUtf8`] for a text that is none.
-    pub fn send(&mut self, message: &[u8]) -> Result<(), SendError> {
-        let result = self.machine.send(message, self.tx);
-        self.note(result)
-    }
-
-    /// Queues a ping with up to 125 bytes of payload.
-    ///
-    /// # Errors
-    /// As [`send_text`](Self::send_text), and if the payload is too long.
-    pub fn send_ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
-        let result = self.machine.send_ping(payload, self.tx);
-        self.note(result)
-    }
-
-    /// Queues a pong with up to 125 bytes of payload that nobody asked for.
-    ///
-    /// # Errors
-    /// As [`send_ping`](Self::send_ping).
-    pub fn send_pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
-        let result = self.machine.send_pong(payload, self.tx);
-        self.note(result)
-    }
-
-    /// Queues a message that others may share; see [`ws::Client::send_shared`].
-    ///
-    /// # Errors
-    /// As [`send`](Self::send).
-    pub fn send_shared(&mut self, kind: MessageKind, payload: &Bytes) -> Result<(), SendError> {
-        let result = self.machine.send_shared(kind, payload, self.tx);
-        self.note(result)
-    }
-
-    /// The open connection, to ask it what it knows: its round trip, what was agreed on.
-    #[must_use]
-    pub fn connection(&self) -> Option<&ws::Connection> {
-        self.machine.connection()
-    }
-
-    /// Begins a message in pieces; as [`Client::start_message`].
-    ///
-    /// # Errors
-    /// As [`Client::start_message`].
-    pub fn start_message(&mut self, kind: MessageKind) -> Result<(), SendError> {
-        self.machine.start_message(kind)
-    }
-
-    /// Queues the next piece of the message that was begun; as [`Client::send_chunk`].
-    ///
-    /// # Errors
-    /// As [`Client::send_chunk`].
-    pub fn send_chunk(&mut self, bytes: &[u8]) -> Result<(), SendError> {
-        let result = self.machine.send_chunk(bytes, self.tx);
-        self.note(result)
-    }
-
-    /// Ends the message that was begun; as [`Client::end_message`].
-    ///
-    /// # Errors
-    /// As [`Client::end_message`].
-    pub fn end_message(&mut self, last: &[u8]) -> Result<(), SendError> {
-        let result = self.machine.end_message(last, self.tx);
-        self.note(result)
-    }
-
-    /// Begins the closing handshake.
-    ///
-    /// # Errors
-    /// [`ws::Misuse`] for a code or reason that must not be sent.
-    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), ws::Misuse> {
-        self.machine.close(code, reason, self.now(), self.tx)
-    }
-
-    /// In `on_close`: opens a connection `after` from now; zero means at once.
-    pub fn reconnect(&mut self, after: Duration) {
-        self.machine.reconnect(after, self.now());
-    }
-
-    /// The request of the next attempt, to change its URL or fields.
-    pub fn request_mut(&mut self) -> &mut Request {
-        self.machine.request_mut()
-    }
-
-    fn now(&self) -> Instant {
-        self.clock.instant(std::time::Instant::now())
-    }
-
-    fn note(&mut self, result: Result<(), SendError>) -> Result<(), SendError> {
-        self.full |= result == Err(SendError::Full);
-        result
-    }
-}
-
-impl std::fmt::Debug for Control<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Control").field("status", &self.machine.status()).finish_non_exhaustive()
     }
 }

@@ -7,6 +7,8 @@ use crate::exchange::Exchange;
 use crate::runtime::Runtime;
 use crate::server::Settings;
 use crate::shutdown::{Counted, Shutdown, Watch};
+use crate::tls::Handshake;
+use crate::trace::{self, Span};
 use pin_project_lite::pin_project;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -85,6 +87,8 @@ pin_project! {
     pub struct ConnectionTask<R: Runtime, H, F> {
         handler: H,
         home: Home<R>,
+        // The connection is not here yet.
+        arrival: Option<Box<Arrival<R>>>,
         // Here between requests, in the exchange while one is handled.
         conn: Option<Box<Conn<R>>>,
         #[pin]
@@ -94,6 +98,34 @@ pin_project! {
         phase: Watch,
         peer: SocketAddr,
         on_error: fn(SocketAddr, &HandlerError),
+        span: Span,
+        // Of the request that is handled.
+        request: Span,
+    }
+}
+
+/// A connection that is none yet: the TLS handshake, and what comes after it.
+struct Arrival<R: Runtime> {
+    handshake: Handshake<R>,
+    runtime: R,
+    peer: SocketAddr,
+    settings: Arc<Settings>,
+    phase: Watch,
+    counted: Counted,
+}
+
+impl<R: Runtime> Arrival<R> {
+    /// Ready with the stream. Without one, if the handshake failed or the server shuts down: who has
+    /// asked for nothing yet is not waited for.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<ByteStream<R>>> {
+        if self.phase.poll_until(cx, Shutdown::is_draining).is_ready() {
+            return Poll::Ready(None);
+        }
+        let made = ready!(self.handshake.poll(cx));
+        if let (Err(error), Some(tls)) = (&made, &self.settings.config.tls) {
+            tls.failed(self.peer.into(), error);
+        }
+        Poll::Ready(made.ok())
     }
 }
 
@@ -107,24 +139,27 @@ impl<R: Runtime, H, F> ConnectionTask<R, Arc<H>, F> {
         shutdown: &Arc<Shutdown>,
         counted: Counted,
     ) -> Self {
-        let config = &settings.config;
-        let mut driver = Driver::with_stream(runtime, stream, config.receive_buffer, |now, _tx| {
-            http::Server::new(config.http, now)
-        });
-        driver.set_write_timeout(config.http.write_timeout);
+        let on_error = settings.config.on_error;
         let phase = Watch::phase(shutdown);
-        let on_error = config.on_error;
-        let dated_until = Instant::EPOCH;
-        let conn = Conn { driver, peer, settings, phase, counted, dated_until };
+        let (arrival, conn) = if let Some(tls) = &settings.config.tls {
+            let handshake = Handshake::server(&runtime, tls, stream);
+            let it = Arrival { handshake, runtime, peer, settings, phase, counted };
+            (Some(Box::new(it)), None)
+        } else {
+            (None, Some(Conn::new(runtime, stream, peer, settings, phase, counted)))
+        };
         Self {
             handler,
             home: Home::new(),
-            conn: Some(Box::new(conn)),
+            arrival,
+            conn,
             handling: None,
             handled: None,
             phase: Watch::phase(shutdown),
             peer,
             on_error,
+            span: trace::span!("tidewire::server", "connection", ?peer),
+            request: Span::none(),
         }
     }
 }
@@ -140,12 +175,20 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
+        let _connection = this.span.enter();
         if this.phase.poll_until(cx, Shutdown::is_stopped).is_ready() {
             this.handling.set(None);
             return Poll::Ready(());
         }
+        if let Some(arrival) = this.arrival {
+            let Some(stream) = ready!(arrival.poll(cx)) else { return Poll::Ready(()) };
+            *this.conn = this.arrival.take().map(|it| {
+                Conn::new(it.runtime, stream, it.peer, it.settings, it.phase, it.counted)
+            });
+        }
         loop {
             if let Some(handling) = this.handling.as_mut().as_pin_mut() {
+                let _request = this.request.enter();
                 let handled = match catch_unwind(AssertUnwindSafe(|| handling.poll(cx))) {
                     Ok(poll) => ready!(poll).map_err(E::into),
                     Err(_panic) => Err(HandlerPanicked.into()),
@@ -172,17 +215,24 @@ where
                         }
                         _ => {}
                     }
+                    trace::event!("tidewire::server", WARN, %error, "the handler failed");
                     (this.on_error)(*this.peer, &error);
                     Err(status_of(&*error))
                 });
                 let Some(mut conn) = home else { return Poll::Ready(()) };
                 conn.after_handler(handled);
+                *this.request = Span::none();
                 *this.conn = Some(conn);
             }
             let Some(conn) = this.conn else { return Poll::Ready(()) };
             let Some(head) = ready!(conn.poll_request(cx)) else { return Poll::Ready(()) };
             let Some(conn) = this.conn.take() else { return Poll::Ready(()) };
+            *this.request = trace::span!(
+                "tidewire::server", "request",
+                method = ?head.as_head().method, path = ?head.as_head().path().split('?').next().unwrap_or_default()
+            );
             let exchange = Exchange::new(conn, head, this.home.clone());
+            let _request = this.request.enter();
             match catch_unwind(AssertUnwindSafe(|| (this.handler)(exchange))) {
                 Ok(handling) => this.handling.set(Some(handling)),
                 Err(_panic) => {
@@ -194,6 +244,23 @@ where
 }
 
 impl<R: Runtime> Conn<R> {
+    fn new(
+        runtime: R,
+        stream: ByteStream<R>,
+        peer: SocketAddr,
+        settings: Arc<Settings>,
+        phase: Watch,
+        counted: Counted,
+    ) -> Box<Self> {
+        let config = &settings.config;
+        let mut driver = Driver::with_stream(runtime, stream, config.receive_buffer, |now, _tx| {
+            http::Server::new(config.http, now)
+        });
+        driver.set_write_timeout(config.http.write_timeout);
+        let dated_until = Instant::EPOCH;
+        Box::new(Self { driver, peer, settings, phase, counted, dated_until })
+    }
+
     /// Ready with the head of the next request, or with `None` at the end of the connection.
     fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Option<OwnedRequestHead>> {
         loop {
@@ -207,6 +274,7 @@ impl<R: Runtime> Conn<R> {
             // Anything else is the rest of a body that the handler did not want, or the end: poll
             // on until the transport is closed in order.
             if let Some(ServerEvent::Request(head)) = self.driver.event() {
+                self.counted.counters().request();
                 return Poll::Ready(Some(head.to_owned()));
             }
         }

@@ -2,9 +2,13 @@
 
 use crate::runtime::Runtime;
 use crate::socket::{Keepalive, SocketOptions};
+use crate::tls::TlsConfig;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tidewire::dial;
+use tidewire::proxy::{Environment, EnvironmentError, Proxy};
+use tidewire::url::Url;
 
 /// How a client makes its connections. Every client takes one, or a bare runtime, which is a connector
 /// with the defaults.
@@ -31,6 +35,34 @@ pub struct Connector<R> {
 pub(crate) struct Options {
     pub(crate) socket: SocketOptions,
     pub(crate) unix: Option<PathBuf>,
+    pub(crate) dial: dial::Config,
+    proxy: ProxyChoice,
+    tls: Option<TlsConfig>,
+}
+
+/// Through which proxy, if through one.
+#[derive(Clone, Debug, Default)]
+enum ProxyChoice {
+    #[default]
+    None,
+    One(Proxy),
+    ByEnvironment(Box<Environment>),
+}
+
+impl Options {
+    /// The proxy for connections to `target`.
+    pub(crate) fn proxy_for(&self, target: &Url) -> Result<Option<&Proxy>, EnvironmentError> {
+        match &self.proxy {
+            ProxyChoice::None => Ok(None),
+            ProxyChoice::One(proxy) => Ok(Some(proxy)),
+            ProxyChoice::ByEnvironment(environment) => environment.proxy_for(target),
+        }
+    }
+
+    /// How TLS is spoken. `None` if it cannot be, since the feature is off.
+    pub(crate) fn tls(&self) -> Option<TlsConfig> {
+        self.tls.clone().or_else(TlsConfig::platform)
+    }
 }
 
 impl<R: Runtime> Connector<R> {
@@ -59,10 +91,54 @@ impl<R: Runtime> Connector<R> {
     }
 
     /// Connects to the Unix socket at `path`, whatever host and port a URL names: they go into the
-    /// request as always.
+    /// request as always. If there is a proxy too, it is what listens there.
     #[must_use]
     pub fn unix(self, path: impl Into<PathBuf>) -> Self {
         self.with(|options| options.unix = Some(path.into()))
+    }
+
+    /// How the addresses of a host are tried (RFC 8305): IPv6 before IPv4, a quarter of a second apart,
+    /// unless this says otherwise. With [`bind`](Self::bind), only those of its family are.
+    #[must_use]
+    pub fn dial(self, config: dial::Config) -> Self {
+        self.with(|options| options.dial = config)
+    }
+
+    /// Connects to everything through this proxy. What it refuses is told by
+    /// [`Error::proxy`](crate::Error::proxy).
+    ///
+    /// ```
+    /// # use tidewire_runtime::{Connector, Runtime, proxy::{Proxy, ProxyError}};
+    /// # fn example<R: Runtime>(runtime: R) -> Result<Connector<R>, ProxyError> {
+    /// let proxy = Proxy::parse("http://proxy.example:3128")?.credentials("Aladdin", "open sesame")?;
+    /// let connector = Connector::new(runtime).proxy(proxy);
+    /// # Ok(connector) }
+    /// ```
+    #[must_use]
+    pub fn proxy(self, proxy: Proxy) -> Self {
+        self.with(|options| options.proxy = ProxyChoice::One(proxy))
+    }
+
+    /// Connects through the proxies that `environment` picks. To have it read `http_proxy` and its kin as
+    /// they are now:
+    ///
+    /// ```
+    /// # use tidewire_runtime::{Connector, Runtime, proxy::Environment};
+    /// # fn example<R: Runtime>(runtime: R) -> Connector<R> {
+    /// let environment = Environment::new(|name| std::env::var(name).ok());
+    /// let connector = Connector::new(runtime).proxy_environment(environment);
+    /// # connector }
+    /// ```
+    #[must_use]
+    pub fn proxy_environment(self, environment: Environment) -> Self {
+        self.with(|options| options.proxy = ProxyChoice::ByEnvironment(environment.into()))
+    }
+
+    /// How TLS is spoken with the hosts of `wss://` and `https://`. By default the platform's root
+    /// certificates are trusted. Needs the feature `tls`.
+    #[must_use]
+    pub fn tls(self, tls: TlsConfig) -> Self {
+        self.with(|options| options.tls = Some(tls))
     }
 
     fn with(mut self, change: impl FnOnce(&mut Options)) -> Self {

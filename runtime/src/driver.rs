@@ -1,11 +1,15 @@
 //! The one loop that drives every machine.
 
+mod halves;
+
 use crate::byte_stream::ByteStream;
 use crate::connector::Connector;
-use crate::dial;
+use crate::dial::{self, error::copy};
 use crate::error::Error;
 use crate::link::{Link, Side};
 use crate::runtime::Runtime;
+use crate::stats::Transferred;
+use crate::tls::TlsSession;
 use std::future::poll_fn;
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -18,7 +22,7 @@ use tidewire::{Clock, Dialer, Instant, Machine, RecvBuf, SendBuf, Transport};
 const BUDGET: usize = 64;
 /// Events in a row, without a pause in between, before other tasks get their turn: a peer that is
 /// faster than the program never lets it wait.
-const EVENTS: usize = 128;
+pub(crate) const EVENTS: usize = 128;
 
 /// A machine with a transport: everything in this crate is one of these underneath, and a machine
 /// of your own becomes a client or server by it.
@@ -95,7 +99,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     ///
     /// # Errors
     /// [`Error::Dial`] if the host could not be resolved, no address accepted the connection, it took
-    /// longer than 30 s, or `target` asks for TLS, which this version does not speak.
+    /// longer than 30 s, or `target` asks for TLS and there was none, for the reason in [`Error::tls`].
     pub async fn connect(
         connector: impl Into<Connector<R>>,
         target: &Url,
@@ -127,6 +131,12 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     /// How many bytes wait to be written.
     pub fn queued(&self) -> usize {
         self.link.waiting()
+    }
+
+    /// How many bytes went through so far, on all transports, and how many wait to.
+    pub fn transferred(&self) -> Transferred {
+        let link = &self.link;
+        Transferred { received: link.rx.received(), sent: link.tx.sent(), queued: link.tx.len() }
     }
 
     /// Sets another limit for the receive buffer, in bytes.
@@ -208,10 +218,10 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         self.link.release_soon();
     }
 
-    /// Shows the machine its buffers, without waiting for anything.
-    pub(crate) fn advance(&mut self) {
+    /// Shows the machine its buffers, without waiting for anything. Whether there is an event.
+    pub(crate) fn advance(&mut self) -> bool {
         let now = self.link.refresh();
-        self.machine.advance(now, &mut self.link.rx, &mut self.link.tx);
+        self.machine.advance(now, &mut self.link.rx, &mut self.link.tx)
     }
 
     /// Whether nothing happens on the connection now: no event, no end.
@@ -315,12 +325,11 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
             machine.advance(now, &mut link.rx, &mut link.tx);
             machine.handle_timeout(now, &mut link.tx);
         }
+        let mut busy = false;
         match machine.transport() {
             Transport::Open => {
                 link.poll_write(cx);
-                if link.waiting() > mark {
-                    while link.poll_read(cx) {}
-                }
+                busy = link.waiting() > mark && (0..BUDGET).all(|_| link.poll_read(cx));
             }
             wanted => while link.poll_transfer(cx, wanted) {},
         }
@@ -332,6 +341,9 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         }
         if !link.is_attached() {
             return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        }
+        if busy {
+            return give_way(cx);
         }
         // If a deadline passes, the event loop has to see to it: `poll_advance` reports the end.
         let deadline = machine.poll_timeout();
@@ -355,6 +367,11 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         while self.next().await.is_some() {}
     }
 
+    /// What TLS has agreed on, if there is a connection that speaks it.
+    pub fn tls_session(&self) -> Option<TlsSession> {
+        self.link.tls_session()
+    }
+
     /// What the operating system said when the last connection broke, if it said anything.
     pub fn io_error(&self) -> Option<io::Error> {
         self.link.error.as_ref().map(copy)
@@ -366,6 +383,7 @@ impl<R: Runtime, M: Dialer> Driver<R, M> {
     /// one.
     pub fn poll_session(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         loop {
+            self.name_lateness();
             if let Poll::Ready(more) = self.poll_advance(cx) {
                 return Poll::Ready(more);
             }
@@ -386,6 +404,7 @@ impl<R: Runtime, M: Dialer> Driver<R, M> {
             let dial = dial.get_mut().unwrap_or_else(PoisonError::into_inner);
             let Poll::Ready(dialled) = dial.poll(&link.runtime, cx) else { return Poll::Pending };
             let now = link.refresh();
+            dial::tell(self.machine.target(), &dialled);
             match dialled {
                 Ok(stream) => {
                     link.attach(stream);
@@ -397,6 +416,22 @@ impl<R: Runtime, M: Dialer> Driver<R, M> {
                     self.machine.dial_failed(now, why);
                 }
             }
+        }
+    }
+}
+
+impl<R: Runtime, M: Dialer> Driver<R, M> {
+    /// Tells the machine that the connection it waits for is late, when it is, before it finds out by
+    /// itself: it does not know how far the connection has come.
+    fn name_lateness(&mut self) {
+        let Some((attempt, dial)) = self.link.dial.as_deref_mut() else { return };
+        let late = dial.get_mut().unwrap_or_else(PoisonError::into_inner).late();
+        let waits =
+            self.machine.transport() == Transport::Dial && *attempt == self.machine.attempts();
+        let now = self.link.refresh();
+        if waits && self.machine.poll_timeout().is_some_and(|at| at <= now) {
+            self.link.detach();
+            self.machine.dial_failed(now, late);
         }
     }
 }
@@ -426,12 +461,4 @@ fn poll_sleep<R: Runtime, M: Machine>(
 fn give_way<T>(cx: &Context<'_>) -> Poll<T> {
     cx.waker().wake_by_ref();
     Poll::Pending
-}
-
-/// An [`io::Error`] that says the same.
-fn copy(error: &io::Error) -> io::Error {
-    match error.raw_os_error() {
-        Some(code) => io::Error::from_raw_os_error(code),
-        None => io::Error::new(error.kind(), error.to_string()),
-    }
 }

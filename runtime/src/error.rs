@@ -1,7 +1,10 @@
 //! One error for everything that goes wrong at run time.
 
 use crate::dial::DialFailure;
+use crate::dial::error::{ConnectErrors, ProxyRefused};
+use crate::tls::TlsError;
 use std::io;
+use std::net::SocketAddr;
 use tidewire::http::{self, OwnedResponseHead};
 use tidewire::{DialError, sse, ws};
 
@@ -130,6 +133,36 @@ impl Error {
             },
             Self::Deadline => Some(Phase::Total),
             _ => None,
+        }
+    }
+
+    /// Why there is no TLS connection, or no longer one, if that is what went wrong.
+    #[must_use]
+    pub fn tls(&self) -> Option<&TlsError> {
+        match self {
+            Self::Dial { source: error, .. } | Self::Io(error) => TlsError::of(error),
+            _ => None,
+        }
+    }
+
+    /// What a proxy answered, if it did not lead to the target.
+    #[must_use]
+    pub fn proxy(&self) -> Option<&ProxyRefused> {
+        match self {
+            Self::Dial { source, .. } => ProxyRefused::of(source),
+            _ => None,
+        }
+    }
+
+    /// What each address of a host has failed with, where several were tried, in the order in which they
+    /// failed. The one failure of a single address is the [source](std::error::Error::source).
+    #[must_use]
+    pub fn attempts(&self) -> &[(SocketAddr, io::Error)] {
+        match self {
+            Self::Dial { source, .. } => {
+                ConnectErrors::of(source).map_or(&[], ConnectErrors::attempts)
+            }
+            _ => &[],
         }
     }
 

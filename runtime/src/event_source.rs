@@ -7,6 +7,8 @@ use crate::entropy;
 use crate::error::Error;
 use crate::link::rx_limit;
 use crate::runtime::Runtime;
+use crate::stats::SourceStats;
+use crate::status::{Reporter, Status, StatusWatch};
 use futures_core::Stream;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -61,13 +63,14 @@ use tidewire::url::Url;
 /// ```
 pub struct EventSource<R: Runtime> {
     driver: Driver<R, sse::EventSource>,
+    reporter: Reporter,
 }
 
 impl<R: Runtime> EventSource<R> {
     /// A source for `request`'s URL. It connects at the first call of [`next`](Self::next).
     ///
     /// # Errors
-    /// [`Error::Dial`] if the URL asks for TLS, which this version does not speak;
+    /// [`Error::Dial`] if the URL asks for TLS and the feature `tls` is off;
     /// [`Error::HttpMisuse`] if the request cannot be sent, because of one of its fields for
     /// instance; [`Error::Entropy`] if the operating system has no randomness.
     pub fn new(
@@ -80,14 +83,26 @@ impl<R: Runtime> EventSource<R> {
         let rx_limit = rx_limit(config.http.head.max(limits.event));
         // A driver's clock begins with it.
         let machine = sse::EventSource::new(request, config, &entropy::seed()?, Instant::EPOCH)?;
-        Ok(Self { driver: Driver::new(connector, rx_limit, |_now, _tx| machine) })
+        let driver = Driver::new(connector, rx_limit, |_now, _tx| machine);
+        Ok(Self { driver, reporter: Reporter::default() })
     }
 
     /// Waits for the next event and lends it. [`SourceEvent::Closed`] is the last one; then `None`.
     ///
     /// Cancel-safe: a dropped future takes no event with it.
     pub async fn next(&mut self) -> Option<SourceEvent<'_>> {
-        if poll_fn(|cx| self.driver.poll_session(cx)).await { self.driver.event() } else { None }
+        if poll_fn(|cx| self.poll(cx)).await { self.driver.event() } else { None }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let polled = self.driver.poll_session(cx);
+        self.report();
+        polled
+    }
+
+    fn report(&mut self) {
+        let Self { driver, reporter } = self;
+        reporter.report(|| Status::of_source(driver.machine(), driver.clock()));
     }
 
     /// The request of the next attempt, to change its fields: a token that has run out, say.
@@ -98,6 +113,7 @@ impl<R: Runtime> EventSource<R> {
     /// Closes the source for good. [`SourceEvent::Closed`] follows.
     pub fn close(&mut self) {
         self.driver.parts().machine.close();
+        self.report();
     }
 
     /// Makes the next attempt `after` from now, whatever the policy or the server said: zero, when
@@ -105,7 +121,9 @@ impl<R: Runtime> EventSource<R> {
     /// over; returns whether it did something.
     pub fn reconnect(&mut self, after: Duration) -> bool {
         let sse = self.driver.parts();
-        sse.machine.reconnect(after, sse.now)
+        let reconnects = sse.machine.reconnect(after, sse.now);
+        self.report();
+        reconnects
     }
 
     /// As [`reconnect`](Self::reconnect), and leaves the connection or the attempt that there is,
@@ -113,10 +131,25 @@ impl<R: Runtime> EventSource<R> {
     /// last event id is that of the last event that was lent. Returns `false` when it is all over.
     pub fn restart(&mut self, after: Duration) -> bool {
         let sse = self.driver.parts();
-        sse.machine.restart(after, sse.now)
+        let restarts = sse.machine.restart(after, sse.now);
+        self.report();
+        restarts
     }
 
-    /// What the source is doing, in the standard's words.
+    /// What the source is doing.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status::of_source(self.driver.machine(), self.driver.clock())
+    }
+
+    /// An eye on the [`status`](Self::status), for another task.
+    #[must_use]
+    pub fn watch(&mut self) -> StatusWatch {
+        let status = self.status();
+        self.reporter.watch(status)
+    }
+
+    /// The same in the standard's words, which know no wait.
     #[must_use]
     pub fn ready_state(&self) -> ReadyState {
         self.driver.machine().ready_state()
@@ -138,6 +171,12 @@ impl<R: Runtime> EventSource<R> {
     #[must_use]
     pub fn origin(&self) -> String {
         self.driver.machine().origin()
+    }
+
+    /// What was received so far, on all connections together.
+    #[must_use]
+    pub fn stats(&self) -> SourceStats {
+        SourceStats { bytes: self.driver.transferred(), sse: self.driver.machine().stats() }
     }
 
     /// How many attempts there were, redirects included.
@@ -174,7 +213,7 @@ impl<R: Runtime> Stream for EventSource<R> {
     type Item = OwnedSourceEvent;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        while ready!(self.driver.poll_session(cx)) {
+        while ready!(self.poll(cx)) {
             if let Some(event) = self.driver.event() {
                 return Poll::Ready(Some(event.to_owned()));
             }

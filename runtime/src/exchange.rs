@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::event_stream::EventStream;
 use crate::runtime::Runtime;
 use crate::shutdown::Shutdown;
+use crate::tls::TlsSession;
 use crate::upgraded::Upgraded;
 use crate::websocket::WebSocket;
 use bytes::Bytes;
@@ -81,6 +82,12 @@ impl<R: Runtime> Exchange<R> {
     #[must_use]
     pub fn authority(&self) -> Option<&str> {
         self.head().authority()
+    }
+
+    /// What TLS has agreed on, if the connection speaks it: who the client is, for one.
+    #[must_use]
+    pub fn tls_session(&self) -> Option<TlsSession> {
+        self.conn.as_ref()?.driver.tls_session()
     }
 
     /// The client's address.

@@ -13,11 +13,33 @@
 //! | [`EventSource`] | the client of an event stream, which reconnects |
 //! | [`Driver`] | the loop behind all of them, for machines of your own |
 //!
-//! # No task, no lock
+//! # No task
 //!
-//! Nothing runs behind your back: each of these works while one of its futures is polled. All
+//! Nothing runs behind your back: each of these works while one of its futures is polled. There is no
+//! lock either, but between the halves of a connection that was [split](WebSocket::split). All
 //! futures are cancel-safe, since all state is in the machine and its two buffers. Those of an
 //! [`HttpClient`] are requests: dropped, they are given up.
+//!
+//! # What goes on
+//!
+//! `stats()` of [`WebSocket`], [`Client`], [`EventSource`] and [`ServerHandle`] gives counters, at any
+//! time: bytes, frames, messages, pings, the round trip, what is queued, reconnections, requests.
+//!
+//! With the feature `tracing` decisions are events of the crate `tracing`, on the level `DEBUG` but for
+//! what a server's owner has to know (`WARN`) and for each exchange and each ping (`TRACE`). Messages
+//! are no events. Spans are on the level `INFO`, so that the events of handlers say whose request they
+//! are about.
+//!
+//! | target | spans | events |
+//! |---|---|---|
+//! | `tidewire::dial` | | an attempt to connect: that it succeeded, or why not |
+//! | `tidewire::ws` | `client{url}`, `handshake{url}`, `websocket{role}` | handshakes accepted or refused, Close sent and received, how a connection ended, the next attempt and when, the limit of what is queued, pings and pongs |
+//! | `tidewire::sse` | `event_source{url}` | streams opened and refused, redirects, how a stream ended, the next attempt and when |
+//! | `tidewire::http` | | requests and responses, refusals, how a connection ended, redirects, second tries |
+//! | `tidewire::server` | `connection{peer}`, `request{method, path}` | handlers that failed, that no connection can be accepted, a shutdown |
+//! | `tidewire::link` | | a connection that broke, a peer that takes nothing |
+//!
+//! URLs are told without user, password and query, and no value of a header field is.
 
 mod adapter;
 mod body_writer;
@@ -38,8 +60,13 @@ mod link;
 mod runtime;
 mod server;
 mod server_fields;
+mod shared;
 mod shutdown;
 mod socket;
+mod stats;
+mod status;
+mod tls;
+mod trace;
 mod upgraded;
 mod websocket;
 
@@ -49,6 +76,7 @@ pub use byte_stream::{BoxStream, ByteStream, Io};
 pub use client::{Client, Control, Handler, Next, Received};
 pub use connection::ConnectionTask;
 pub use connector::Connector;
+pub use dial::error::ProxyRefused;
 pub use driver::{Driver, Parts};
 pub use error::{Error, HandlerError, HandlerPanicked, Phase};
 pub use event_source::EventSource;
@@ -60,6 +88,13 @@ pub use server::{Server, ServerConfig, ServerHandle};
 pub use socket::{Keepalive, ListenOptions, SocketOptions};
 #[doc(hidden)]
 pub use socket2::SockRef;
-pub use tidewire::{DialError, http, reconnect, sse, url, ws};
+pub use stats::{ServerStats, SourceStats, Stats, Transferred};
+pub use status::{Status, StatusWatch};
+pub use tidewire::dial::{Config as DialConfig, Family};
+pub use tidewire::{DialError, http, proxy, reconnect, sse, url, ws};
+pub use tls::{TlsAlert, TlsConfig, TlsError, TlsServerConfig, TlsSession};
 pub use upgraded::Upgraded;
-pub use websocket::{Message, MessageReader, MessageWriter, Reply, WebSocket};
+pub use websocket::{
+    Message, MessageReader, MessageWriter, Reply, ReuniteError, WebSocket, WebSocketReceiver,
+    WebSocketSender,
+};

@@ -4,6 +4,8 @@ use crate::byte_stream::ByteStream;
 use crate::connector::{Connector, Options};
 use crate::dial::Dial;
 use crate::runtime::{Runtime, Timer};
+use crate::tls::TlsSession;
+use crate::trace;
 use atomic_waker::AtomicWaker;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::io::{self, IoSlice};
@@ -22,6 +24,8 @@ use tidewire::{Clock, Instant, RecvBuf, SendBuf, Transport};
 const READ_MIN: usize = 1024;
 /// The largest read, in bytes.
 pub(crate) const READ_MAX: usize = 64 * 1024;
+/// How much of what belongs to nobody is read at a time, in bytes.
+const DISCARD: usize = 8 * 1024;
 /// The most runs of bytes in one write.
 const WRITE_SLICES: usize = 16;
 /// After this time without traffic, empty buffers give their memory back.
@@ -164,7 +168,17 @@ impl<R: Runtime> Link<R> {
 
     /// Nobody waits for output to leave any more.
     pub(crate) fn drained(&mut self) {
-        self.bell.tasks[Side::Drain as usize].take();
+        self.leave(Side::Drain);
+    }
+
+    /// Nobody waits on `side` any more.
+    pub(crate) fn leave(&mut self, side: Side) {
+        self.bell.tasks[side as usize].take();
+    }
+
+    /// Wakes who waits on `side`: the other has something for it.
+    pub(crate) fn call(&mut self, side: Side) {
+        self.bell.tasks[side as usize].wake();
     }
 
     /// The time of the last [`refresh`](Self::refresh).
@@ -221,6 +235,11 @@ impl<R: Runtime> Link<R> {
         (self.runtime, self.stream, self.rx, self.tx)
     }
 
+    /// What TLS has agreed on, if there is a connection that speaks it.
+    pub(crate) fn tls_session(&self) -> Option<TlsSession> {
+        self.stream.as_ref()?.tls_session()
+    }
+
     pub(crate) fn is_attached(&self) -> bool {
         self.stream.is_some()
     }
@@ -268,7 +287,7 @@ impl<R: Runtime> Link<R> {
                 self.drop_output();
                 break;
             }
-            let buffers = stream.buffers();
+            let (buffers, left) = (stream.buffers(), stream.left());
             let stream = Pin::new(stream);
             let chunk = self.tx.chunk();
             let result = if self.tx.is_empty() {
@@ -285,6 +304,8 @@ impl<R: Runtime> Link<R> {
                 }
                 stream.poll_write_vectored(cx, &slices[..n])
             };
+            // A stream that buffers may be rid of some of it, and still not take more.
+            let moved = self.stream.as_ref().is_some_and(|stream| stream.left() != left);
             match result {
                 Poll::Ready(Ok(n)) if n > 0 => {
                     self.tx.consume(n);
@@ -300,12 +321,21 @@ impl<R: Runtime> Link<R> {
                     // The peer's last words may be there.
                     self.look_again();
                 }
-                Poll::Pending if !wrote && self.stalled_until.is_some_and(|at| at <= self.now) => {
+                Poll::Pending
+                    if !(wrote || moved) && self.stalled_until.is_some_and(|at| at <= self.now) =>
+                {
+                    trace::event!(
+                        "tidewire::link", DEBUG,
+                        timeout = ?self.write_timeout, queued = self.tx.len(), "nothing was taken in time"
+                    );
                     self.error = Some(io::ErrorKind::TimedOut.into());
                     self.write_ended = true;
                     self.drop_output();
                 }
-                Poll::Pending => break,
+                Poll::Pending => {
+                    wrote |= moved;
+                    break;
+                }
             }
             wrote = true;
         }
@@ -350,6 +380,7 @@ impl<R: Runtime> Link<R> {
             }
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
             Poll::Ready(Err(error)) => {
+                trace::event!("tidewire::link", DEBUG, %error, "the connection broke");
                 self.error = Some(error);
                 self.rx.fail();
             }
@@ -377,6 +408,31 @@ impl<R: Runtime> Link<R> {
         self.unflushed = false;
     }
 
+    /// Reads once what belongs to nobody: the machine that asked to close looks no more. What was
+    /// received before stays, for it may have announced an event that nobody has taken yet.
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(stream) = &mut self.stream else { return false };
+        if self.starved || self.rx.is_finished() {
+            return false;
+        }
+        self.bell.rang.swap(false, Ordering::SeqCst);
+        match Pin::new(stream).poll_read(cx, &mut [0; DISCARD]) {
+            Poll::Ready(Ok(0)) => self.rx.finish(),
+            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+            Poll::Ready(Err(error)) => {
+                self.error = Some(error);
+                self.rx.fail();
+            }
+            Poll::Pending => {
+                self.starved = true;
+                return false;
+            }
+        }
+        self.touch();
+        true
+    }
+
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> bool {
         if self.write_ended || !self.is_written() {
             return false;
@@ -400,9 +456,7 @@ impl<R: Runtime> Link<R> {
                 return false;
             }
             if !self.rx.is_finished() {
-                // What is left belongs to nobody: the machine that asked to close looks no more.
-                self.rx.clear();
-                return self.poll_read(cx);
+                return self.poll_discard(cx);
             }
         }
         self.linger_until = None;
@@ -426,12 +480,10 @@ impl<R: Runtime> Link<R> {
         self.poll_write(cx);
         self.poll_shutdown(cx);
         self.look_again();
-        self.rx.clear();
         for _ in 0..16 {
-            if !self.poll_read(cx) {
+            if !self.poll_discard(cx) {
                 break;
             }
-            self.rx.clear();
         }
         self.abandon();
     }

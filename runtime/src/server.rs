@@ -8,6 +8,9 @@ use crate::runtime::{Runtime, Spawn, Timer, after};
 use crate::server_fields::ServerFields;
 use crate::shutdown::{Counted, Shutdown, Watch};
 use crate::socket::{ListenOptions, SocketOptions};
+use crate::stats::ServerStats;
+use crate::tls::TlsServerConfig;
+use crate::trace;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
@@ -50,6 +53,11 @@ pub struct ServerConfig {
     /// Whether final responses without a `Date` get one (RFC 9110, 6.6.1), as they must where the
     /// clock is right. `true` by default.
     pub date: bool,
+    /// How TLS is spoken. `None`, the default, speaks none. Needs the feature `tls`.
+    ///
+    /// The handshake is the connection's own business: a client that is slow at it holds nobody else
+    /// up, for as long as [`TlsServerConfig::handshake_timeout`] says.
+    pub tls: Option<TlsServerConfig>,
     /// Options of the listening socket.
     pub listen: ListenOptions,
     /// Options of each connection; its `bind` means nothing here.
@@ -67,6 +75,7 @@ impl Default for ServerConfig {
             send_high_water: 1024 * 1024,
             server: Some("tidewire".into()),
             date: true,
+            tls: None,
             listen: ListenOptions::default(),
             socket: SocketOptions::default(),
         }
@@ -131,6 +140,12 @@ impl ServerHandle {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.shutdown.connections()
+    }
+
+    /// How many connections and requests there were.
+    #[must_use]
+    pub fn stats(&self) -> ServerStats {
+        self.shutdown.counters.stats(self.shutdown.connections())
     }
 }
 
@@ -228,13 +243,15 @@ impl<R: Runtime> Server<R> {
                 }
                 // The client has given up already: nothing is short of anything.
                 Some(Err(error)) if is_of_client(&error) => {}
-                Some(Err(_)) => {
+                Some(Err(_error)) => {
+                    trace::event!("tidewire::server", WARN, error = %_error, wait = ?ACCEPT_AGAIN, "cannot accept");
                     let mut timer = self.runtime.timer();
                     timer.set(after(ACCEPT_AGAIN));
                     poll_fn(|cx| timer.poll(cx)).await;
                 }
             }
         }
+        trace::event!("tidewire::server", DEBUG, open = self.shutdown.connections(), "draining");
         drop(self.listener);
         let mut timer = self.runtime.timer();
         timer.set(after(self.settings.config.grace));
@@ -242,6 +259,7 @@ impl<R: Runtime> Server<R> {
             ended.poll_until(cx, |it| it.connections() == 0).or_else_poll(|| timer.poll(cx))
         })
         .await;
+        trace::event!("tidewire::server", DEBUG, open = self.shutdown.connections(), "stopped");
         self.shutdown.stop();
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Telling every task of a server to come to an end.
 
+use crate::stats::Counters;
 use event_listener::{Event, EventListener};
 use std::future::Future;
 use std::pin::Pin;
@@ -16,6 +17,7 @@ const STOPPED: u8 = 2;
 pub(crate) struct Shutdown {
     phase: AtomicU8,
     connections: AtomicUsize,
+    pub(crate) counters: Counters,
     phase_changed: Event,
     connection_ended: Event,
 }
@@ -101,7 +103,13 @@ pub(crate) struct Counted(Arc<Shutdown>);
 impl Counted {
     pub(crate) fn new(shutdown: &Arc<Shutdown>) -> Self {
         shutdown.connections.fetch_add(1, Ordering::AcqRel);
+        shutdown.counters.accepted();
         Self(shutdown.clone())
+    }
+
+    /// The counters of the server that it belongs to.
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.0.counters
     }
 }
 

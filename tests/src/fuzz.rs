@@ -17,6 +17,7 @@ mod http_client;
 mod http_round_trip;
 mod http_server;
 mod input;
+mod proxy;
 mod sse;
 mod sse_round_trip;
 mod sse_source;
@@ -30,6 +31,7 @@ pub use http::{request_head, response_head, server_bytes};
 pub use http_client::client_connection;
 pub use http_round_trip::http_round_trip;
 pub use http_server::server_connection;
+pub use proxy::{proxy_connect, proxy_socks5};
 pub use sse::sse_decoder;
 pub use sse_round_trip::sse_round_trip;
 pub use sse_source::sse_source;
@@ -44,13 +46,15 @@ use tidewire::{RecvBuf, SendBuf};
 pub type Body = fn(&[u8]);
 
 /// Every body with the name of its target.
-pub const TARGETS: [(&str, Body); 17] = [
+pub const TARGETS: [(&str, Body); 19] = [
     ("request_head", request_head),
     ("response_head", response_head),
     ("server_bytes", server_bytes),
     ("server_connection", server_connection),
     ("client_connection", client_connection),
     ("http_round_trip", http_round_trip),
+    ("proxy_connect", proxy_connect),
+    ("proxy_socks5", proxy_socks5),
     ("sse_decoder", sse_decoder),
     ("sse_round_trip", sse_round_trip),
     ("sse_source", sse_source),

@@ -250,7 +250,7 @@ pub fn background<T: Send + 'static>(
 }
 
 /// Waits until `condition` holds, looking every few milliseconds.
-pub async fn until<R: SendRuntime>(runtime: &R, condition: impl Fn() -> bool) {
+pub async fn until<R: SendRuntime>(runtime: &R, mut condition: impl FnMut() -> bool) {
     while !condition() {
         sleep(runtime, Duration::from_millis(2)).await;
     }

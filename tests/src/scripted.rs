@@ -29,6 +29,18 @@ struct State {
     /// The heads of all requests, in their order.
     requests: Vec<String>,
     random: Random,
+    /// Who waits for a ring, if it does not ring by itself.
+    late: Option<Vec<Waker>>,
+}
+
+impl State {
+    /// Wakes a task: now, or when it [rings](Scripted::ring).
+    fn wake(&mut self, waker: Waker) {
+        match &mut self.late {
+            Some(late) => late.push(waker),
+            None => waker.wake(),
+        }
+    }
 }
 
 /// A server made of bytes. It answers the opening handshake, and a Close frame if it has sent none;
@@ -104,7 +116,7 @@ impl Peer {
             received.push(frame);
         }
         if let Some(reader) = self.reader.take() {
-            reader.wake();
+            state.wake(reader);
         }
     }
 }
@@ -118,8 +130,26 @@ impl Scripted {
             peer.index = index;
         }
         let received = vec![Vec::new(); waiting.len()];
-        let requests = Vec::new();
-        Self(Arc::new(Mutex::new(State { waiting, received, requests, random: Random::new(seed) })))
+        let (requests, random) = (Vec::new(), Random::new(seed));
+        Self(Arc::new(Mutex::new(State { waiting, received, requests, random, late: None })))
+    }
+
+    /// From now on no task is woken but by [`ring`](Self::ring), as if there were an operating system
+    /// that takes its time.
+    pub fn be_late(&self) {
+        self.with(|state| {
+            state.late.get_or_insert_default();
+        });
+    }
+
+    /// Wakes the tasks that wait for their streams. Whether there are any.
+    #[must_use]
+    pub fn ring(&self) -> bool {
+        let late = self.with(|state| state.late.as_mut().map(std::mem::take));
+        let late = late.unwrap_or_default();
+        let any = !late.is_empty();
+        late.into_iter().for_each(Waker::wake);
+        any
     }
 
     /// What the peer of that connection has received.
@@ -142,7 +172,7 @@ impl Scripted {
     fn grant(&self, cx: &Context<'_>, most: usize) -> Poll<usize> {
         self.with(|state| match state.random.below(10) {
             0..5 => {
-                cx.waker().wake_by_ref();
+                state.wake(cx.waker().clone());
                 Poll::Pending
             }
             5..7 => Poll::Ready(1),

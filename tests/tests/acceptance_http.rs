@@ -3,7 +3,10 @@
 use std::panic::resume_unwind;
 use std::time::Duration;
 use tidewire_runtime::http::NO_FIELDS;
+use tidewire_runtime::ws::handshake::ServerOptions;
+use tidewire_runtime::ws::{Config, Event, SendError};
 use tidewire_runtime::{Exchange, HandlerError, SendRuntime, sse};
+use tidewire_tests::frames::{TEXT, frame, masked};
 use tidewire_tests::net::{RawPeer, on_thread, serve};
 use tidewire_tests::on_every_runtime;
 
@@ -227,6 +230,41 @@ async fn a_handler_that_fails_harms_no_other_connection<R: SendRuntime>(runtime:
     .await;
 }
 
+// Acceptance group 23. RFC 6455, 7.1.5: whose handler is gone is told nothing more.
+async fn a_websocket_whose_handler_panics_harms_no_other<R: SendRuntime>(runtime: R) {
+    let (address, server) = serve(&runtime, |exchange: Exchange<R>| async move {
+        let mut socket = exchange.websocket(&ServerOptions::default(), Config::default()).await?;
+        socket
+            .run(|event, reply| match event {
+                Event::Text("panic") => resume_unwind(Box::new("a test of panics")),
+                Event::Text("error") => Err(SendError::Full),
+                Event::Text(text) => reply.send_text(text),
+                _ => Ok(()),
+            })
+            .await?;
+        Ok(())
+    })
+    .await;
+    on_thread(move || {
+        let mut bystander = RawPeer::open_websocket(address);
+        for word in ["panic", "error"].repeat(5) {
+            let mut peer = RawPeer::open_websocket(address);
+            peer.send(
+                [masked(TEXT, "before"), masked(TEXT, word), masked(TEXT, "behind")].concat(),
+            );
+            let read = peer.read_to_end();
+            assert!(read.starts_with(&frame(TEXT, "before")), "{word}: {read:?}");
+            assert!(!read.ends_with(b"behind"), "{word}: {read:?}");
+            bystander.send(masked(TEXT, word.len().to_string()));
+            assert_eq!(bystander.read_message(), (TEXT, b"5".to_vec()));
+        }
+        while server.connections() > 1 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    })
+    .await;
+}
+
 on_every_runtime!(
     accept_is_read_as_a_list_of_media_types,
     anybody_else_gets_ok_and_may_ask_again,
@@ -236,4 +274,5 @@ on_every_runtime!(
     an_event_stream_over_http_1_0_ends_with_the_connection,
     a_second_request_is_never_answered_into_the_stream,
     a_handler_that_fails_harms_no_other_connection,
+    a_websocket_whose_handler_panics_harms_no_other,
 );

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tidewire_runtime::http::NO_FIELDS;
 use tidewire_runtime::{Exchange, SendRuntime, ServerHandle, sse};
-use tidewire_tests::net::{AsyncStd, RawPeer, Smol, in_time, on_thread, serve, until};
+use tidewire_tests::net::{AsyncStd, RawPeer, Smol, Tokio, in_time, on_thread, serve, until};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -17,6 +17,8 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 fn ten_thousand_connects_and_disconnects_leave_memory_flat() {
     smol::block_on(in_time(Smol, is_flat(Smol)));
     async_std::task::block_on(in_time(AsyncStd, is_flat(AsyncStd)));
+    let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    tokio.expect("tokio").block_on(in_time(Tokio, is_flat(Tokio)));
 }
 
 async fn is_flat<R: SendRuntime>(runtime: R) {

@@ -8,9 +8,12 @@ use tidewire_runtime::reconnect::Policy;
 use tidewire_runtime::ws::handshake::Request;
 use tidewire_runtime::ws::{
     ClientClosed, ClientConfig, ClientError, ClientEvent, CloseCode, Closed, ProtocolErrorKind,
-    SendError, Status,
+    SendError,
 };
-use tidewire_runtime::{Client, Control, DialError, Error, Handler, Next, Received, SendRuntime};
+use tidewire_runtime::{
+    Client, Connector, Control, DialError, Error, Handler, Next, Received, SendRuntime, Status,
+    TlsConfig, TlsError,
+};
 use tidewire_tests::frames::{CLOSE, ENDS, TEXT, TEXT_BEGINS, close, field, frame, head};
 use tidewire_tests::net::{RawPeer, background, in_time, listener, sleep};
 use tidewire_tests::on_every_runtime;
@@ -70,7 +73,7 @@ async fn a_refused_port_is_one_error_and_then_one_closed<R: SendRuntime>(runtime
     let mut client = to(&runtime, address);
     assert_eq!(all(&mut client).await, ["dial Connect", "closed Failed"]);
     assert_eq!(client.io_error().unwrap().kind(), ErrorKind::ConnectionRefused);
-    assert_eq!(client.status(), Status::Idle);
+    assert_eq!(client.status(), Status::Closed);
     assert_eq!(client.send_text("x"), Err(SendError::Closing));
 
     struct Count(Vec<String>);
@@ -100,20 +103,23 @@ async fn a_name_that_does_not_exist_is_one_error_and_then_one_closed<R: SendRunt
     assert!(client.io_error().is_some());
 }
 
-// Acceptance groups 19 and 22: no TLS in this version, and that is said: when the client is made, and
-// by an attempt whose URL was changed.
-async fn wss_is_an_error_with_its_reason<R: SendRuntime>(runtime: R) {
+// Acceptance groups 19 and 22. What answers is plain text.
+async fn wss_that_fails_is_an_error_with_its_reason<R: SendRuntime>(runtime: R) {
     let (listener, address) = listener();
-    let wss = format!("wss://{address}/");
-    let made = Client::new(runtime.clone(), Request::new(&wss).unwrap(), ClientConfig::default());
-    assert!(matches!(made, Err(Error::Dial { phase: DialError::NoTls, .. })), "{made:?}");
-
-    let mut client = to(&runtime, address);
-    client.request_mut().set_url(wss.parse().unwrap());
-    assert_eq!(all(&mut client).await, ["dial NoTls", "closed Failed"]);
-    assert_eq!(client.io_error().unwrap().kind(), ErrorKind::Unsupported);
-    listener.set_nonblocking(true).unwrap();
-    assert!(listener.accept().is_err(), "nothing may go out in the clear");
+    let server = background(move || {
+        let mut peer = RawPeer::accept(&listener);
+        assert_eq!(peer.read_exact(1), [22], "a ClientHello, and nothing in the clear");
+        peer.send("HTTP/1.1 400 Bad Request\r\n\r\n");
+        peer.read_to_end()
+    });
+    let tls = TlsConfig::new().dangerous_no_verification();
+    let request = Request::new(&format!("wss://{address}/")).unwrap();
+    let connector = Connector::new(runtime).tls(tls);
+    let mut client = Client::new(connector, request, ClientConfig::default()).unwrap();
+    assert_eq!(all(&mut client).await, ["dial Tls", "closed Failed"]);
+    let error = client.io_error().unwrap();
+    assert!(matches!(TlsError::of(&error), Some(TlsError::Protocol(_))), "{error:?}");
+    server.await;
 }
 
 // Acceptance group 19.
@@ -386,7 +392,7 @@ async fn close_and_cancel_take_back_what_is_scheduled<R: SendRuntime>(runtime: R
         }
         // Nothing comes, neither an event nor an attempt.
         assert_eq!(tell(&mut client).await, None);
-        assert_eq!(client.status(), Status::Idle);
+        assert_eq!(client.status(), Status::Closed);
         sleep(&runtime, Duration::from_millis(70)).await;
         assert_eq!(tell(&mut client).await, None);
         // Called later it works as well.
@@ -489,7 +495,7 @@ async fn close_before_connected_is_one_closed_and_leaves_no_socket<R: SendRuntim
     let mut first = to(&runtime, address);
     first.close(CloseCode::NORMAL, "").unwrap();
     assert_eq!(all(&mut first).await, ["closed Cancelled"]);
-    assert_eq!(first.status(), Status::Idle);
+    assert_eq!(first.status(), Status::Closed);
     listener.set_nonblocking(true).unwrap();
     assert!(listener.accept().is_err(), "there is a socket");
     // In the opening handshake.
@@ -504,7 +510,7 @@ async fn close_before_connected_is_one_closed_and_leaves_no_socket<R: SendRuntim
     assert_eq!(all(&mut second).await, ["closed Cancelled"]);
     // The socket is gone although the client lives.
     in_time(runtime.clone(), server).await;
-    assert_eq!(second.status(), Status::Idle);
+    assert_eq!(second.status(), Status::Closed);
 }
 
 // Acceptance group 13 and 20: what was sent without a connection leaves by the next one.
@@ -530,7 +536,7 @@ async fn what_was_sent_while_waiting_leaves_by_the_next_connection<R: SendRuntim
 on_every_runtime!(
     a_refused_port_is_one_error_and_then_one_closed,
     a_name_that_does_not_exist_is_one_error_and_then_one_closed,
-    wss_is_an_error_with_its_reason,
+    wss_that_fails_is_an_error_with_its_reason,
     a_mute_peer_is_left_after_the_timeout_of_the_handshake,
     #[cfg(target_os = "linux")]
     an_address_without_an_answer_is_left_after_the_timeout_of_connecting,

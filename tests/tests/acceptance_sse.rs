@@ -540,22 +540,6 @@ async fn a_reset_is_no_end_of_the_stream<R: SendRuntime>(runtime: R) {
     server.await;
 }
 
-// Acceptance group 22: there is no TLS in this version, and no attempt would come further.
-async fn a_redirect_to_https_is_final<R: SendRuntime>(runtime: R) {
-    let (listener, address) = listener();
-    let server = background(move || {
-        let mut peer = RawPeer::accept(&listener);
-        peer.read_head();
-        peer.send("HTTP/1.1 302 Found\r\nLocation: https://h/\r\nContent-Length: 0\r\n\r\n");
-        peer.read_to_end()
-    });
-    let mut source = source(&runtime, format!("http://{address}/"), SourceConfig::default());
-    assert_eq!(tell(&mut source).await.unwrap(), "error Dial(NoTls) ");
-    assert_eq!(tell(&mut source).await.unwrap(), "closed Failed(Dial(NoTls))");
-    assert_eq!(tell(&mut source).await, None);
-    assert_eq!(server.await, b"");
-}
-
 // Acceptance group 8. WHATWG HTML, 9.2.3; Fetch, 4.4.
 async fn a_redirect_is_followed_to_another_port<R: SendRuntime>(runtime: R) {
     let ((first, here), (second, there)) = (listener(), listener());
@@ -662,7 +646,6 @@ on_every_runtime!(
     retry_changes_the_wait_before_the_next_attempt,
     an_answer_that_is_no_event_stream_is_final,
     a_redirect_is_followed_to_another_port,
-    a_redirect_to_https_is_final,
     a_reset_is_no_end_of_the_stream,
     the_stream_may_come_in_any_pieces,
     a_refused_port_is_one_error_an_attempt,

@@ -53,6 +53,8 @@ pub struct RecvBuf {
     limit: usize,
     /// How much may be committed: what was spare the last time.
     offered: usize,
+    /// Bytes that were ever committed.
+    received: u64,
     finished: bool,
     failed: bool,
     /// Where the lines of the head at the front of `raw` lie; here so that they are reused.
@@ -77,6 +79,7 @@ impl RecvBuf {
             raw: 0,
             limit,
             offered: 0,
+            received: 0,
             finished: false,
             failed: false,
             spans: Vec::new(),
@@ -146,7 +149,16 @@ impl RecvBuf {
     pub fn commit(&mut self, n: usize) {
         assert!(n <= self.offered, "committed {n} bytes where the limit leaves {}", self.offered);
         self.offered -= n;
+        self.received += n as u64;
         self.storage.commit(n);
+    }
+
+    /// How many bytes were ever [`commit`](Self::commit)ted or [`push`](Self::push)ed, those of earlier
+    /// connections among them.
+    #[inline]
+    #[must_use]
+    pub const fn received(&self) -> u64 {
+        self.received
     }
 
     /// Copies as much of `bytes` as the limit allows, and returns how many bytes that was. For

@@ -37,6 +37,8 @@ pub struct SendBuf {
     tail: usize,
     /// Bytes that were consumed.
     taken: u64,
+    /// Those among them that were cleared.
+    cleared: u64,
 }
 
 #[derive(Debug)]
@@ -73,6 +75,14 @@ impl SendBuf {
     #[must_use]
     pub const fn taken(&self) -> u64 {
         self.taken
+    }
+
+    /// How many bytes were ever [`consume`](Self::consume)d: what the transport took, on earlier
+    /// connections too. What was [`clear`](Self::clear)ed is not among them.
+    #[inline]
+    #[must_use]
+    pub const fn sent(&self) -> u64 {
+        self.taken - self.cleared
     }
 
     /// Appends a copy of `bytes`.
@@ -180,6 +190,7 @@ impl SendBuf {
     /// Forgets everything that waits, for the next connection. Keeps the allocation.
     pub fn clear(&mut self) {
         self.taken += self.len() as u64;
+        self.cleared += self.len() as u64;
         self.packed.consume(self.packed.len());
         self.shared.clear();
         self.shared_len = 0;

@@ -13,6 +13,7 @@ use super::{
     ClientConfig, ClientEvent, CloseReason, Closed, ErrorKind, Misuse, ProtocolError, Status,
     Timer, chars, method,
 };
+use crate::trace;
 use crate::{Instant, RecvBuf, SendBuf, Transport};
 use alloc::collections::VecDeque;
 use bytes::Bytes;
@@ -194,6 +195,7 @@ impl Client {
             return Err(Misuse::NotPipelined);
         }
 
+        trace::event!("tidewire::http", TRACE, method, path = trace::path_of(target), "request");
         write_all(&[method.as_bytes(), b" ", target.as_bytes(), b" HTTP/1.1\r\n"], tx);
         write_fields(fields, tx);
         match length {
@@ -504,6 +506,7 @@ impl Client {
             Err(error) => return self.end(Closed::Protocol(error.behind(self.core.offset))),
         };
         let (parsed, close, body, switches) = parsed;
+        trace::event!("tidewire::http", TRACE, status = parsed.status().code(), "response");
         self.parser = ResponseParser::lenient(self.config.leniency);
         let tracker = &mut self.core.tracker;
         if switches && tracker.client() == State::MightSwitch {

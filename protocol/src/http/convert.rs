@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`RequestHead`], `&`[`OwnedRequestHead`] | [`Request<()>`](::http::Request), [`request::Parts`] |
 //! | [`ResponseHead`], `&`[`OwnedResponseHead`] | [`Response<()>`](::http::Response), [`response::Parts`] |
+//! | `&`[`Request<T>`](::http::Request) | [`OwnedRequestHead`], for [`accept`](crate::ws::handshake::accept) say |
 //! | [`Headers`], `&`[`OwnedHeaders`] | [`HeaderMap`] |
 //! | [`Status`], [`Version`] | [`StatusCode`], [`::http::Version`], and back |
 //! | [`Request<T>`](::http::Request) | [`Fields`] and [`request_target`], for [`Client::request`](super::Client::request) |
@@ -37,8 +38,8 @@
 //! ```
 
 use super::{
-    Headers, OwnedHeaders, OwnedRequestHead, OwnedResponseHead, RequestHead, ResponseHead, Status,
-    Target, Version,
+    Headers, Misuse, OwnedHeaders, OwnedRequestHead, OwnedResponseHead, RequestHead, ResponseHead,
+    Status, Target, Version,
 };
 use ::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use ::http::{Method, StatusCode, Uri, request, response};
@@ -154,6 +155,30 @@ impl TryFrom<ResponseHead<'_>> for ::http::Response<()> {
         *response.version_mut() = head.version.into();
         *response.headers_mut() = head.headers.try_into()?;
         Ok(response)
+    }
+}
+
+/// The head that a server of another library has received, with all of its fields; `Host` is that of the
+/// [`Uri`] if there is none among them.
+impl<T> TryFrom<&::http::Request<T>> for OwnedRequestHead {
+    type Error = ConvertError;
+
+    fn try_from(request: &::http::Request<T>) -> Result<Self, ConvertError> {
+        let method = request.method();
+        let target = request_target(method, request.uri())?;
+        let map = request.headers();
+        let host = host(request.uri()).filter(|_| !map.contains_key(header::HOST));
+        let host = host.map(|host| ("Host", host.as_bytes()));
+        let fields = map.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let version = request.version().try_into()?;
+        Self::new(method.as_str(), &target, version, host.into_iter().chain(fields)).map_err(
+            |why| match why {
+                Misuse::BadMethod => ConvertError::Method,
+                Misuse::BadFieldName(index) => ConvertError::FieldName(index),
+                Misuse::BadFieldValue(index) => ConvertError::FieldValue(index),
+                _ => ConvertError::Target,
+            },
+        )
     }
 }
 

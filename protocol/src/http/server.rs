@@ -13,6 +13,7 @@ use super::state::{Party, State, States, Step};
 use super::{
     CloseReason, Closed, Misuse, ProtocolError, ServerConfig, ServerEvent, Status, Timer, Version,
 };
+use crate::trace;
 use crate::{Instant, RecvBuf, SendBuf, Transport};
 use bytes::Bytes;
 
@@ -158,6 +159,7 @@ impl Server {
         }
         let closes = tracker.close_reason().is_some();
 
+        trace::event!("tidewire::http", TRACE, status = status.code(), closes, "response");
         write_status_line(status, tx);
         write_fields(fields.clone(), tx);
         self.defaults.write(fields, tx);
@@ -274,6 +276,7 @@ impl Server {
             return Err(Misuse::NoUpgrade);
         }
         let status = if self.asked.connect { Status::OK } else { Status::SWITCHING_PROTOCOLS };
+        trace::event!("tidewire::http", DEBUG, status = status.code(), "switched protocols");
         write_status_line(status, tx);
         write_fields(fields.clone(), tx);
         if self.asked.connect {
@@ -527,6 +530,11 @@ impl Server {
             Ok(Some((parsed, asked, close, body))) => {
                 self.core.timers.stop(Timer::Idle);
                 self.core.timers.stop(Timer::Head);
+                trace::event!(
+                    "tidewire::http", TRACE,
+                    method = ?parsed.head(rx).method, path = ?trace::path_of(parsed.head(rx).target),
+                    "request"
+                );
                 self.asked = asked;
                 self.core.incoming = body;
                 let tracker = &mut self.core.tracker;
@@ -619,6 +627,7 @@ impl Server {
     fn refuse(&mut self, status: Status, tx: &mut SendBuf) {
         let tracker = &mut self.core.tracker;
         if tracker.allows(Party::Server, Step::Response) {
+            trace::event!("tidewire::http", DEBUG, status = status.code(), "refused");
             write_status_line(status, tx);
             self.defaults.write(NO_FIELDS, tx);
             tx.append(b"Connection: close\r\nContent-Length: 0\r\n\r\n");

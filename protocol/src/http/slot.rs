@@ -4,6 +4,7 @@ use super::incoming::{Incoming, Piece};
 use super::outgoing::Outgoing;
 use super::state::{Party, State, Step, Tracker};
 use super::{CloseReason, Closed, Limits, ProtocolError};
+use crate::trace;
 use crate::{Instant, RecvBuf, SendBuf, Transport, timer};
 use core::fmt;
 use core::time::Duration;
@@ -277,6 +278,10 @@ impl<E: Copy> Core<E> {
             self.fail_or_close(why);
         }
         self.life = Life::Over;
+        trace::event!(
+            "tidewire::http", DEBUG,
+            peer = ?self.peer, %why, reason = ?self.tracker.close_reason(), "closed"
+        );
         Some((why.into(), 0))
     }
 

@@ -26,7 +26,9 @@ pub use error::{EncodeError, ErrorKind, ProtocolError, SourceClosed, SourceError
 pub use message::{Decoded, Limits, MessageEvent};
 pub use replay::{Replay, ReplayLimits, Since, TooLarge};
 pub use request::{SourceConfig, SourceRequest, TRANSIENT};
-pub use source::{EventSource, OwnedMessageEvent, OwnedSourceEvent, ReadyState, SourceEvent};
+pub use source::{
+    EventSource, OwnedMessageEvent, OwnedSourceEvent, ReadyState, SourceEvent, SourceStats,
+};
 pub use stream::{SendError, Stream, StreamConfig, last_event_id};
 pub use topic::{Cursor, Next, Overflow, PublishError, Topic, TopicConfig, TopicStats};
 

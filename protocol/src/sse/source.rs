@@ -1,16 +1,20 @@
 //! The client: `EventSource` (WHATWG HTML, 9.2.2 and 9.2.3).
 
 mod answer;
-mod attempt;
 mod event;
 mod phase;
 mod route;
+mod stats;
 
 use super::decode::Decoder;
 use super::message::Decoded;
 use super::request::{SourceConfig, SourceRequest};
 use super::{SourceClosed, SourceError, Timer};
+use crate::attempts::Attempts;
 use crate::http::{self, Client, ClientConfig, ClientEvent, ResponseHead};
+#[cfg(feature = "tracing")]
+use crate::reconnect::Attempt;
+use crate::trace::{self, Span};
 use crate::url::Url;
 use crate::{DialError, Instant, RecvBuf, Seed, SendBuf, Transport};
 #[cfg(doc)]
@@ -18,11 +22,11 @@ use crate::{Dialer, Machine};
 use alloc::format;
 use alloc::string::String;
 use answer::Answer;
-use attempt::Attempts;
 use core::time::Duration;
 pub use event::{OwnedMessageEvent, OwnedSourceEvent, ReadyState, SourceEvent};
 use phase::Phase;
 use route::Route;
+pub use stats::SourceStats;
 
 /// A client of an event stream that reconnects and goes on where it was.
 ///
@@ -118,6 +122,10 @@ pub struct EventSource {
     decoder: Decoder,
     /// The caller wants to leave the connection, for an attempt at this time.
     restart: Option<Instant>,
+    /// Events and streams so far.
+    events: u64,
+    opened: u64,
+    span: Span,
 
     event: Option<Pending>,
     /// Whether `event` was lent.
@@ -149,13 +157,20 @@ impl EventSource {
     ) -> Result<Self, http::Misuse> {
         let mut decoder = Decoder::new(config.limits);
         decoder.set_last_event_id(&request.last_event_id);
+        let span =
+            trace::span!("tidewire::sse", "event_source", url = %trace::Public(&request.url));
+        let attempts =
+            Attempts::new(Some(config.reconnect), config.announce, config.connect_timeout, seed);
         let mut source = Self {
             route: Route::new(&request.url),
             request,
             phase: Phase::Down { failed: None },
-            attempts: Attempts::new(&config, seed),
+            attempts,
             decoder,
             restart: None,
+            events: 0,
+            opened: 0,
+            span,
             event: None,
             lent: false,
             closed: None,
@@ -237,7 +252,8 @@ impl EventSource {
             Phase::Refused { until, .. } => until.map(|at| (at, Timer::Response)),
             _ => None,
         };
-        let timers = [self.attempts.next_timer(), body, http];
+        let attempt = self.attempts.next_timer(Timer::Reconnect, Timer::Connect);
+        let timers = [attempt, body, http];
         timers.into_iter().flatten().min_by_key(|&(at, _)| at)
     }
 
@@ -280,6 +296,7 @@ impl EventSource {
             return;
         }
         self.attempts.stop();
+        trace::event!("tidewire::sse", DEBUG, in self.span, attempt = self.attempts(), "connected");
         let mut client = self.client(now);
         // A server that sent an id which no field can carry will not have it back.
         let id = Some(self.decoder.last_event_id()).filter(|id| is_field_value(id));
@@ -300,6 +317,7 @@ impl EventSource {
     /// Closes the source, whatever it is doing. What was not told yet is not told any more.
     pub fn close(&mut self) {
         if !matches!(self.phase, Phase::Over) {
+            trace::event!("tidewire::sse", DEBUG, in self.span, "closed");
             self.attempts.stop();
             self.phase = Phase::Over;
             self.event = Some(Pending::Closed(SourceClosed::Caller));
@@ -350,6 +368,12 @@ impl EventSource {
         }
     }
 
+    /// When the next attempt is due, while it is waited for.
+    #[must_use]
+    pub const fn next_attempt(&self) -> Option<Instant> {
+        self.attempts.reconnector.poll_timeout()
+    }
+
     /// The id of the last event that had one; empty for none.
     #[must_use]
     pub fn last_event_id(&self) -> &str {
@@ -361,6 +385,16 @@ impl EventSource {
     #[must_use]
     pub const fn attempts(&self) -> u64 {
         self.attempts.reconnector.count()
+    }
+
+    /// What was received so far, on all connections together.
+    #[must_use]
+    pub const fn stats(&self) -> SourceStats {
+        SourceStats {
+            events: self.events,
+            attempts: self.attempts(),
+            reconnects: self.opened.saturating_sub(1),
+        }
     }
 
     /// The URL that was asked for, before any redirect: the DOM's `url`.
@@ -496,6 +530,10 @@ impl EventSource {
         let (hop, redirects) = (self.route.hop(), self.route.redirects());
         let answer = Answer::of(head, &self.config, hop, redirects, method);
         if let Answer::Redirect { to, for_ever } = answer {
+            trace::event!(
+                "tidewire::sse", DEBUG, in self.span,
+                to = %trace::Public(to.url()), for_ever, "redirected"
+            );
             self.route.follow(to, for_ever);
             self.phase = Phase::Down { failed: None };
             self.attempts.go_on(now);
@@ -505,11 +543,14 @@ impl EventSource {
         let Phase::Asked(mut client) = phase else { return None };
         client.hold_body();
         if let Answer::Refusal { why, after } = answer {
+            trace::event!("tidewire::sse", DEBUG, in self.span, %why, ?after, "refused");
             let until = self.config.response_timeout.map(|timeout| now + timeout);
             self.phase = Phase::Refused { client, why, until, late: false, after };
             return Some(Pending::Refused);
         }
         self.attempts.reconnector.opened(now);
+        self.opened += 1;
+        trace::event!("tidewire::sse", DEBUG, in self.span, "open");
         self.phase = Phase::Streaming { client, ended: None, seen: None };
         Some(Pending::Open)
     }
@@ -523,6 +564,7 @@ impl EventSource {
             return None;
         }
         if self.decoder.found_event() {
+            self.events += 1;
             self.attempts.reconnector.progress();
         }
         Some(Pending::Decoded)
@@ -539,7 +581,21 @@ impl EventSource {
         if self.closed.is_some() {
             self.phase = Phase::Over;
         }
+        trace::event!(
+            "tidewire::sse", DEBUG, in self.span,
+            %why, again = ?self.again(now), "disconnected"
+        );
         Pending::Error { why, body }
+    }
+
+    /// How long until the next attempt; `None` if there will be none.
+    #[cfg(feature = "tracing")]
+    fn again(&self, now: Instant) -> Option<Duration> {
+        match self.attempts.reconnector.attempt() {
+            Attempt::Due => Some(Duration::ZERO),
+            Attempt::Waiting(until) => Some(until.saturating_since(now)),
+            Attempt::Idle => None,
+        }
     }
 
     fn leave_connection(&mut self) {

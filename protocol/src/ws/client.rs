@@ -8,22 +8,28 @@
 //!     |   Error              Error ------------------------->  Closed
 //!     +------- reconnect(), or the policy ----------------------- Down
 //! ```
+//!
+//! When an attempt comes and whether it is announced is in `attempts.rs`, what was sent in the meantime in
+//! `client/queue.rs`: it leaves on the way from Accepted to Open.
 
 mod queue;
 mod send;
 
+pub use self::queue::Backlog;
 use self::queue::Queue;
 use super::close::{self, CloseCode};
 use super::error::Misuse;
 use super::handshake::{ClientHandshake, HandshakeEvent, Request};
-use super::{ClientClosed, ClientConfig, ClientError, ClientEvent, ClientTimer, Status};
+use super::{ClientClosed, ClientConfig, ClientError, ClientEvent, ClientTimer, Stats, Status};
 use super::{Connection, Event};
-use crate::reconnect::{Attempt, Reconnector};
+use crate::attempts::Attempts;
+use crate::reconnect::Attempt;
 use crate::seed::Entropy;
+use crate::trace::{self, Span};
 use crate::url::Url;
 use crate::{DialError, Instant, RecvBuf, Seed, SendBuf, Transport};
 #[cfg(doc)]
-use crate::{Dialer, Machine};
+use crate::{Dialer, Machine, ws::WhileDown};
 use alloc::boxed::Box;
 use core::time::Duration;
 
@@ -66,17 +72,20 @@ pub struct Client {
     entropy: Entropy,
     phase: Phase,
     slot: Slot,
-    reconnector: Reconnector,
-    /// When the attempt that is due fails for want of a transport.
-    connect_deadline: Option<Instant>,
+    attempts: Attempts,
     /// The caller has closed: the policy is out of force until [`Client::reconnect`].
     stopped: bool,
     queue: Queue,
+    /// What all connections came to that are over.
+    past: Stats,
+    /// How many connections were opened.
+    opened: u64,
+    span: Span,
 }
 
 #[derive(Debug)]
 enum Phase {
-    /// There is no connection; what the [`Reconnector`] has scheduled comes next, after these.
+    /// There is no connection; what the [`Attempts`] have scheduled comes next, after these.
     Down {
         error: Option<DialError>,
         closed: Option<ClientClosed>,
@@ -102,8 +111,10 @@ enum Slot {
 
 #[derive(Clone, Copy, Debug)]
 enum Pending {
+    Attempt,
     Connected,
     Open,
+    Dropped(u64),
     DialFailed(DialError),
     Refused,
     Closed(ClientClosed),
@@ -116,18 +127,26 @@ impl Client {
     #[must_use]
     pub fn new(request: Request, config: ClientConfig, seed: &Seed, now: Instant) -> Self {
         let mut entropy = Entropy::new(seed);
+        let span = trace::span!("tidewire::ws", "client", url = %trace::Public(request.url()));
         let mut client = Self {
+            attempts: Attempts::new(
+                config.reconnect,
+                config.announce,
+                config.connect_timeout,
+                &entropy.fork(),
+            ),
             request,
             config,
             phase: Phase::Down { error: None, closed: None },
             slot: Slot::Empty,
-            reconnector: Reconnector::new(config.reconnect, &entropy.fork()),
             entropy,
-            connect_deadline: None,
             stopped: false,
             queue: Queue::default(),
+            past: Stats::default(),
+            opened: 0,
+            span,
         };
-        client.schedule(Duration::ZERO, now);
+        client.attempts.schedule(Duration::ZERO, now);
         client
     }
 
@@ -149,6 +168,8 @@ impl Client {
         tx: &mut SendBuf,
     ) -> Result<(), Misuse> {
         close::Payload::new(code, reason)?;
+        // What was sent before it leaves before it.
+        self.flush(tx);
         match &mut self.phase {
             Phase::Open(connection) | Phase::Accepted(_, connection) => {
                 connection.close(code, reason, now, tx)?;
@@ -165,15 +186,17 @@ impl Client {
         let attempting = match self.phase {
             // Its end is being told already.
             Phase::Refused(_) | Phase::Down { closed: Some(_), .. } => false,
-            Phase::Down { .. } => self.reconnector.attempt() == Attempt::Due,
+            Phase::Down { .. } => self.attempts.is_due(),
             Phase::Opening { .. } | Phase::Accepted(..) | Phase::Open(_) => true,
         };
         self.stop();
         if attempting {
+            self.past = self.stats();
             self.phase = Phase::Down { error: None, closed: Some(ClientClosed::Cancelled) };
-            if let Slot::Announced(Pending::Connected | Pending::Open | Pending::Inner) = self.slot
-            {
-                self.slot = Slot::Empty;
+            if let Slot::Announced(pending) = self.slot {
+                if !matches!(pending, Pending::DialFailed(_) | Pending::Closed(_)) {
+                    self.slot = Slot::Empty;
+                }
             }
         }
     }
@@ -187,7 +210,11 @@ impl Client {
         let down = matches!(self.phase, Phase::Down { .. } | Phase::Refused(_));
         if down {
             self.stopped = false;
-            self.schedule(after, now);
+            self.attempts.schedule(after, now);
+            if matches!(self.slot, Slot::Announced(Pending::Attempt)) && !self.attempts.is_due() {
+                // It is not to come now.
+                self.slot = Slot::Empty;
+            }
         }
         down
     }
@@ -211,7 +238,7 @@ impl Client {
                     Status::Closing
                 }
             }
-            Phase::Down { .. } | Phase::Refused(_) => match self.reconnector.attempt() {
+            Phase::Down { .. } | Phase::Refused(_) => match self.attempts.reconnector.attempt() {
                 Attempt::Due => Status::Connecting,
                 Attempt::Waiting(until) => Status::Waiting { until },
                 Attempt::Idle => Status::Idle,
@@ -228,6 +255,27 @@ impl Client {
         }
     }
 
+    /// What was sent and received so far, on all connections together. The round trip is that of the
+    /// connection that is open.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.past;
+        if let Some(connection) = self.connection() {
+            stats.absorb(connection.stats());
+        }
+        Stats {
+            round_trip: self.connection().and_then(Connection::round_trip),
+            reconnects: self.opened.saturating_sub(1),
+            ..stats
+        }
+    }
+
+    /// What was sent and waits for a connection: see [`WhileDown`].
+    #[must_use]
+    pub fn backlog(&self) -> Backlog {
+        self.queue.backlog()
+    }
+
     /// The request that each attempt makes.
     #[must_use]
     pub const fn request(&self) -> &Request {
@@ -238,7 +286,7 @@ impl Client {
     /// wanted any more.
     #[must_use]
     pub const fn attempts(&self) -> u64 {
-        self.reconnector.count()
+        self.attempts.reconnector.count()
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
@@ -251,7 +299,7 @@ impl Client {
     #[must_use]
     pub fn next_timer(&self) -> Option<(Instant, ClientTimer)> {
         let own = match &self.phase {
-            Phase::Down { .. } => self.connect_deadline.map(|at| (at, ClientTimer::Connect)),
+            Phase::Down { .. } => None,
             Phase::Opening { handshake, .. } | Phase::Refused(handshake) => {
                 handshake.poll_timeout().map(|at| (at, ClientTimer::Handshake))
             }
@@ -259,7 +307,7 @@ impl Client {
                 connection.next_timer().map(|(at, timer)| (at, ClientTimer::Connection(timer)))
             }
         };
-        let next = self.reconnector.poll_timeout().map(|at| (at, ClientTimer::Reconnect));
+        let next = self.attempts.next_timer(ClientTimer::Reconnect, ClientTimer::Connect);
         own.into_iter().chain(next).min_by_key(|&(at, _)| at)
     }
 
@@ -274,11 +322,7 @@ impl Client {
             Phase::Down { error, closed } => {
                 let telling =
                     error.is_some() || closed.is_some() || matches!(self.slot, Slot::Announced(_));
-                if !telling && self.reconnector.attempt() == Attempt::Due {
-                    Transport::Dial
-                } else {
-                    Transport::Down
-                }
+                if !telling && self.attempts.may_dial() { Transport::Dial } else { Transport::Down }
             }
         }
     }
@@ -301,11 +345,15 @@ impl Client {
     /// See [`Dialer::connected`]. Ignored when no transport was asked for.
     pub fn connected(&mut self, now: Instant, tx: &mut SendBuf) {
         if self.transport() == Transport::Dial {
-            self.reconnector.started();
-            self.connect_deadline = None;
+            self.attempts.stop();
             tx.clear();
             let (config, seed) = (self.config.handshake, self.entropy.fork());
-            let handshake = ClientHandshake::new(&self.request, config, &seed, now, tx);
+            trace::event!(
+                "tidewire::ws", DEBUG, in self.span,
+                attempt = self.attempts(), "connected"
+            );
+            let begin = || ClientHandshake::new(&self.request, config, &seed, now, tx);
+            let handshake = self.span.within(begin);
             self.phase = Phase::Opening { handshake: Box::new(handshake), told: false };
         }
     }
@@ -313,10 +361,16 @@ impl Client {
     /// See [`Dialer::dial_failed`]. Ignored when no transport was asked for.
     pub fn dial_failed(&mut self, now: Instant, why: DialError) {
         if self.transport() == Transport::Dial {
-            self.reconnector.started();
             let closed = Some(ClientClosed::Failed);
             self.phase = Phase::Down { error: Some(why), closed };
             self.ended(now);
+            trace::event!(
+                "tidewire::ws", DEBUG, in self.span,
+                %why, again = ?self.again(now), "not connected"
+            );
+            if why == DialError::NoTls {
+                self.attempts.stop();
+            }
         }
     }
 
@@ -352,6 +406,8 @@ impl Client {
         let Slot::Announced(pending) = self.slot else { return None };
         self.slot = Slot::Lent;
         Some(match (pending, &mut self.phase) {
+            (Pending::Attempt, _) => ClientEvent::Attempt,
+            (Pending::Dropped(messages), _) => ClientEvent::Dropped { messages },
             (Pending::Connected, _) => ClientEvent::Connected,
             (Pending::DialFailed(why), _) => ClientEvent::Error(ClientError::Dial(why)),
             (Pending::Closed(why), _) => ClientEvent::Closed { why, reason: "" },
@@ -363,6 +419,10 @@ impl Client {
             }
             (Pending::Refused, Phase::Refused(handshake)) => match handshake.event(now, rx, tx)? {
                 HandshakeEvent::Refused { why, head, body } => {
+                    trace::event!(
+                        "tidewire::ws", DEBUG, in self.span,
+                        %why, again = ?self.again(now), "refused"
+                    );
                     ClientEvent::Error(ClientError::Handshake { why, head, body })
                 }
                 HandshakeEvent::Accepted { .. } => return None,
@@ -377,8 +437,13 @@ impl Client {
                 Event::Pong(payload) => ClientEvent::Pong(payload),
                 Event::Drained => ClientEvent::Drained,
                 Event::Closed { why, reason } => {
+                    self.past.absorb(connection.stats());
                     self.phase = Phase::Down { error: None, closed: None };
                     self.ended(now);
+                    trace::event!(
+                        "tidewire::ws", DEBUG, in self.span,
+                        %why, again = ?self.again(now), "disconnected"
+                    );
                     ClientEvent::Closed { why: ClientClosed::Ended(why), reason }
                 }
             },
@@ -393,13 +458,10 @@ impl Client {
             Phase::Accepted(_, connection) | Phase::Open(connection) => {
                 connection.handle_timeout(now, tx);
             }
-            Phase::Down { .. } if self.connect_deadline.is_some_and(|at| at <= now) => {
-                self.dial_failed(now, DialError::Timeout);
-            }
             Phase::Down { .. } | Phase::Refused(_) => {}
         }
-        if self.reconnector.handle_timeout(now) {
-            self.await_transport(now);
+        if self.attempts.handle_timeout(now) {
+            self.dial_failed(now, DialError::Timeout);
         }
     }
 
@@ -418,9 +480,9 @@ impl Client {
                     rx.clear();
                     if matches!(self.slot, Slot::Lent) {
                         // All is told: only now a transport is asked for.
-                        self.await_transport(now);
+                        self.attempts.ask(now);
                     }
-                    return None;
+                    return self.attempts.poll(now).then_some(Pending::Attempt);
                 }
                 Phase::Opening { told, .. } if !*told => {
                     *told = true;
@@ -430,7 +492,7 @@ impl Client {
                     if !handshake.advance(now, rx, tx) {
                         return None;
                     }
-                    return Some(self.opened(now, tx));
+                    return Some(self.opened(now));
                 }
                 Phase::Refused(_) => {
                     self.phase = Phase::Down { error: None, closed: Some(ClientClosed::Failed) };
@@ -438,8 +500,12 @@ impl Client {
                 Phase::Accepted(handshake, _) => {
                     // Releases the head: what is left is for the connection.
                     handshake.advance(now, rx, tx);
+                    self.flush(tx);
                     if let Phase::Accepted(_, connection) = self.replace_phase() {
                         self.phase = Phase::Open(connection);
+                    }
+                    if let Some(messages) = self.queue.untold() {
+                        return Some(Pending::Dropped(messages));
                     }
                 }
                 Phase::Open(connection) => {
@@ -450,7 +516,7 @@ impl Client {
     }
 
     /// The opening handshake has come to its end.
-    fn opened(&mut self, now: Instant, tx: &mut SendBuf) -> Pending {
+    fn opened(&mut self, now: Instant) -> Pending {
         let Phase::Opening { handshake, .. } = self.replace_phase() else {
             return Pending::Closed(ClientClosed::Failed);
         };
@@ -460,45 +526,37 @@ impl Client {
             return Pending::Refused;
         };
         let seed = self.entropy.fork();
-        let mut connection = Connection::client(self.config.connection, negotiated, &seed, now);
-        let queue = core::mem::take(&mut self.queue);
-        for (opcode, payload) in &queue.frames {
-            connection.enqueue(*opcode, payload, tx);
-        }
-        if queue.full {
-            connection.owe_drained();
-        }
-        self.reconnector.opened(now);
+        let config = self.config.connection;
+        let open = || Connection::client(config, negotiated, &seed, now);
+        let connection = self.span.within(open);
+        self.attempts.reconnector.opened(now);
+        self.opened += 1;
         self.phase = Phase::Accepted(handshake, connection);
         Pending::Open
     }
 
+    /// How long until the next attempt; `None` if there will be none.
+    #[cfg(feature = "tracing")]
+    fn again(&self, now: Instant) -> Option<Duration> {
+        match self.status() {
+            Status::Connecting => Some(Duration::ZERO),
+            Status::Waiting { until } => Some(until.saturating_since(now)),
+            _ => None,
+        }
+    }
+
     /// A connection or an attempt has ended: the policy decides what comes next.
     fn ended(&mut self, now: Instant) {
-        self.reconnector.closed(now);
+        self.attempts.closed(Duration::ZERO, now);
         if self.stopped {
-            self.reconnector.cancel();
+            self.attempts.stop();
         }
-        self.await_transport(now);
-    }
-
-    fn schedule(&mut self, after: Duration, now: Instant) {
-        self.reconnector.schedule(after, now);
-        self.await_transport(now);
-    }
-
-    /// Sets the deadline for the transport if an attempt is due.
-    fn await_transport(&mut self, now: Instant) {
-        let due = self.reconnector.attempt() == Attempt::Due;
-        self.connect_deadline =
-            self.config.connect_timeout.filter(|_| due).map(|timeout| now + timeout);
     }
 
     fn stop(&mut self) {
         self.stopped = true;
-        self.reconnector.cancel();
-        self.connect_deadline = None;
-        self.queue = Queue::default();
+        self.attempts.stop();
+        self.queue.clear();
     }
 
     fn connection_mut(&mut self) -> Option<&mut Connection> {

@@ -100,15 +100,23 @@ pub struct Leniency {
 /// Limits and times of a [`Client`](super::Client).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ClientConfig {
-    /// For each connection once it is open. Its `send_high_water` also bounds what is sent before.
+    /// For each connection once it is open.
     pub connection: Config,
     /// For each opening handshake.
     pub handshake: HandshakeConfig,
     /// How long it may take to have a transport: resolving, connecting and TLS. `None` for ever. 30 s
     /// by default.
     pub connect_timeout: Option<Duration>,
-    /// When to try again unasked. `None`, the default: only after [`Client::reconnect`](super::Client::reconnect).
+    /// When to try again unasked, whatever went wrong; but not without TLS for a URL that wants it. `None`,
+    /// the default: only after [`Client::reconnect`](super::Client::reconnect).
     pub reconnect: Option<Policy>,
+    /// What becomes of a message that is sent while there is no open connection. Unless changed, up
+    /// to 1 MiB is [kept](WhileDown::Queue).
+    pub while_down: WhileDown,
+    /// Whether there is an event [`ClientEvent::Attempt`](super::ClientEvent::Attempt) in front of
+    /// each attempt, the first one too, which then waits for the caller to poll on: to renew a token,
+    /// or to go to another server. No unless changed.
+    pub announce: bool,
 }
 
 impl Default for ClientConfig {
@@ -118,6 +126,45 @@ impl Default for ClientConfig {
             handshake: HandshakeConfig::default(),
             connect_timeout: Some(Duration::from_secs(30)),
             reconnect: None,
+            while_down: WhileDown::Queue { bytes: 1 << 20 },
+            announce: false,
+        }
+    }
+}
+
+/// What becomes of a message, ping or pong that is sent while a [`Client`](super::Client) has no open
+/// connection, but expects one: an attempt is under way or scheduled, or a connection ends and there
+/// is a [policy](ClientConfig::reconnect). If none is expected, sending is an error in any case.
+///
+/// While the limit is not reached another message is taken, whatever its size, so that at most one lies
+/// above it. Each counts a few dozen bytes more than its payload.
+///
+/// What was sent while there was a connection is not kept: how much of it has arrived when that breaks is
+/// something that only an answer of the peer's can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WhileDown {
+    /// It is refused with [`SendError::NotOpen`](super::SendError::NotOpen): what is late is useless.
+    Refuse,
+    /// It is kept, and refused with [`SendError::Full`](super::SendError::Full) while so much waits.
+    Queue {
+        /// The limit, in bytes.
+        bytes: usize,
+    },
+    /// It is kept, and while so much waits the oldest one is dropped: the latest counts. How many were
+    /// dropped is told with [`ClientEvent::Dropped`](super::ClientEvent::Dropped).
+    DropOldest {
+        /// The limit, in bytes.
+        bytes: usize,
+    },
+}
+
+impl WhileDown {
+    /// The limit, in bytes; zero if nothing is kept.
+    #[must_use]
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::Refuse => 0,
+            Self::Queue { bytes } | Self::DropOldest { bytes } => bytes,
         }
     }
 }

@@ -23,12 +23,14 @@ use super::handshake::Negotiated;
 use super::keepalive::Keepalive;
 use super::message::{Area, Assembler, MessageKind};
 use super::send::Sender;
+use super::stats::{Counter, Stats};
 use super::{Config, Event, Timer};
 #[cfg(doc)]
 use super::{Delivery, SendError};
 #[cfg(doc)]
 use crate::Machine;
 use crate::timer::Timers;
+use crate::trace::{self, Span};
 use crate::{Instant, RecvBuf, Seed, SendBuf, Transport, utf8};
 use alloc::boxed::Box;
 use core::time::Duration;
@@ -125,6 +127,7 @@ pub struct Connection {
     frame: u64,
     assembler: Assembler,
     sender: Sender,
+    received: Counter,
     keepalive: Keepalive,
     timers: Timers<Timer, 5>,
     /// How many bytes came before the raw ones that wait.
@@ -144,6 +147,7 @@ pub struct Connection {
     pong: Option<Box<Control>>,
     /// Whether something waited ahead of our Close when that was queued.
     closes_behind: bool,
+    pub(super) span: Span,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -235,6 +239,8 @@ impl Connection {
         let mut timers = Timers::new();
         keepalive.start(now, &mut timers);
         timers.set_after(Timer::Idle, now, config.idle_timeout);
+        let span = trace::span!("tidewire::ws", "websocket", ?role);
+        trace::event!("tidewire::ws", DEBUG, in span, ?negotiated, "open");
         Self {
             role,
             rules,
@@ -248,6 +254,7 @@ impl Connection {
             frame: 0,
             assembler: Assembler::new(config.delivery, config.max_message, inflater),
             sender,
+            received: Counter::default(),
             keepalive,
             timers,
             offset: 0,
@@ -259,6 +266,7 @@ impl Connection {
             full: false,
             pong: None,
             closes_behind: false,
+            span,
             config,
         }
     }
@@ -295,6 +303,17 @@ impl Connection {
     #[must_use]
     pub const fn round_trip(&self) -> Option<Duration> {
         self.keepalive.round_trip()
+    }
+
+    /// What was sent and received so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats {
+            received: self.received.traffic(),
+            sent: self.sender.sent(),
+            round_trip: self.round_trip(),
+            reconnects: 0,
+        }
     }
 
     /// How many bytes of heap the connection holds beside its buffers: what compression needs.
@@ -348,6 +367,7 @@ impl Connection {
     ) -> Result<(), Misuse> {
         let payload = close::Payload::new(code, reason)?;
         if matches!(self.state, State::Open) {
+            trace::event!("tidewire::ws", DEBUG, in self.span, %code, "closing");
             let behind = !tx.is_empty();
             self.sender.control(OpCode::Close, payload.bytes(), tx);
             self.state = State::Closing;
@@ -537,6 +557,7 @@ impl Connection {
 
     /// The connection is over. An event that is announced or lent comes before the one for this.
     fn end(&mut self, why: Closed) {
+        trace::event!("tidewire::ws", DEBUG, in self.span, %why, "closed");
         self.state = State::Over(why);
         self.timers.stop_all();
         self.quiet = false;

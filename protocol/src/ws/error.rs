@@ -108,7 +108,8 @@ pub enum SendError {
     /// A piece of a message that was not begun, or whose connection has ended since.
     #[error("no message was begun")]
     NotStarted,
-    /// There is no open connection yet, and a message in pieces is not kept for one.
+    /// There is no open connection yet, and this is not kept for one: a message in pieces, one that is
+    /// sent [first](super::Client::send_first), or any, with [`WhileDown::Refuse`](super::WhileDown::Refuse).
     #[error("not connected yet")]
     NotOpen,
 }

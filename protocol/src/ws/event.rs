@@ -4,7 +4,7 @@
 use super::handshake::HandshakeConfig;
 use super::handshake::Refusal;
 #[cfg(doc)]
-use super::{Client, ClientConfig, Config, Connection, Delivery, SendError};
+use super::{Client, ClientConfig, Config, Connection, Delivery, SendError, WhileDown};
 use super::{CloseCode, Closed, MessageKind};
 use crate::http::{OwnedResponseHead, ResponseHead};
 use crate::{DialError, Instant, timer};
@@ -75,10 +75,21 @@ impl timer::Timer for Timer {
 /// the caller stopped it.
 #[derive(Debug)]
 pub enum ClientEvent<'a> {
+    /// An attempt to connect is due, the first one or another. It is made once the client is polled
+    /// on: until then [`Client::request_mut`] can change where it goes and what it says. Only with
+    /// [`ClientConfig::announce`].
+    Attempt,
     /// The transport is up; the opening handshake begins.
     Connected,
-    /// The connection is open. With the server's answer.
+    /// The connection is open. With the server's answer. What was kept for it leaves once the client
+    /// is polled on: [`Client::send_first`] comes before that.
     Open(ResponseHead<'a>),
+    /// While there was no connection [`WhileDown::DropOldest`] has dropped messages. Comes right
+    /// behind [`Open`](Self::Open).
+    Dropped {
+        /// How many, pings and pongs included, since the last such event.
+        messages: u64,
+    },
     /// A text message, whole.
     Text(&'a str),
     /// A binary message, whole.

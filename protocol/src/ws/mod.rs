@@ -28,10 +28,11 @@ mod keepalive;
 mod mask;
 mod message;
 mod send;
+mod stats;
 
-pub use client::Client;
+pub use client::{Backlog, Client};
 pub use close::CloseCode;
-pub use config::{ClientConfig, Config, Delivery, Leniency};
+pub use config::{ClientConfig, Config, Delivery, Leniency, WhileDown};
 pub use connection::{Connection, Role};
 #[cfg(feature = "deflate")]
 pub use deflate::{DeflateConfig, DeflateParams};
@@ -39,3 +40,4 @@ pub use error::{Closed, Initiator, Misuse, ProtocolError, ProtocolErrorKind, Sen
 pub use event::{ClientClosed, ClientError, ClientEvent, ClientTimer, Event, Status, Timer};
 pub use handshake::Negotiated;
 pub use message::MessageKind;
+pub use stats::{Stats, Traffic};

@@ -5,6 +5,7 @@ use super::deflate::Deflater;
 use super::error::SendError;
 use super::frame::{Header, MAX_HEADER, OpCode};
 use super::mask;
+use super::stats::{Counter, Traffic};
 use crate::seed::Entropy;
 use crate::utf8::Utf8;
 use crate::{Seed, SendBuf};
@@ -17,6 +18,7 @@ pub(super) struct Sender {
     framer: Framer,
     deflater: Option<Box<Deflater>>,
     fragmented: Option<Fragmented>,
+    sent: Counter,
 }
 
 /// Encodes frames, and masks them if this side is the client: with a fresh key for each frame, drawn
@@ -45,7 +47,12 @@ impl Sender {
     }
 
     fn new(keys: Option<Entropy>, deflater: Option<Deflater>) -> Self {
-        Self { framer: Framer { keys }, deflater: deflater.map(Box::new), fragmented: None }
+        Self {
+            framer: Framer { keys },
+            deflater: deflater.map(Box::new),
+            fragmented: None,
+            sent: Counter::default(),
+        }
     }
 
     /// Whether a message in fragments has begun and not ended.
@@ -54,15 +61,22 @@ impl Sender {
         self.fragmented.is_some()
     }
 
+    /// What was appended so far.
+    pub(super) fn sent(&self) -> Traffic {
+        self.sent.traffic()
+    }
+
     /// Appends a control frame.
     #[inline]
     pub(super) fn control(&mut self, opcode: OpCode, payload: &[u8], tx: &mut SendBuf) {
+        self.sent.control(opcode);
         self.framer.frame(opcode, true, false, payload, tx);
     }
 
     /// Appends a message in one frame, in one pass over its payload unless it is compressed.
     #[inline]
     pub(super) fn message(&mut self, opcode: OpCode, payload: &[u8], tx: &mut SendBuf) {
+        self.sent.whole();
         match &mut self.deflater {
             Some(deflater) if deflater.is_worth(payload.len()) => {
                 self.framer.frame(opcode, true, true, deflater.deflate(payload, true), tx);
@@ -77,6 +91,7 @@ impl Sender {
         if deflates || self.framer.keys.is_some() {
             return self.message(opcode, payload, tx);
         }
+        self.sent.whole();
         let header = self.framer.header(opcode, true, false, payload.len());
         let len = encode(&header, tx.spare(MAX_HEADER));
         tx.commit(len);
@@ -107,6 +122,10 @@ impl Sender {
         }
         if payload.is_empty() && !fin {
             return Ok(());
+        }
+        self.sent.fragment();
+        if fin {
+            self.sent.message();
         }
         let opcode = core::mem::replace(&mut fragmented.opcode, OpCode::Continuation);
         let begins = opcode != OpCode::Continuation;

@@ -9,6 +9,7 @@ use crate::dial::{self, refuse_tls};
 use crate::driver::Driver;
 use crate::error::Error;
 use crate::runtime::Runtime;
+use crate::trace;
 use bytes::Bytes;
 use std::future::poll_fn;
 use std::task::Poll;
@@ -64,6 +65,7 @@ impl<R: Runtime> Call<R> {
             let head = match self.transmit(&mut wire, body.unwrap_or_default()).await {
                 Ok(head) => head,
                 Err(error) if self.may_repeat(&mut wire, &error) => {
+                    trace::event!("tidewire::http", DEBUG, why = %error, "sent again");
                     fresh = true;
                     continue;
                 }
@@ -237,6 +239,10 @@ impl<R: Runtime> Call<R> {
         if self.redirects >= max {
             return Err(RedirectError::TooMany.into());
         }
+        trace::event!(
+            "tidewire::http", DEBUG,
+            status = head.status.code(), to = %hop.url().authority(), "redirected"
+        );
         self.redirects += 1;
         self.hop = hop;
         Ok(true)

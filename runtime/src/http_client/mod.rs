@@ -175,8 +175,8 @@ impl<R: Runtime> HttpClient<R> {
     /// up, and its connection with it.
     ///
     /// # Errors
-    /// [`Error::Dial`] if there is no connection to be had, or the URL asks for TLS, which this
-    /// version does not speak; [`Error::HttpMisuse`] if the request cannot be sent, because of one
+    /// [`Error::Dial`] if there is no connection to be had; [`Error::tls`] says more about one that TLS
+    /// could not be spoken on; [`Error::HttpMisuse`] if the request cannot be sent, because of one
     /// of its fields, say; [`Error::Http`] or [`Error::Io`] if the connection ended before the
     /// response, the server was silent for too long included; [`Error::Redirect`] for one that
     /// cannot be followed; [`Error::Deadline`]. [`Error::timed_out`] says which phase took too long.

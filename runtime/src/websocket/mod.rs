@@ -2,10 +2,14 @@
 
 mod reader;
 mod reply;
+mod sender;
+mod split;
 mod writer;
 
 pub use self::reader::MessageReader;
 pub use self::reply::Reply;
+pub use self::sender::WebSocketSender;
+pub use self::split::{ReuniteError, WebSocketReceiver};
 pub use self::writer::MessageWriter;
 
 use self::reader::Incoming;
@@ -19,6 +23,8 @@ use crate::error::Error;
 use crate::link::{READ_MAX, rx_limit};
 use crate::runtime::Runtime;
 use crate::shutdown::{Counted, Shutdown, Watch};
+use crate::stats::Stats;
+use crate::tls::{TlsError, TlsSession};
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_sink::Sink;
@@ -57,9 +63,10 @@ use tidewire::ws::{
 /// # Ok(()) }
 /// ```
 ///
+/// [`split`](Self::split) makes two halves of it for two tasks, and senders for any number of them.
+///
 /// As a `Stream` and `Sink` of owned [`Message`]s it works with the combinators of the `futures`
-/// crate; its own `next` hides theirs, which is `StreamExt::next(&mut socket)` then. The halves that
-/// `StreamExt::split` makes of it may live in two tasks.
+/// crate; its own `next` hides theirs, which is `StreamExt::next(&mut socket)` then.
 ///
 /// Dropped while it is open, it breaks the connection off, and the peer sees 1006. For an end in
 /// order call [`close`](Self::close).
@@ -136,7 +143,11 @@ impl<R: Runtime> WebSocket<R> {
         let (head, negotiated) = match driver.next().await {
             Some(HandshakeEvent::Accepted { head, negotiated }) => (head.to_owned(), negotiated),
             Some(HandshakeEvent::Refused { why, head, body }) => {
-                return Err(Error::handshake(why, head, body));
+                let refused = Error::handshake(why, head, body);
+                // With TLS 1.3, a server refuses a client's certificate when the client takes the
+                // handshake for done already.
+                let tls = driver.io_error().filter(|error| TlsError::of(error).is_some());
+                return Err(tls.map_or(refused, Error::Io));
             }
             None => return Err(Error::Closed),
         };
@@ -261,6 +272,16 @@ impl<R: Runtime> WebSocket<R> {
         let event = machine.event(now, rx, tx);
         event.iter().for_each(|event| self.incoming.note(event));
         event
+    }
+
+    /// What the operating system, or TLS, said when the connection broke, if it said anything.
+    pub fn io_error(&self) -> Option<std::io::Error> {
+        self.driver.io_error()
+    }
+
+    /// What TLS has agreed on, if the connection speaks it.
+    pub fn tls_session(&self) -> Option<TlsSession> {
+        self.driver.tls_session()
     }
 
     /// How the connection ended, once nothing comes any more.
@@ -461,6 +482,12 @@ impl<R: Runtime> WebSocket<R> {
     #[must_use]
     pub fn queued(&self) -> usize {
         self.driver.queued()
+    }
+
+    /// What was sent and received so far. The bytes are those of the opening handshake too.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats { bytes: self.driver.transferred(), ws: self.driver.machine().stats() }
     }
 
     /// The machine underneath, to ask it something.

@@ -1,6 +1,7 @@
 //! What a [`Connection`] does because time has passed, and what it looks at to know whether to.
 
 use super::{Connection, State};
+use crate::trace;
 use crate::ws::error::Closed;
 use crate::ws::frame::OpCode;
 use crate::ws::{CloseCode, Timer};
@@ -25,6 +26,7 @@ impl Connection {
                         let (payload, behind) = (self.keepalive.next_payload(), !tx.is_empty());
                         self.sender.control(OpCode::Ping, &payload, tx);
                         self.keepalive.pinged(behind, now, tx);
+                        trace::event!("tidewire::ws", TRACE, in self.span, behind, "ping");
                     }
                     self.keepalive.ping_was_due(due, now, &mut self.timers);
                 }

@@ -1,6 +1,7 @@
 //! The receiving half of a [`Connection`]: frames in, events announced.
 
 use super::{Connection, Control, Lease, Role, Stage, State};
+use crate::trace;
 use crate::ws::close;
 use crate::ws::error::{Closed, Initiator, ProtocolErrorKind};
 use crate::ws::frame::{self, Header, MAX_CONTROL, OpCode, Plain};
@@ -38,6 +39,7 @@ impl Connection {
         if let Some(key) = mask {
             mask::in_place(payload, key, 0);
         }
+        self.received.whole();
         self.began = self.offset + header as u64;
         self.offset = self.began + payload.len() as u64;
         self.announce(Lease::Message(kind, Area::Content));
@@ -101,9 +103,15 @@ impl Connection {
                 match self.fill(rx)? {
                     Fill::Partial => return Ok(false),
                     Fill::Fragment => continue,
-                    Fill::Message(kind, area) => self.announce(Lease::Message(kind, area)),
+                    Fill::Message(kind, area) => {
+                        self.received.message();
+                        self.announce(Lease::Message(kind, area));
+                    }
                     Fill::Chunk(area, len) => self.announce(Lease::Chunk(area, len)),
-                    Fill::End => self.announce(Lease::End),
+                    Fill::End => {
+                        self.received.message();
+                        self.announce(Lease::End);
+                    }
                 }
                 return Ok(true);
             }
@@ -120,12 +128,14 @@ impl Connection {
             self.frame = self.offset;
             self.skip(len, rx);
             if !self.assembler.is_streaming() && message::take_whole(&header, rx) {
+                self.received.whole();
                 self.began = self.offset;
                 self.offset += header.payload;
                 let kind = MessageKind::of(header.opcode);
                 self.announce(Lease::Message(kind, Area::Content));
                 return Ok(true);
             }
+            self.received.fragment();
             let begins = self.assembler.begin(&header, rx);
             if begins && self.assembler.is_streaming() {
                 let known = header.fin && !header.rsv1;
@@ -169,6 +179,7 @@ impl Connection {
         if let Some(key) = header.mask {
             mask::in_place(&mut rx.raw_mut()[header_len..header_len + len], key, 0);
         }
+        self.received.control(header.opcode);
         let payload = &rx.raw()[header_len..header_len + len];
         match header.opcode {
             OpCode::Ping => {
@@ -179,6 +190,10 @@ impl Connection {
             }
             OpCode::Pong => {
                 self.keepalive.ponged(payload, now);
+                trace::event!(
+                    "tidewire::ws", TRACE, in self.span,
+                    rtt = ?self.round_trip(), "pong"
+                );
                 self.skip(header_len, rx);
                 self.announce(Lease::Pong(len));
                 Ok(true)
@@ -201,10 +216,15 @@ impl Connection {
     ) -> Result<(), Fault> {
         let payload = &rx.raw()[header_len..header_len + len];
         let any_code = self.config.leniency.any_close_code;
-        let (code, _) = close::decode(payload, any_code).map_err(|(kind, at)| match kind {
-            ProtocolErrorKind::InvalidUtf8 => (kind, self.offset + (header_len + at) as u64),
-            _ => self.here(kind),
-        })?;
+        let (code, _reason) =
+            close::decode(payload, any_code).map_err(|(kind, at)| match kind {
+                ProtocolErrorKind::InvalidUtf8 => (kind, self.offset + (header_len + at) as u64),
+                _ => self.here(kind),
+            })?;
+        trace::event!(
+            "tidewire::ws", DEBUG, in self.span,
+            %code, reason = ?_reason, "Close received"
+        );
         let initiator = match self.state {
             State::Open => {
                 let answer = if code.is_sendable() { payload } else { &[] };

@@ -1,6 +1,7 @@
 //! The sending half of a [`Connection`]: messages and control frames in, frames out.
 
 use super::{Connection, State};
+use crate::trace;
 use crate::ws::error::SendError;
 use crate::ws::frame::{MAX_CONTROL, OpCode};
 use crate::ws::message::MessageKind;
@@ -165,6 +166,12 @@ impl Connection {
     /// There was no room: [`Event::Drained`] comes when there is.
     #[cold]
     fn owe(&mut self) {
+        if !self.full {
+            trace::event!(
+                "tidewire::ws", DEBUG, in self.span,
+                limit = self.config.send_high_water, "the send queue is full"
+            );
+        }
         self.full = true;
         self.quiet = false;
     }

@@ -8,6 +8,7 @@ use crate::http::{
     self, BodyLength, ClientEvent, OwnedResponseHead, ResponseHead, Status, Version,
 };
 use crate::seed::Entropy;
+use crate::trace::{self, Span};
 use crate::{Instant, RecvBuf, Seed, SendBuf, Transport};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -148,6 +149,7 @@ pub struct ClientHandshake {
     offered: Vec<String>,
     phase: Phase,
     deadline: Option<Instant>,
+    span: Span,
 }
 
 #[derive(Debug)]
@@ -198,6 +200,7 @@ impl ClientHandshake {
             offered: request.subprotocols().into(),
             phase,
             deadline: config.timeout.map(|timeout| now + timeout),
+            span: trace::span!("tidewire::ws", "handshake", url = %trace::Public(request.url())),
         }
     }
 
@@ -248,6 +251,10 @@ impl ClientHandshake {
     ) -> Option<HandshakeEvent<'a>> {
         match core::mem::replace(&mut self.phase, Phase::Over) {
             Phase::Accepted(negotiated) => {
+                trace::event!(
+                    "tidewire::ws", DEBUG, in self.span,
+                    ?negotiated, "handshake accepted"
+                );
                 self.phase = Phase::Switching;
                 match self.http.event(now, rx, tx)? {
                     ClientEvent::Response(head) => {
@@ -257,6 +264,7 @@ impl ClientHandshake {
                 }
             }
             Phase::Refused(why, head, body) => {
+                trace::event!("tidewire::ws", DEBUG, in self.span, %why, "handshake refused");
                 let content = rx.content();
                 let body = &content[..body.min(content.len())];
                 Some(HandshakeEvent::Refused { why, head, body })

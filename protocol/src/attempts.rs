@@ -1,8 +1,7 @@
-//! The attempt to come: when it is due, whether the caller was told, and how long a transport may
-//! take.
+//! The attempt to come, of a client that reconnects: when it is due, whether the caller was told, and
+//! how long a transport may take.
 
-use crate::reconnect::{Attempt, Reconnector};
-use crate::sse::{SourceConfig, Timer};
+use crate::reconnect::{Attempt, Policy, Reconnector};
 use crate::{Instant, Seed};
 use core::time::Duration;
 
@@ -14,8 +13,8 @@ use core::time::Duration;
 ///       +--------------- started, failed -----------------------------> to dial
 /// ```
 #[derive(Debug)]
-pub(super) struct Attempts {
-    pub(super) reconnector: Reconnector,
+pub(crate) struct Attempts {
+    pub(crate) reconnector: Reconnector,
     announce: bool,
     leave: Leave,
     connect_timeout: Option<Duration>,
@@ -34,27 +33,29 @@ enum Leave {
 }
 
 impl Attempts {
-    pub(super) fn new(config: &SourceConfig, seed: &Seed) -> Self {
-        Self {
-            reconnector: Reconnector::new(Some(config.reconnect), seed),
-            announce: config.announce,
-            leave: Leave::Wanted,
-            connect_timeout: config.connect_timeout,
-            deadline: None,
-        }
+    /// `announce` says whether the caller is to be told of each attempt; `connect_timeout`, how long
+    /// a transport may take.
+    pub(crate) fn new(
+        policy: Option<Policy>,
+        announce: bool,
+        connect_timeout: Option<Duration>,
+        seed: &Seed,
+    ) -> Self {
+        let reconnector = Reconnector::new(policy, seed);
+        Self { reconnector, announce, leave: Leave::Wanted, connect_timeout, deadline: None }
     }
 
-    pub(super) fn is_due(&self) -> bool {
+    pub(crate) fn is_due(&self) -> bool {
         self.reconnector.attempt() == Attempt::Due
     }
 
     /// Whether a transport is wanted now.
-    pub(super) fn may_dial(&self) -> bool {
+    pub(crate) fn may_dial(&self) -> bool {
         self.is_due() && self.leave == Leave::Given
     }
 
     /// Makes an attempt `after` from `now`, instead of any that is scheduled.
-    pub(super) fn schedule(&mut self, after: Duration, now: Instant) {
+    pub(crate) fn schedule(&mut self, after: Duration, now: Instant) {
         let was_due = self.is_due();
         self.reconnector.schedule(after, now);
         if !self.is_due() {
@@ -65,15 +66,22 @@ impl Attempts {
     }
 
     /// Goes on with the attempt that is under way, over another transport.
-    pub(super) fn go_on(&mut self, now: Instant) {
+    pub(crate) fn go_on(&mut self, now: Instant) {
         self.reconnector.cancel();
         self.reconnector.schedule(Duration::ZERO, now);
         self.give_leave(now);
     }
 
+    /// A transport that is wanted may take its time from now on: until now the caller took his.
+    pub(crate) fn ask(&mut self, now: Instant) {
+        if self.may_dial() {
+            self.give_leave(now);
+        }
+    }
+
     /// The connection has ended, or the attempt to have one. There will be another one, at the
     /// earliest `least` from now, unless this returns `false`.
-    pub(super) fn closed(&mut self, least: Duration, now: Instant) -> bool {
+    pub(crate) fn closed(&mut self, least: Duration, now: Instant) -> bool {
         self.deadline = None;
         let Some(at) = self.reconnector.closed(now) else { return false };
         if now + least > at {
@@ -86,13 +94,13 @@ impl Attempts {
     }
 
     /// The attempt is under way, or not wanted any more.
-    pub(super) fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.reconnector.cancel();
         self.deadline = None;
     }
 
     /// Whether the caller is to be told now that there is an attempt. The next call gives leave.
-    pub(super) fn poll(&mut self, now: Instant) -> bool {
+    pub(crate) fn poll(&mut self, now: Instant) -> bool {
         match self.leave {
             Leave::Wanted if self.is_due() => {
                 self.leave = Leave::Asked;
@@ -104,15 +112,16 @@ impl Attempts {
         false
     }
 
-    pub(super) fn next_timer(&self) -> Option<(Instant, Timer)> {
+    /// The deadline, and what it is called: the `attempt` is due, or has to `connect` until then.
+    pub(crate) fn next_timer<T>(&self, attempt: T, connect: T) -> Option<(Instant, T)> {
         match (self.reconnector.poll_timeout(), self.deadline) {
-            (Some(at), _) => Some((at, Timer::Reconnect)),
-            (None, at) => at.map(|at| (at, Timer::Connect)),
+            (Some(at), _) => Some((at, attempt)),
+            (None, at) => at.map(|at| (at, connect)),
         }
     }
 
     /// Whether with this call it has taken too long to get a transport.
-    pub(super) fn handle_timeout(&mut self, now: Instant) -> bool {
+    pub(crate) fn handle_timeout(&mut self, now: Instant) -> bool {
         if self.reconnector.handle_timeout(now) {
             self.became_due(now);
         }
