@@ -71,7 +71,9 @@ use tidewire::ws::{
 /// Dropped while it is open, it breaks the connection off, and the peer sees 1006. For an end in
 /// order call [`close`](Self::close).
 pub struct WebSocket<R: Runtime> {
-    driver: Driver<R, Connection>,
+    // On the heap, where it stays: a task is as large as the largest of its futures, and a server's
+    // connections are not all WebSockets.
+    driver: Box<Driver<R, Connection>>,
     low_water: usize,
     high_water: usize,
     incoming: Incoming,
@@ -210,6 +212,7 @@ impl<R: Runtime> WebSocket<R> {
         // As the machine takes them: else it could be full and not full at once.
         let high_water = config.send_high_water.max(1);
         let low_water = config.send_low_water.min(high_water - 1);
+        let driver = Box::new(driver);
         Self { driver, low_water, high_water, incoming: Incoming::default(), served }
     }
 
