@@ -365,18 +365,21 @@ impl<R: Runtime> Exchange<R> {
         options: &ws::handshake::ServerOptions<'_>,
         config: ws::Config,
     ) -> Result<WebSocket<R>, Error> {
-        let accepted = match ws::handshake::accept(&self.head(), options) {
-            Ok(accepted) => accepted,
+        let negotiated = match ws::handshake::accept(&self.head(), options) {
+            Ok(accepted) => {
+                let http = self.conn().driver.parts();
+                http.machine.upgrade(accepted.fields(), http.tx)?;
+                accepted.negotiated()
+            }
             Err(rejection) => {
                 let fields = rejection.fields().iter().copied();
-                self.respond_with(rejection.status(), fields, Bytes::new()).await?;
+                // On the heap: else every connection's task had room for it.
+                Box::pin(self.respond_with(rejection.status(), fields, Bytes::new())).await?;
                 return Err(Error::Refused(rejection));
             }
         };
-        let http = self.conn().driver.parts();
-        http.machine.upgrade(accepted.fields(), http.tx)?;
         let Some(conn) = self.conn.take() else { return Err(Error::Closed) };
-        let mut socket = WebSocket::accepted(*conn, config, accepted.negotiated());
+        let mut socket = WebSocket::accepted(*conn, config, negotiated);
         // The client waits for the answer, whenever the program goes on.
         socket.flush().await?;
         Ok(socket)

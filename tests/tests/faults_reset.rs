@@ -555,7 +555,7 @@ fn open_chat(peer: &mut RawPeer, more: &[u8]) {
 async fn a_client_that_resets_takes_nothing_with_it<R: SendRuntime>(runtime: R) {
     let handlers = Arc::new(AtomicUsize::new(0));
     let count = handlers.clone();
-    let on_error = |_: SocketAddr, _: &HandlerError| {
+    let on_error = |_: Option<SocketAddr>, _: &HandlerError| {
         TOLD.fetch_add(1, Ordering::SeqCst);
     };
     let http = http::ServerConfig { max_body: u64::MAX, ..http::ServerConfig::default() };
