@@ -187,6 +187,10 @@ macro_rules! adapter {
         pub type Upload = $crate::Upload<$runtime>;
         /// [`WebSocket`]($crate::WebSocket) on this runtime.
         pub type WebSocket = $crate::WebSocket<$runtime>;
+        /// [`WebSocketSender`]($crate::WebSocketSender) on this runtime.
+        pub type WebSocketSender = $crate::WebSocketSender<$runtime>;
+        /// [`WebSocketReceiver`]($crate::WebSocketReceiver) on this runtime.
+        pub type WebSocketReceiver = $crate::WebSocketReceiver<$runtime>;
         /// [`MessageReader`]($crate::MessageReader) on this runtime.
         pub type MessageReader<'a> = $crate::MessageReader<'a, $runtime>;
         /// [`MessageWriter`]($crate::MessageWriter) on this runtime.
