@@ -197,6 +197,10 @@ macro_rules! adapter {
         pub type MessageWriter<'a> = $crate::MessageWriter<'a, $runtime>;
         /// [`Client`]($crate::Client) on this runtime.
         pub type Client = $crate::Client<$runtime>;
+        /// [`ClientSender`]($crate::ClientSender) on this runtime.
+        pub type ClientSender = $crate::ClientSender<$runtime>;
+        /// [`ClientReceiver`]($crate::ClientReceiver) on this runtime.
+        pub type ClientReceiver = $crate::ClientReceiver<$runtime>;
         /// [`EventSource`]($crate::EventSource) on this runtime.
         pub type EventSource = $crate::EventSource<$runtime>;
         /// [`Driver`]($crate::Driver) on this runtime.
