@@ -251,6 +251,7 @@ fn the_senders_of_a_client_outlive_its_connections() {
         let client = Client::new(network.clone(), request, config).unwrap();
         let (sender, mut receiver) = client.split();
         let (random, odds) = (RefCell::new(Random::new(seed)), [0, 20, 5][seed as usize % 3]);
+        let control = receiver.sender();
         let (left, opened, closed) = (Cell::new(SENDERS), Cell::new(0), Cell::new(0));
         let sure = RefCell::new(vec![Vec::new(); SENDERS]);
         let mut tasks = Tasks::new(&random);
@@ -277,7 +278,6 @@ fn the_senders_of_a_client_outlive_its_connections() {
                 }
             });
         }
-        let control = receiver.sender();
         tasks.spawn(async {
             let look = |event: ClientEvent<'_>| match event {
                 ClientEvent::Open(_) => opened.set(opened.get() + 1),
