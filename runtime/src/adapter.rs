@@ -204,12 +204,20 @@ macro_rules! adapter {
         pub type Upload = $crate::Upload<$runtime>;
         /// [`WebSocket`]($crate::WebSocket) on this runtime.
         pub type WebSocket = $crate::WebSocket<$runtime>;
+        /// [`WebSocketSender`]($crate::WebSocketSender) on this runtime.
+        pub type WebSocketSender = $crate::WebSocketSender<$runtime>;
+        /// [`WebSocketReceiver`]($crate::WebSocketReceiver) on this runtime.
+        pub type WebSocketReceiver = $crate::WebSocketReceiver<$runtime>;
         /// [`MessageReader`]($crate::MessageReader) on this runtime.
         pub type MessageReader<'a> = $crate::MessageReader<'a, $runtime>;
         /// [`MessageWriter`]($crate::MessageWriter) on this runtime.
         pub type MessageWriter<'a> = $crate::MessageWriter<'a, $runtime>;
         /// [`Client`]($crate::Client) on this runtime.
         pub type Client = $crate::Client<$runtime>;
+        /// [`ClientSender`]($crate::ClientSender) on this runtime.
+        pub type ClientSender = $crate::ClientSender<$runtime>;
+        /// [`ClientReceiver`]($crate::ClientReceiver) on this runtime.
+        pub type ClientReceiver = $crate::ClientReceiver<$runtime>;
         /// [`EventSource`]($crate::EventSource) on this runtime.
         pub type EventSource = $crate::EventSource<$runtime>;
         /// [`Driver`]($crate::Driver) on this runtime.

@@ -80,7 +80,7 @@ mod websocket;
 pub use body_writer::BodyWriter;
 pub use broadcast::{Broadcast, BroadcastConfig, BroadcastError, Delivery, Subscription};
 pub use byte_stream::{BoxStream, ByteStream, Io};
-pub use client::{Client, Control, Handler, Next, Received};
+pub use client::{Client, ClientReceiver, ClientSender, Control, Handler, Next, Received};
 pub use connection::ConnectionTask;
 pub use connector::Connector;
 pub use dial::error::ProxyRefused;

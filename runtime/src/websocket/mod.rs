@@ -459,10 +459,12 @@ impl<R: Runtime> WebSocket<R> {
         // The machine sees what waits when it is advanced: else its deadline for that did not run.
         self.driver.advance();
         let drained = ready!(self.driver.poll_drain(cx, mark));
-        Poll::Ready(drained.map_err(|error| match self.driver.machine().closed() {
-            Some(why) => Error::WebSocket(why),
-            None => Error::Io(error),
-        }))
+        Poll::Ready(drained.map_err(|error| self.why(error)))
+    }
+
+    /// What is to be said of an error of the driver's.
+    fn why(&self, error: std::io::Error) -> Error {
+        self.driver.machine().closed().map_or(Error::Io(error), Error::WebSocket)
     }
 
     /// Begins the closing handshake (RFC 6455, 7.1.2) and waits for its end, discarding messages
