@@ -384,9 +384,9 @@ async fn lead<R: SendRuntime>(
     server: SocketAddr,
 ) -> Result<(), HandlerError> {
     assert_eq!((exchange.method(), exchange.authority()), ("CONNECT", Some("far.invalid:443")));
-    let (from, to) = smol::io::split(exchange.upgrade(NO_FIELDS).await?);
-    let (back, on) = smol::io::split(runtime.connect(server, &SocketOptions::default()).await?);
-    smol::future::race(smol::io::copy(from, on), smol::io::copy(back, to)).await?;
+    let (from, to) = ::smol::io::split(exchange.upgrade(NO_FIELDS).await?);
+    let (back, on) = ::smol::io::split(runtime.connect(server, &SocketOptions::default()).await?);
+    ::smol::future::race(::smol::io::copy(from, on), ::smol::io::copy(back, to)).await?;
     Ok(())
 }
 
