@@ -633,11 +633,11 @@ async fn what_tls_holds_back_waits_to_be_written<R: SendRuntime>(runtime: R) {
         let server = background(move || {
             let mut peer = RawTls::accept(&listener, &identity);
             let mut body = Vec::new();
-            assert!(peer.read_head().starts_with("PUT / "));
             if stops {
-                // Whatever comes, it ends.
+                // It has half a record, which it can make nothing of, and then the end.
                 let _ = peer.0.read_to_end(&mut body);
             } else {
+                assert!(peer.read_head().starts_with("PUT / "));
                 body.resize(BODY, 0);
                 peer.0.read_exact(&mut body).unwrap();
                 peer.close_notify();
