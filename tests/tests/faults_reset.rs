@@ -506,8 +506,10 @@ async fn handler<R: SendRuntime>(mut exchange: Exchange<R>) -> Result<(), Handle
 const UPGRADE: &str = "GET /chat HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
      Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
+type Act = fn(&mut RawPeer);
+
 /// What a client does before it resets the connection.
-const CLIENTS: [(&str, fn(&mut RawPeer)); 16] = [
+const CLIENTS: [(&str, Act); 16] = [
     ("without a word", |_| {}),
     ("in a head", |peer| peer.send("GET / HTTP/1.1\r\nHo")),
     ("in a body", |peer| {

@@ -162,13 +162,14 @@ async fn connections_may_come_from_anybody<R: SendRuntime>(runtime: R) {
     assert!(answer.ends_with("\r\n\r\n192.0.2.1:7"), "{answer}");
 }
 
+/// What a source of connections gives.
+type Accepted<R> = io::Result<(ByteStream<R>, Option<SocketAddr>)>;
+
 /// A source that fails so often with this error, and has nothing then.
 fn failing<R: SendRuntime>(
     mut times: usize,
     error: io::ErrorKind,
-) -> Connections<
-    impl FnMut() -> Poll<Option<io::Result<(ByteStream<R>, Option<SocketAddr>)>>> + Unpin,
-> {
+) -> Connections<impl FnMut() -> Poll<Option<Accepted<R>>> + Unpin> {
     Connections(move || {
         if times == 0 {
             return Poll::Pending;

@@ -126,8 +126,7 @@ async fn https_wss_and_event_streams_work_with_a_certificate_that_is_trusted<R: 
     let connector = Connector::new(runtime.clone()).tls(authority.client());
     let request = Request::new(&format!("wss://{address}/ws")).unwrap();
     let config = ClientConfig::default();
-    let (mut socket, _) =
-        WebSocket::connect(connector.clone(), &request, config.clone()).await.unwrap();
+    let (mut socket, _) = WebSocket::connect(connector.clone(), &request, config).await.unwrap();
     let session = socket.tls_session().unwrap();
     assert_eq!((session.version, session.certificates.len()), (0x0304, 1));
     socket.send_text("hello").await.unwrap();

@@ -29,10 +29,12 @@ use tidewire_tests::net::{RawPeer, Smol, background, listener, serve, sleep};
 use tidewire_tests::on_every_runtime;
 use tidewire_tests::scripted::{Peer, Random, Scripted};
 
+type Task<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
+
 /// Tasks that are woken, polled in an order that a seed decides on.
 struct Tasks<'a> {
     random: &'a RefCell<Random>,
-    tasks: Vec<(Arc<Flag>, Pin<Box<dyn Future<Output = ()> + 'a>>)>,
+    tasks: Vec<(Arc<Flag>, Task<'a>)>,
 }
 
 struct Flag(AtomicBool);
@@ -312,7 +314,10 @@ async fn give_way() {
 
 /// Takes all that is written while it is open, and has nothing to say.
 #[derive(Clone, Default)]
-struct Gate(Arc<Mutex<(bool, Vec<u8>, Option<Waker>)>>);
+struct Gate(Arc<Mutex<GateState>>);
+
+/// Whether it is open, what it took, and whom to wake when it opens.
+type GateState = (bool, Vec<u8>, Option<Waker>);
 
 impl Gate {
     fn new(open: bool) -> Self {
