@@ -506,8 +506,10 @@ async fn handler<R: SendRuntime>(mut exchange: Exchange<R>) -> Result<(), Handle
 const UPGRADE: &str = "GET /chat HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
      Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
+type Act = fn(&mut RawPeer);
+
 /// What a client does before it resets the connection.
-const CLIENTS: [(&str, fn(&mut RawPeer)); 16] = [
+const CLIENTS: [(&str, Act); 16] = [
     ("without a word", |_| {}),
     ("in a head", |peer| peer.send("GET / HTTP/1.1\r\nHo")),
     ("in a body", |peer| {
@@ -555,7 +557,7 @@ fn open_chat(peer: &mut RawPeer, more: &[u8]) {
 async fn a_client_that_resets_takes_nothing_with_it<R: SendRuntime>(runtime: R) {
     let handlers = Arc::new(AtomicUsize::new(0));
     let count = handlers.clone();
-    let on_error = |_: SocketAddr, _: &HandlerError| {
+    let on_error = |_: Option<SocketAddr>, _: &HandlerError| {
         TOLD.fetch_add(1, Ordering::SeqCst);
     };
     let http = http::ServerConfig { max_body: u64::MAX, ..http::ServerConfig::default() };
