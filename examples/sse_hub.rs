@@ -84,7 +84,7 @@ impl Program for SseHub {
         let address = flags.listen("127.0.0.1:8080")?;
         flags.end()?;
         let config = ServerConfig {
-            on_error: |client, error| eprintln!("{client}: {error}"),
+            on_error: |client, error| eprintln!("{client:?}: {error}"),
             ..ServerConfig::default()
         };
         let server = Server::bind_with(runtime, address, config).await?;

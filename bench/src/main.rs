@@ -6,13 +6,17 @@
 //! bench sse                                    # and for Server-Sent Events
 //! bench http --only 73 --rounds 500            # the cases whose name has this in it
 //! bench http --only 73 --who tidewire --times 10000   # for valgrind --tool=callgrind
-//! bench fanout --subscribers 500 --rounds 40   # event streams to many, and what they cost idle
+//! bench fanout --subscribers 500 --rounds 40   # event streams to many
+//! bench echo --only clients --rounds 100       # WebSocket over loopback, beside raw sockets
+//! bench idle --connections 10000               # what connections cost while nothing happens
 //! ```
 //!
 //! All contestants of a case take turns; what is printed is the least of their rounds.
 
+mod echo;
 mod fanout;
 mod http;
+mod idle;
 mod measure;
 mod sse;
 mod ws;
@@ -30,6 +34,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     match group.as_deref() {
         Some("fanout") => return fanout::run(&fanout::Options::parse(args)?),
         Some("fanout-serve") => return fanout::serve(&args.free_from_str::<String>()?, held),
+        Some("echo") => return echo::run(&echo::Options::parse(args)?),
+        Some("idle") => return idle::run(&idle::Options::parse(args)?),
+        Some("idle-serve") => return idle::serve(&args.free_from_str::<String>()?, held),
         _ => {}
     }
     let only: String = args.opt_value_from_str("--only")?.unwrap_or_default();
@@ -44,7 +51,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         _ => {
             return Err(
                 "usage: bench http|ws|sse [--only CASE] [--rounds N] [--who NAME --times N]\n       \
-                bench fanout [--subscribers N] [--events N] [--rounds N] [--idle N] [--who NAME]"
+                bench fanout [--subscribers N] [--events N] [--rounds N] [--who NAME]\n       \
+                bench echo [--only CASE] [--rounds N] [--who NAME] [--times N]\n       \
+                bench idle [--connections N] [--who NAME]"
                     .into(),
             );
         }

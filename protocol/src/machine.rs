@@ -47,6 +47,16 @@ pub trait Machine {
     /// event has not been taken yet, this does nothing but announce it again.
     fn advance(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool;
 
+    /// Announces the next event, if it lies in `rx` since the last [`advance`](Self::advance) and neither
+    /// the time nor `tx` has a part in it: the second and following messages of a read, say. A driver that
+    /// asks here first reads the clock once a read, not once an event.
+    ///
+    /// `false` says nothing: ask `advance`. So may a machine always, as it does by default.
+    fn advance_again(&mut self, rx: &mut RecvBuf) -> bool {
+        let _ = rx;
+        false
+    }
+
     /// Lends the event that [`advance`](Self::advance) announced; `None` if it announced none or it
     /// was taken already.
     fn event<'a>(
@@ -143,7 +153,7 @@ pub enum DialError {
 
 /// Makes a type with the inherent methods of a machine a [`Machine`], for generic drivers.
 macro_rules! machine {
-    ($machine:ident, $event:ident $(, $shrink:ident)?) => {
+    ($machine:ident, $event:ident $(, $shrink:ident $(, $again:ident)?)?) => {
         impl $crate::Machine for $machine {
             type Event<'a> = $event<'a>;
 
@@ -179,7 +189,12 @@ macro_rules! machine {
 
             $(fn $shrink(&mut self) {
                 self.$shrink();
-            })?
+            }
+
+            $(#[inline]
+            fn $again(&mut self, rx: &mut $crate::RecvBuf) -> bool {
+                self.$again(rx)
+            })?)?
         }
     };
 }

@@ -355,7 +355,9 @@ fn the_counters_sum_all_connections_however_they_end() {
 
 #[test]
 fn a_client_that_is_open_takes_little_more_than_its_connection() {
-    assert!(size_of::<Client>() <= 2688, "{}", size_of::<Client>());
+    // With `tracing` come the spans of itself, the handshake and the connection.
+    let most = if cfg!(feature = "tracing") { 2816 } else { 2688 };
+    assert!(size_of::<Client>() <= most, "{}", size_of::<Client>());
 }
 
 /// What an attempt has told so far.

@@ -696,7 +696,9 @@ fn a_deadline_between_announcement_and_event_loses_no_message() {
 
 #[test]
 fn an_idle_connection_holds_no_heap_and_less_than_a_kibibyte_in_all() {
-    assert!(size_of::<Connection>() <= 1024, "{}", size_of::<Connection>());
+    // With `tracing` its span comes to it.
+    let most = if cfg!(feature = "tracing") { 1088 } else { 1024 };
+    assert!(size_of::<Connection>() <= most, "{}", size_of::<Connection>());
     let mut client = End::client();
     assert_eq!(client.receive(b"\x81\x02hi"), [text("hi")]);
     client.rx.shrink();

@@ -103,6 +103,23 @@ fn pong(number: u64) -> Vec<u8> {
     [&b"\x8A\x88\0\0\0\0"[..], &number.to_be_bytes()].concat()
 }
 
+/// RFC 6455, 5.5.2: a ping verifies that the peer is still there.
+#[test]
+fn a_server_finds_out_who_is_gone_and_leaves_the_silent_alone() {
+    let mut server = Server::new(Config::server());
+    for number in 1..100_u32 {
+        let now = u64::from(number) * 30_000;
+        assert_eq!(server.conn.poll_timeout(), Some(at(now)));
+        assert_eq!(server.wake(now), None);
+        server.tx.clear();
+        assert_eq!(server.receive(now + 19_000, &pong(u64::from(number))), None);
+    }
+    assert_eq!(server.wake(3_000_000), None);
+    server.tx.clear();
+    assert_eq!(server.wake(3_019_999), None);
+    assert_eq!(server.wake(3_020_000), Some(Closed::PongTimeout));
+}
+
 #[test]
 fn the_pong_to_the_latest_ping_measures_the_round_trip() {
     let mut server = keepalive();

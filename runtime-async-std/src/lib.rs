@@ -13,3 +13,6 @@ tidewire_runtime::adapter! {
     blocking: |work| task::spawn_blocking(work);
     spawn: |future| drop(task::spawn(future));
 }
+
+#[cfg(feature = "http")]
+pub use tidewire_runtime::Body;

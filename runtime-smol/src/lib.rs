@@ -8,3 +8,6 @@ tidewire_runtime::adapter! {
     blocking: |work| smol::unblock(work);
     spawn: |future| smol::spawn(future).detach();
 }
+
+#[cfg(feature = "http")]
+pub use tidewire_runtime::Body;

@@ -7,7 +7,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::time::{Sleep, sleep_until};
 
 tidewire_runtime::adapter! {
@@ -23,6 +23,7 @@ tidewire_runtime::adapter! {
     };
     connect_unix: |path| async { io::Result::Ok(Compat(UnixStream::connect(path).await?)) };
     listen: |socket| TcpListener::from_std(socket);
+    listen_unix: |path| UnixListener::bind(path);
     accept: |listener| async {
         let (stream, peer) = listener.accept().await?;
         io::Result::Ok((Compat(stream), peer))
@@ -30,6 +31,9 @@ tidewire_runtime::adapter! {
     blocking: |work| async { tokio::task::spawn_blocking(work).await.map_err(io::Error::other)? };
     spawn: |future| drop(tokio::spawn(future));
 }
+
+#[cfg(feature = "http")]
+pub use tidewire_runtime::Body;
 
 /// A stream of tokio's traits as one of `futures-io`'s. A connection that hyper or axum has upgraded is
 /// a [`ByteStream::boxed`] of one.

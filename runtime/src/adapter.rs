@@ -28,6 +28,7 @@ macro_rules! adapter {
             };
             connect_unix: |path| $async_io::Async::<std::os::unix::net::UnixStream>::connect(path);
             listen: |socket| $async_io::Async::new_nonblocking(socket);
+            listen_unix: |path| $async_io::Async::<std::os::unix::net::UnixListener>::bind(path);
             accept: |listener| listener.accept();
             blocking: |$work| $blocking;
             spawn: |$future| $spawn;
@@ -62,6 +63,7 @@ macro_rules! adapter {
         connect: |$connecting:ident| $connect:expr;
         connect_unix: |$path:ident| $connect_unix:expr;
         listen: |$listening:ident| $listen:expr;
+        listen_unix: |$unix_path:ident| $listen_unix:expr;
         accept: |$accepting:ident| $accept:expr;
         blocking: |$work:ident| $blocking:expr;
         spawn: |$future:ident| $spawn:expr;
@@ -106,7 +108,7 @@ macro_rules! adapter {
             ) -> $crate::BoxFuture<std::io::Result<$crate::BoxStream>> {
                 let $path = path.to_owned();
                 Box::pin(async move {
-                    let stream: $crate::BoxStream = Box::new($connect_unix.await?);
+                    let stream: $crate::BoxStream = Box::new($crate::UnixSocket($connect_unix.await?));
                     Ok(stream)
                 })
             }
@@ -118,6 +120,21 @@ macro_rules! adapter {
             ) -> std::io::Result<Self::Listener> {
                 let $listening = options.listen(address)?;
                 $listen.map(std::sync::Arc::new)
+            }
+
+            #[cfg(unix)]
+            fn listen_unix(
+                &self,
+                $unix_path: &std::path::Path,
+            ) -> std::io::Result<$crate::BoxAccept> {
+                let listener = std::sync::Arc::new($listen_unix?);
+                Ok(Box::new(move || {
+                    let $accepting = listener.clone();
+                    Box::pin(async move {
+                        let stream: $crate::BoxStream = Box::new($crate::UnixSocket($accept.await?.0));
+                        Ok(stream)
+                    })
+                }))
             }
 
             fn accept(&self, $accepting: &Self::Listener) -> Self::Accept {
@@ -187,12 +204,20 @@ macro_rules! adapter {
         pub type Upload = $crate::Upload<$runtime>;
         /// [`WebSocket`]($crate::WebSocket) on this runtime.
         pub type WebSocket = $crate::WebSocket<$runtime>;
+        /// [`WebSocketSender`]($crate::WebSocketSender) on this runtime.
+        pub type WebSocketSender = $crate::WebSocketSender<$runtime>;
+        /// [`WebSocketReceiver`]($crate::WebSocketReceiver) on this runtime.
+        pub type WebSocketReceiver = $crate::WebSocketReceiver<$runtime>;
         /// [`MessageReader`]($crate::MessageReader) on this runtime.
         pub type MessageReader<'a> = $crate::MessageReader<'a, $runtime>;
         /// [`MessageWriter`]($crate::MessageWriter) on this runtime.
         pub type MessageWriter<'a> = $crate::MessageWriter<'a, $runtime>;
         /// [`Client`]($crate::Client) on this runtime.
         pub type Client = $crate::Client<$runtime>;
+        /// [`ClientSender`]($crate::ClientSender) on this runtime.
+        pub type ClientSender = $crate::ClientSender<$runtime>;
+        /// [`ClientReceiver`]($crate::ClientReceiver) on this runtime.
+        pub type ClientReceiver = $crate::ClientReceiver<$runtime>;
         /// [`EventSource`]($crate::EventSource) on this runtime.
         pub type EventSource = $crate::EventSource<$runtime>;
         /// [`Driver`]($crate::Driver) on this runtime.

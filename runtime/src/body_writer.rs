@@ -36,6 +36,11 @@ impl<R: Runtime> BodyWriter<R> {
         Self { exchange }
     }
 
+    #[cfg(feature = "http")]
+    pub(crate) const fn exchange(&mut self) -> &mut Exchange<R> {
+        &mut self.exchange
+    }
+
     /// The head of the request that this answers.
     #[must_use]
     pub fn head(&self) -> RequestHead<'_> {

@@ -1,8 +1,10 @@
 //! The WebSocket client that reconnects: an async interface, and callbacks.
 
 mod handler;
+mod split;
 
 pub use self::handler::{Control, Handler, Next, Received};
+pub use self::split::{ClientReceiver, ClientSender};
 use crate::connector::Connector;
 use crate::dial::refuse_tls;
 use crate::driver::Driver;

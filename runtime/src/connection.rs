@@ -22,7 +22,7 @@ use tidewire::http::{self, BodyLength, NO_FIELDS, OwnedRequestHead, ServerEvent,
 /// What belongs to one connection and travels through its exchanges.
 pub(crate) struct Conn<R: Runtime> {
     pub(crate) driver: Driver<R, http::Server>,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Option<SocketAddr>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) phase: Watch,
     pub(crate) counted: Counted,
@@ -96,8 +96,8 @@ pin_project! {
         // What the handler came to, while its exchange lives on elsewhere.
         handled: Option<Result<(), HandlerError>>,
         phase: Watch,
-        peer: SocketAddr,
-        on_error: fn(SocketAddr, &HandlerError),
+        peer: Option<SocketAddr>,
+        on_error: fn(Option<SocketAddr>, &HandlerError),
         span: Span,
         // Of the request that is handled.
         request: Span,
@@ -108,7 +108,7 @@ pin_project! {
 struct Arrival<R: Runtime> {
     handshake: Handshake<R>,
     runtime: R,
-    peer: SocketAddr,
+    peer: Option<SocketAddr>,
     settings: Arc<Settings>,
     phase: Watch,
     counted: Counted,
@@ -123,7 +123,8 @@ impl<R: Runtime> Arrival<R> {
         }
         let made = ready!(self.handshake.poll(cx));
         if let (Err(error), Some(tls)) = (&made, &self.settings.config.tls) {
-            tls.failed(self.peer.into(), error);
+            trace::event!("tidewire::server", DEBUG, %error, "the TLS handshake failed");
+            tls.failed(self.peer, error);
         }
         Poll::Ready(made.ok())
     }
@@ -133,7 +134,7 @@ impl<R: Runtime, H, F> ConnectionTask<R, Arc<H>, F> {
     pub(crate) fn new(
         runtime: R,
         stream: ByteStream<R>,
-        peer: SocketAddr,
+        peer: Option<SocketAddr>,
         settings: Arc<Settings>,
         handler: Arc<H>,
         shutdown: &Arc<Shutdown>,
@@ -177,7 +178,8 @@ where
         let mut this = self.project();
         let _connection = this.span.enter();
         if this.phase.poll_until(cx, Shutdown::is_stopped).is_ready() {
-            this.handling.set(None);
+            // What is left of a handler may panic too, and is told nobody: its client has gone.
+            let _ = caught(|| this.handling.set(None));
             return Poll::Ready(());
         }
         if let Some(arrival) = this.arrival {
@@ -189,16 +191,18 @@ where
         loop {
             if let Some(handling) = this.handling.as_mut().as_pin_mut() {
                 let _request = this.request.enter();
-                let handled = match catch_unwind(AssertUnwindSafe(|| handling.poll(cx))) {
-                    Ok(poll) => ready!(poll).map_err(E::into),
-                    Err(_panic) => Err(HandlerPanicked.into()),
+                let handled = match caught(|| handling.poll(cx).map_err(E::into)) {
+                    Ok(poll) => ready!(poll),
+                    Err(panicked) => Err(panicked),
                 };
-                this.handling.set(None);
-                *this.handled = Some(handled);
+                let dropped = caught(|| this.handling.set(None));
+                *this.handled = Some(handled.and(dropped));
             }
             if this.handled.is_some() {
                 // Not there yet: the handler has given its exchange to somebody else.
                 let home = ready!(this.home.poll_take(cx));
+                let request = std::mem::replace(this.request, Span::none());
+                let _request = request.enter();
                 let handled = this.handled.take().unwrap_or(Ok(()));
                 let over = home.as_ref().is_none_or(|conn| conn.is_over());
                 let handled = handled.or_else(|error| {
@@ -221,7 +225,6 @@ where
                 });
                 let Some(mut conn) = home else { return Poll::Ready(()) };
                 conn.after_handler(handled);
-                *this.request = Span::none();
                 *this.conn = Some(conn);
             }
             let Some(conn) = this.conn else { return Poll::Ready(()) };
@@ -233,11 +236,9 @@ where
             );
             let exchange = Exchange::new(conn, head, this.home.clone());
             let _request = this.request.enter();
-            match catch_unwind(AssertUnwindSafe(|| (this.handler)(exchange))) {
+            match caught(|| (this.handler)(exchange)) {
                 Ok(handling) => this.handling.set(Some(handling)),
-                Err(_panic) => {
-                    *this.handled = Some(Err(HandlerPanicked.into()));
-                }
+                Err(panicked) => *this.handled = Some(Err(panicked)),
             }
         }
     }
@@ -247,7 +248,7 @@ impl<R: Runtime> Conn<R> {
     fn new(
         runtime: R,
         stream: ByteStream<R>,
-        peer: SocketAddr,
+        peer: Option<SocketAddr>,
         settings: Arc<Settings>,
         phase: Watch,
         counted: Counted,
@@ -337,6 +338,11 @@ impl<R: Runtime> Conn<R> {
             http.machine.abort();
         }
     }
+}
+
+/// Calls what belongs to a handler: a panic ends it and nothing else.
+fn caught<T>(call: impl FnOnce() -> T) -> Result<T, HandlerError> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|_| HandlerPanicked.into())
 }
 
 /// The answer to a request whose handler failed so.

@@ -94,8 +94,8 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         Self { machine, link, events: 0 }
     }
 
-    /// As [`with_stream`](Self::with_stream), over a new connection to `target`, whose addresses
-    /// are tried in turn.
+    /// As [`with_stream`](Self::with_stream), over a new connection to `target`, made as
+    /// the [`Connector`] says.
     ///
     /// # Errors
     /// [`Error::Dial`] if the host could not be resolved, no address accepted the connection, it took
@@ -120,6 +120,12 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     pub fn parts(&mut self) -> Parts<'_, M> {
         let now = self.link.refresh();
         Parts { machine: &mut self.machine, tx: &mut self.link.tx, now }
+    }
+
+    /// The machine and where its commands append, for those in which time has no part: many of them in a
+    /// row would else spend most of theirs on the clock.
+    pub(crate) fn output(&mut self) -> (&mut M, &mut SendBuf) {
+        (&mut self.machine, &mut self.link.tx)
     }
 
     /// How many bytes wait to be written.
@@ -177,6 +183,9 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     /// Ready with `true` when [`event`](Self::event) has something to lend, with `false` when
     /// nothing will come any more.
     pub fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.advance_again() {
+            return Poll::Ready(true);
+        }
         self.events += 1;
         let rope = self.link.park(Side::Events, cx.waker());
         let polled = if self.events > EVENTS {
@@ -188,6 +197,14 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
             self.events = 0;
         }
         polled
+    }
+
+    /// Whether the next event is one that came with the last: neither the clock nor the socket is needed.
+    #[inline]
+    pub(crate) fn advance_again(&mut self) -> bool {
+        let again = self.events < EVENTS && self.machine.advance_again(&mut self.link.rx);
+        self.events += usize::from(again);
+        again
     }
 
     /// Gives memory back that is not in use, of a connection that is not polled for a while.
@@ -412,7 +429,9 @@ impl<R: Runtime, M: Dialer> Driver<R, M> {
         let waits =
             self.machine.transport() == Transport::Dial && *attempt == self.machine.attempts();
         let now = self.link.refresh();
-        if waits && self.machine.poll_timeout().is_some_and(|at| at <= now) {
+        let late_now = waits && self.machine.poll_timeout().is_some_and(|at| at <= now);
+        // What else there is to tell comes first.
+        if late_now && !self.advance() {
             self.link.detach();
             self.machine.dial_failed(now, late);
         }

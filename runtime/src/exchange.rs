@@ -37,7 +37,7 @@ pub struct Exchange<R: Runtime> {
     /// `None` only while it is dropped or turned into something else.
     conn: Option<Box<Conn<R>>>,
     head: OwnedRequestHead,
-    peer: SocketAddr,
+    peer: Option<SocketAddr>,
     /// The request's body was read to its end.
     body_ended: bool,
     trailers: Option<OwnedHeaders>,
@@ -90,9 +90,9 @@ impl<R: Runtime> Exchange<R> {
         self.conn.as_ref()?.driver.tls_session()
     }
 
-    /// The client's address.
+    /// The client's address. `None` if it has none, as on a Unix socket.
     #[must_use]
-    pub fn peer_addr(&self) -> SocketAddr {
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.peer
     }
 
@@ -116,13 +116,25 @@ impl<R: Runtime> Exchange<R> {
     /// [`Error::Io`] if the connection broke; [`Error::Closed`] if it has ended before. A handler may
     /// just return them: that a client left is no failure of it.
     pub async fn body(&mut self) -> Result<Option<&[u8]>, Error> {
+        let open = poll_fn(|cx| self.poll_body(cx)).await;
+        self.take_body(open)
+    }
+
+    /// Ready when there is something for [`take_body`](Self::take_body) to take, with whether the
+    /// connection is open.
+    pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        match &mut self.conn {
+            Some(conn) if !self.body_ended => conn.poll_advance(cx),
+            _ => Poll::Ready(false),
+        }
+    }
+
+    /// What [`poll_body`](Self::poll_body) was ready for.
+    pub(crate) fn take_body(&mut self, open: bool) -> Result<Option<&[u8]>, Error> {
         if self.body_ended {
             return Ok(None);
         }
-        let Some(conn) = &mut self.conn else { return Err(Error::Closed) };
-        if !poll_fn(|cx| conn.poll_advance(cx)).await {
-            return Err(Error::Closed);
-        }
+        let Some(conn) = self.conn.as_mut().filter(|_| open) else { return Err(Error::Closed) };
         match conn.driver.event() {
             Some(ServerEvent::Data(data)) => Ok(Some(data)),
             Some(ServerEvent::End(trailers)) => {
@@ -339,6 +351,11 @@ impl<R: Runtime> Exchange<R> {
 
     /// Answers with an upgrade to WebSocket (RFC 6455, 4.2).
     ///
+    /// From now on the connection has the deadlines of `config`, and none of HTTP's.
+    /// [`ws::Config::server`] is what to begin with: it pings, so that a client that is gone without a
+    /// word is noticed, here as long as somebody waits for the socket's next event. With
+    /// [`ws::Config::default`] an idle connection lasts for ever.
+    ///
     /// # Errors
     /// [`Error::Refused`] if the request does not ask for it in order; the client has then been
     /// answered with the status of that [`Rejection`](ws::handshake::Rejection::status): `426` for
@@ -348,18 +365,21 @@ impl<R: Runtime> Exchange<R> {
         options: &ws::handshake::ServerOptions<'_>,
         config: ws::Config,
     ) -> Result<WebSocket<R>, Error> {
-        let accepted = match ws::handshake::accept(&self.head(), options) {
-            Ok(accepted) => accepted,
+        let negotiated = match ws::handshake::accept(&self.head(), options) {
+            Ok(accepted) => {
+                let http = self.conn().driver.parts();
+                http.machine.upgrade(accepted.fields(), http.tx)?;
+                accepted.negotiated()
+            }
             Err(rejection) => {
                 let fields = rejection.fields().iter().copied();
-                self.respond_with(rejection.status(), fields, Bytes::new()).await?;
+                // On the heap: else every connection's task had room for it.
+                Box::pin(self.respond_with(rejection.status(), fields, Bytes::new())).await?;
                 return Err(Error::Refused(rejection));
             }
         };
-        let http = self.conn().driver.parts();
-        http.machine.upgrade(accepted.fields(), http.tx)?;
         let Some(conn) = self.conn.take() else { return Err(Error::Closed) };
-        let mut socket = WebSocket::accepted(*conn, config, accepted.negotiated());
+        let mut socket = WebSocket::accepted(*conn, config, negotiated);
         // The client waits for the answer, whenever the program goes on.
         socket.flush().await?;
         Ok(socket)

@@ -23,7 +23,7 @@
 //!
 //! # What goes on
 //!
-//! `stats()` of [`WebSocket`], [`Client`], [`EventSource`] and [`ServerHandle`] gives counters, at any
+//! `stats()` of [`WebSocket`], its halves, [`Client`], [`EventSource`] and [`ServerHandle`] gives counters, at any
 //! time: bytes, frames, messages, pings, the round trip, what is queued, reconnections, requests.
 //!
 //! With the feature `tracing` decisions are events of the crate `tracing`, on the level `DEBUG` but for
@@ -33,11 +33,11 @@
 //!
 //! | target | spans | events |
 //! |---|---|---|
-//! | `tidewire::dial` | | an attempt to connect: that it succeeded, or why not |
+//! | `tidewire::dial` | | an attempt to connect, to each address, through a proxy: that it succeeded, or why not |
 //! | `tidewire::ws` | `client{url}`, `handshake{url}`, `websocket{role}` | handshakes accepted or refused, Close sent and received, how a connection ended, the next attempt and when, the limit of what is queued, pings and pongs |
 //! | `tidewire::sse` | `event_source{url}` | streams opened and refused, redirects, how a stream ended, the next attempt and when |
 //! | `tidewire::http` | | requests and responses, refusals, how a connection ended, redirects, second tries |
-//! | `tidewire::server` | `connection{peer}`, `request{method, path}` | handlers that failed, that no connection can be accepted, a shutdown |
+//! | `tidewire::server` | `connection{peer}`, `request{method, path}` | handlers and TLS handshakes that failed, that no connection can be accepted, a shutdown |
 //! | `tidewire::link` | | a connection that broke, a peer that takes nothing |
 //!
 //! URLs are told without user, password and query, and no value of a header field is.
@@ -57,7 +57,11 @@ mod event_source;
 mod event_stream;
 mod exchange;
 mod http_client;
+#[cfg(feature = "http")]
+mod http_types;
 mod link;
+mod listen;
+mod router;
 mod runtime;
 mod server;
 mod server_fields;
@@ -68,13 +72,15 @@ mod stats;
 mod status;
 mod tls;
 mod trace;
+#[cfg(unix)]
+mod unix_socket;
 mod upgraded;
 mod websocket;
 
 pub use body_writer::BodyWriter;
 pub use broadcast::{Broadcast, BroadcastConfig, BroadcastError, Delivery, Subscription};
 pub use byte_stream::{BoxStream, ByteStream, Io};
-pub use client::{Client, Control, Handler, Next, Received};
+pub use client::{Client, ClientReceiver, ClientSender, Control, Handler, Next, Received};
 pub use connection::ConnectionTask;
 pub use connector::Connector;
 pub use dial::error::ProxyRefused;
@@ -84,6 +90,9 @@ pub use event_source::EventSource;
 pub use event_stream::EventStream;
 pub use exchange::Exchange;
 pub use http_client::{HttpClient, HttpClientConfig, HttpRequest, HttpResponse, Timeouts, Upload};
+#[cfg(feature = "http")]
+pub use http_types::Body;
+pub use listen::BoxAccept;
 pub use runtime::{BoxFuture, Runtime, SendRuntime, Spawn, Timer};
 pub use server::{Server, ServerConfig, ServerHandle};
 pub use socket::{Keepalive, ListenOptions, SocketOptions};
@@ -94,6 +103,9 @@ pub use status::{Status, StatusWatch};
 pub use tidewire::dial::{Config as DialConfig, Family};
 pub use tidewire::{DialError, http, proxy, reconnect, sse, url, ws};
 pub use tls::{TlsAlert, TlsConfig, TlsError, TlsServerConfig, TlsSession};
+#[cfg(unix)]
+#[doc(hidden)]
+pub use unix_socket::UnixSocket;
 pub use upgraded::Upgraded;
 pub use websocket::{
     Message, MessageReader, MessageWriter, Reply, ReuniteError, WebSocket, WebSocketReceiver,

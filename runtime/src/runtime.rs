@@ -1,6 +1,7 @@
 //! What an async runtime has to bring.
 
 use crate::byte_stream::BoxStream;
+use crate::listen::BoxAccept;
 use crate::socket::{ListenOptions, SocketOptions};
 use futures_io::{AsyncRead, AsyncWrite};
 use std::future::{Future, ready};
@@ -44,6 +45,16 @@ pub trait Runtime: Clone + Unpin + 'static {
     fn connect_unix(&self, path: &Path) -> BoxFuture<io::Result<BoxStream>> {
         let _ = path;
         Box::pin(ready(Err(io::ErrorKind::Unsupported.into())))
+    }
+
+    /// Starts to listen on a Unix socket at `path`. Fails with [`io::ErrorKind::Unsupported`] unless the
+    /// runtime has something better.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn listen_unix(&self, path: &Path) -> io::Result<BoxAccept> {
+        let _ = path;
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     /// Starts to listen on `address`; port 0 means any free one. [`ListenOptions::listen`] makes the

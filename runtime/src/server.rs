@@ -4,6 +4,7 @@ use crate::byte_stream::ByteStream;
 use crate::connection::ConnectionTask;
 use crate::error::HandlerError;
 use crate::exchange::Exchange;
+use crate::listen::{Backoff, Incoming, Source, is_of_client};
 use crate::runtime::{Runtime, Spawn, Timer, after};
 use crate::server_fields::ServerFields;
 use crate::shutdown::{Counted, Shutdown, Watch};
@@ -11,18 +12,18 @@ use crate::socket::{ListenOptions, SocketOptions};
 use crate::stats::ServerStats;
 use crate::tls::TlsServerConfig;
 use crate::trace;
+use futures_core::Stream;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::Poll;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, ready};
 use std::time::Duration;
 use tidewire::http;
 
-/// How long to wait before accepting again after the operating system refused, most often because
-/// the process has no file descriptor left.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+/// How many connections are accepted in a row before other tasks get their turn.
+const BUDGET: usize = 64;
 
 /// The limits of a server.
 #[derive(Clone, Debug)]
@@ -33,17 +34,27 @@ pub struct ServerConfig {
     /// The most connections at a time; further ones wait in the operating system's queue.
     /// 10,000 by default.
     pub max_connections: usize,
+    /// The most connections of one client at a time; further ones are closed as they come, and
+    /// counted in [`ServerStats::refused`]. A client is an IPv4 address, or the first 64 bits of an
+    /// IPv6 one; connections without an address are not limited. `None`, the default, is no limit:
+    /// behind a proxy all clients have one address.
+    pub max_connections_per_client: Option<usize>,
     /// How long connections may take to come to their end after a shutdown was asked for. 10 s by
     /// default.
     pub grace: Duration,
     /// The receive buffer of each HTTP connection, in bytes. 64 KiB by default. A WebSocket gets
     /// its own limit at the upgrade.
     pub receive_buffer: usize,
-    /// Told of each handler that failed, with the client's address and what it failed with, a panic
-    /// as [`HandlerPanicked`](crate::HandlerPanicked): the place for a log line. That a client left,
+    /// Told of each handler that failed, with the client's address if it has one and what it failed
+    /// with, a panic as [`HandlerPanicked`](crate::HandlerPanicked): the place for a log line. That a client left,
     /// broke the rules or took too long, or that the server shuts down, is no failure. Does nothing by
     /// default.
-    pub on_error: fn(SocketAddr, &HandlerError),
+    pub on_error: fn(Option<SocketAddr>, &HandlerError),
+    /// Told each time that the operating system gives no connection, with what it says, most often
+    /// that there are no file descriptors left (`EMFILE`, `ENFILE`), and how long the server waits
+    /// before it asks again: 5 ms, and twice as long each time in a row, at most a second. When a
+    /// connection ends it asks at once. Does nothing by default.
+    pub on_accept_error: fn(&io::Error, Duration),
     /// How many bytes may wait to be written on each connection before sending has to wait.
     /// 1 MiB by default.
     pub send_high_water: usize,
@@ -69,9 +80,11 @@ impl Default for ServerConfig {
         Self {
             http: http::ServerConfig::default(),
             max_connections: 10_000,
+            max_connections_per_client: None,
             grace: Duration::from_secs(10),
             receive_buffer: 64 * 1024,
             on_error: |_, _| {},
+            on_accept_error: |_, _| {},
             send_high_water: 1024 * 1024,
             server: Some("tidewire".into()),
             date: true,
@@ -107,10 +120,9 @@ impl Default for ServerConfig {
 /// server.serve(on_request).await?;
 /// # Ok(()) }
 /// ```
-#[derive(Debug)]
 pub struct Server<R: Runtime> {
     runtime: R,
-    listener: R::Listener,
+    sources: Vec<Source<R>>,
     settings: Arc<Settings>,
     shutdown: Arc<Shutdown>,
 }
@@ -168,19 +180,99 @@ impl<R: Runtime> Server<R> {
         address: SocketAddr,
         config: ServerConfig,
     ) -> io::Result<Self> {
-        let fields = ServerFields::new(config.server.clone(), config.date)
-            .map_err(|misuse| io::Error::new(io::ErrorKind::InvalidInput, misuse))?;
-        let listener = runtime.listen(address, &config.listen)?;
-        let settings = Arc::new(Settings { config, fields });
-        Ok(Self { runtime, listener, settings, shutdown: Arc::default() })
+        Self::new(runtime, config)?.listen(address)
     }
 
-    /// The address that the server listens on.
+    /// A server that has no connections from anywhere yet: see [`listen`](Self::listen) and
+    /// [`accept_from`](Self::accept_from).
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] if [`ServerConfig::server`] cannot stand in a field.
+    pub fn new(runtime: R, config: ServerConfig) -> io::Result<Self> {
+        let fields = ServerFields::new(config.server.clone(), config.date)
+            .map_err(|misuse| io::Error::new(io::ErrorKind::InvalidInput, misuse))?;
+        let settings = Arc::new(Settings { config, fields });
+        Ok(Self { runtime, sources: Vec::new(), settings, shutdown: Arc::default() })
+    }
+
+    /// Listens on `address` too. Port 0 means any free one.
     ///
     /// # Errors
     /// What the operating system says.
+    pub fn listen(mut self, address: SocketAddr) -> io::Result<Self> {
+        let listener = self.runtime.listen(address, &self.settings.config.listen)?;
+        self.sources.push(Source::Listener(listener));
+        Ok(self)
+    }
+
+    /// Listens on a Unix socket at `path` too. Its connections have no address. The file must not be there
+    /// yet, and stays when the server has ended.
+    ///
+    /// # Errors
+    /// What the operating system says; [`io::ErrorKind::Unsupported`] if the runtime cannot.
+    pub fn listen_unix(mut self, path: impl AsRef<Path>) -> io::Result<Self> {
+        self.sources.push(Source::Unix(Mutex::new(self.runtime.listen_unix(path.as_ref())?)));
+        Ok(self)
+    }
+
+    /// Takes connections that somebody else accepts too, with the address of each client if it has one:
+    /// such that another process hands over, say, or behind a proxy that tells the addresses.
+    ///
+    /// An error is survived like one of accepting. Once all sources have ended,
+    /// which listeners never do, [`serve`](Self::serve) returns behind the last connection.
+    #[must_use]
+    pub fn accept_from(
+        mut self,
+        connections: impl Stream<Item = io::Result<(ByteStream<R>, Option<SocketAddr>)>>
+        + Send
+        + 'static,
+    ) -> Self {
+        self.sources.push(Source::Connections(Mutex::new(Box::pin(connections))));
+        self
+    }
+
+    /// Makes this server one with that of `handle`: they are shut down together, and their
+    /// connections counted and limited together. So it is done when each core has an executor of its
+    /// own, and each executor a server ([`ServerConfig::max_connections`] may then be exceeded by as
+    /// many connections as there are servers). Connections stay with the executor that accepted them.
+    ///
+    /// ```no_run
+    /// # use tidewire_runtime::{Runtime, Server, ServerConfig};
+    /// # async fn example<R: Runtime>(runtime: R, on_another_core: R) -> std::io::Result<()> {
+    /// let mut config = ServerConfig::default();
+    /// config.listen.reuse_port = true; // the operating system spreads the connections
+    /// let address = "127.0.0.1:8080".parse().expect("an address");
+    ///
+    /// let first = Server::bind_with(runtime, address, config.clone()).await?;
+    /// let handle = first.handle();
+    /// // In a thread with an executor of its own:
+    /// let next = Server::bind_with(on_another_core, address, config).await?.joined(&handle);
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn joined(mut self, handle: &ServerHandle) -> Self {
+        self.shutdown = handle.shutdown.clone();
+        self
+    }
+
+    /// The addresses that the server listens on.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn local_addrs(&self) -> io::Result<Vec<SocketAddr>> {
+        let listeners = self.sources.iter().filter_map(|source| match source {
+            Source::Listener(listener) => Some(self.runtime.local_addr(listener)),
+            Source::Unix(_) | Source::Connections(_) => None,
+        });
+        listeners.collect()
+    }
+
+    /// The address that the server listens on, the first if there are several.
+    ///
+    /// # Errors
+    /// What the operating system says; [`io::ErrorKind::NotFound`] if it listens nowhere.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.runtime.local_addr(&self.listener)
+        self.local_addrs()?.first().copied().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     /// A handle that can shut this server down.
@@ -189,15 +281,16 @@ impl<R: Runtime> Server<R> {
         ServerHandle { shutdown: self.shutdown.clone() }
     }
 
-    /// Accepts connections until [`ServerHandle::shutdown`], and calls `handler` for each request.
+    /// Accepts connections until [`ServerHandle::shutdown`], or until there is nowhere to accept from, and calls `handler` for each request.
     ///
     /// Each connection is a task of its own. A handler that returns an error, panics, or forgets to
     /// answer gives its client a `500` and harms no other connection.
     ///
-    /// Dropping the future closes the listener; connections go on until they end by themselves.
+    /// Dropping the future closes the listeners; connections go on until they end by themselves.
     ///
     /// # Errors
-    /// None at present: accept errors are survived by trying again.
+    /// None at present: accept errors are survived by trying again, see
+    /// [`ServerConfig::on_accept_error`].
     pub async fn serve<H, F, E>(self, handler: H) -> io::Result<()>
     where
         H: Fn(Exchange<R>) -> F,
@@ -206,34 +299,42 @@ impl<R: Runtime> Server<R> {
         R: Spawn<ConnectionTask<R, Arc<H>, F>>,
     {
         let handler = Arc::new(handler);
+        let config = &self.settings.config;
+        let mut incoming = Incoming::new(self.runtime.clone(), self.sources);
         let mut phase = Watch::phase(&self.shutdown);
         let mut ended = Watch::connections(&self.shutdown);
-        let max = self.settings.config.max_connections;
+        let mut backoff = Backoff::default();
+        let mut budget = BUDGET;
         loop {
-            let room = poll_fn(|cx| {
-                phase.poll_until(cx, Shutdown::is_draining).map(|()| false).or_else_poll(|| {
-                    ended.poll_until(cx, |it| it.connections() < max).map(|()| true)
-                })
-            });
-            if !room.await {
-                break;
-            }
-            let mut accept = pin!(self.runtime.accept(&self.listener));
             let accepted = poll_fn(|cx| {
-                phase
-                    .poll_until(cx, Shutdown::is_draining)
-                    .map(|()| None)
-                    .or_else_poll(|| accept.as_mut().poll(cx).map(Some))
+                if phase.poll_until(cx, Shutdown::is_draining).is_ready() {
+                    return Poll::Ready(None);
+                }
+                if budget == 0 {
+                    budget = BUDGET;
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                ready!(ended.poll_until(cx, |it| it.connections() < config.max_connections));
+                incoming.poll_next(cx)
             });
             match accepted.await {
                 None => break,
                 Some(Ok((stream, peer))) => {
-                    // A stream without the options works as well, only slower.
-                    let _ = self.runtime.set_options(&stream, &self.settings.config.socket);
-                    let counted = Counted::new(&self.shutdown);
+                    backoff.reset();
+                    budget -= 1;
+                    let max = config.max_connections_per_client;
+                    let address = peer.map(|peer| peer.ip());
+                    let Some(counted) = Counted::new(&self.shutdown, address, max) else {
+                        continue;
+                    };
+                    if let Some(socket) = stream.as_own() {
+                        // A socket without the options works as well, only slower.
+                        let _ = self.runtime.set_options(socket, &config.socket);
+                    }
                     self.runtime.spawn(ConnectionTask::new(
                         self.runtime.clone(),
-                        ByteStream::new(stream),
+                        stream,
                         peer,
                         self.settings.clone(),
                         handler.clone(),
@@ -242,17 +343,33 @@ impl<R: Runtime> Server<R> {
                     ));
                 }
                 // The client has given up already: nothing is short of anything.
-                Some(Err(error)) if is_of_client(&error) => {}
-                Some(Err(_error)) => {
-                    trace::event!("tidewire::server", WARN, error = %_error, wait = ?ACCEPT_AGAIN, "cannot accept");
+                Some(Err(error)) if is_of_client(&error) => budget -= 1,
+                Some(Err(error)) => {
+                    let delay = backoff.next();
+                    trace::event!("tidewire::server", WARN, %error, wait = ?delay, "cannot accept");
+                    (config.on_accept_error)(&error, delay);
+                    let open = self.shutdown.connections();
                     let mut timer = self.runtime.timer();
-                    timer.set(after(ACCEPT_AGAIN));
-                    poll_fn(|cx| timer.poll(cx)).await;
+                    timer.set(after(delay));
+                    poll_fn(|cx| {
+                        phase
+                            .poll_until(cx, Shutdown::is_draining)
+                            .or_else_poll(|| ended.poll_until(cx, |it| it.connections() < open))
+                            .or_else_poll(|| timer.poll(cx))
+                    })
+                    .await;
                 }
             }
         }
         trace::event!("tidewire::server", DEBUG, open = self.shutdown.connections(), "draining");
-        drop(self.listener);
+        drop(incoming);
+        // Where there is nothing more to accept, connections have all the time that they want.
+        poll_fn(|cx| {
+            phase
+                .poll_until(cx, Shutdown::is_draining)
+                .or_else_poll(|| ended.poll_until(cx, |it| it.connections() == 0))
+        })
+        .await;
         let mut timer = self.runtime.timer();
         timer.set(after(self.settings.config.grace));
         poll_fn(|cx| {
@@ -265,10 +382,13 @@ impl<R: Runtime> Server<R> {
     }
 }
 
-/// Whether accepting failed for this one client, and may work at once for the next.
-fn is_of_client(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
-    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+impl<R: Runtime> std::fmt::Debug for Server<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server")
+            .field("listening", &self.local_addrs())
+            .field("shutdown", &self.shutdown)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Of two things to wait for, the first that is ready.

@@ -51,8 +51,8 @@ pub(crate) trait Duplex {
     /// Takes events for nobody. Ready when nothing comes any more.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
-    /// What is to be said of an error of the driver's.
-    fn why(&self, error: std::io::Error) -> Error;
+    /// Writes and reads what can be; ready once at most `mark` bytes wait.
+    fn drive(&mut self, mark: usize) -> Poll<Result<(), Error>>;
 }
 
 /// The end of what never leaves: for who waits for the end of the connection.
@@ -65,7 +65,7 @@ pub(crate) struct Shared<S: Duplex>(Mutex<State<S>>);
 pub(crate) struct State<S: Duplex> {
     pub(crate) socket: S,
     /// Whether the receiving half is there.
-    pub(crate) receives: bool,
+    receives: bool,
     /// The receiver's event is being looked at, and the receive buffer is with it.
     lent: bool,
     was_full: bool,
@@ -265,7 +265,7 @@ impl<S: Duplex> State<S> {
         if !self.receives {
             let _ = self.discard();
         }
-        self.socket.driver_mut().drive(mark).map_err(|error| self.socket.why(error))
+        self.socket.drive(mark)
     }
 
     /// Takes the events that nobody is there for, for a sender that is in the queue.
@@ -273,6 +273,19 @@ impl<S: Duplex> State<S> {
         let first = self.written.front().or(self.room.front());
         let Some(waker) = first.map(|it| it.waker.clone()) else { return Poll::Pending };
         self.socket.poll_discard(&mut Context::from_waker(&waker))
+    }
+
+    /// The receiving half is gone. A sender that waits takes over.
+    pub(crate) fn receive_no_more(&mut self) {
+        self.receives = false;
+        self.wake_first();
+    }
+
+    /// Writes what can be, for nobody to wait; the receiver sees to the rest.
+    pub(crate) fn nudge(&mut self) {
+        if self.drive(0).is_pending() {
+            self.socket.driver_mut().call_receiver();
+        }
     }
 
     /// Queues without waiting, for the receiver to write.
@@ -323,7 +336,7 @@ impl<'a, S: Duplex> Place<'a, S> {
     }
 
     /// Queues a message by `send` when it is this one's turn.
-    fn poll_queue(
+    pub(crate) fn poll_queue(
         &mut self,
         cx: &Context<'_>,
         mut send: impl FnMut(&mut S::Machine, &mut SendBuf) -> Result<(), SendError>,
@@ -343,7 +356,7 @@ impl<'a, S: Duplex> Place<'a, S> {
                 if state.has_turn(*id) {
                     let (machine, tx) = state.parts();
                     match send(machine, tx) {
-                        Err(SendError::Full) => state.was_full = true,
+                        Err(SendError::Full) if !state.socket.is_closing() => state.was_full = true,
                         result => {
                             state.leave(id.take());
                             state.hasty += 1;

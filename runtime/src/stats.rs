@@ -77,7 +77,6 @@ impl Counters {
     }
 
     /// A connection was closed at once.
-    #[allow(dead_code, reason = "nothing is refused yet")]
     pub(crate) fn refused(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
     }

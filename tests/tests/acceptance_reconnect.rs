@@ -11,8 +11,8 @@ use tidewire_runtime::ws::{
     SendError,
 };
 use tidewire_runtime::{
-    Client, Connector, Control, Error, Handler, Next, Received, SendRuntime, Status,
-    TlsConfig, TlsError,
+    Client, Connector, Control, Error, Handler, Next, Received, SendRuntime, Status, TlsConfig,
+    TlsError,
 };
 use tidewire_tests::frames::{CLOSE, ENDS, TEXT, TEXT_BEGINS, close, field, frame, head};
 use tidewire_tests::net::{RawPeer, background, in_time, listener, sleep};

@@ -18,13 +18,13 @@ use tidewire_tests::scripted::{Drops, Random};
 
 type Exchange = tidewire_runtime::Exchange<Memory>;
 
-const SEEDS: u64 = 3;
-const RANDOM_RUNS: u64 = 20;
-const PIECES: usize = 12;
+const SEEDS: u64 = 2;
+const RANDOM_RUNS: u64 = 10;
+const PIECES: usize = 8;
 
 /// Of a size that depends on the number.
 fn piece(number: usize) -> String {
-    format!("<{number}{}>", "x".repeat([3, 200, 0, 4000][number % 4]))
+    format!("<{number}{}>", "x".repeat([3, 200, 0, 1500][number % 4]))
 }
 
 fn pieces() -> String {
@@ -103,7 +103,7 @@ fn everywhere<F: Future<Output = ()> + 'static>(program: impl Fn(Memory) -> F + 
         let over = Rc::new(Cell::new(false));
         let is_over = over.clone();
         memory.run(async move {
-            let config = ServerConfig { send_high_water: 3000, ..plain() };
+            let config = ServerConfig { send_high_water: 1000, ..plain() };
             let any = ([127, 0, 0, 1], 80).into();
             let server = Server::bind_with(own.clone(), any, config).await.expect("it listens");
             let handle = server.handle();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tidewire_runtime::http::{self, BodyLength, NO_FIELDS, Status};
+use tidewire_runtime::proxy::Proxy;
 use tidewire_runtime::reconnect::Policy;
 use tidewire_runtime::sse::{self, SourceConfig, SourceEvent, SourceRequest};
 use tidewire_runtime::url::Url;
@@ -16,8 +17,8 @@ use tidewire_runtime::ws::{
     ClientClosed, ClientConfig, ClientError, ClientEvent, CloseCode, Config, Event,
 };
 use tidewire_runtime::{
-    Client, Error, EventSource, Exchange, HandlerError, HttpClient, HttpRequest, SendRuntime,
-    ServerConfig,
+    Client, Connector, Error, EventSource, Exchange, HandlerError, HttpClient, HttpRequest,
+    SendRuntime, ServerConfig, TlsConfig,
 };
 use tidewire_tests::frames::{CLOSE, CONTINUES, TEXT, TEXT_BEGINS, close, frame, masked};
 use tidewire_tests::net::{RawPeer, background, listener, on_thread, plain, serve_with, sleep};
@@ -178,6 +179,97 @@ async fn a_reset_in_place_of_a_welcome_is_one_error_and_one_closed<R: SendRuntim
     assert!(told == UNANSWERED || told == ["dial Connect", "closed Failed"], "{told:?}");
     assert!(client.next().await.is_none());
     server.await;
+}
+
+/// What stands between a client and its server does before it resets the connection, how it is named
+/// to the client, and what that tells.
+type Way = (&'static str, &'static str, fn(&mut RawPeer), &'static [&'static str]);
+
+const NO_TLS: &[&str] = &["dial Tls", "closed Failed"];
+const NO_WAY: &[&str] = &["dial Proxy", "closed Failed"];
+
+const WAYS: [Way; 8] = [
+    ("in the TLS handshake", "wss", |peer| assert_eq!(peer.read_exact(1), [22]), NO_TLS),
+    (
+        "in a ServerHello",
+        "wss",
+        |peer| {
+            assert_eq!(peer.read_exact(1), [22]);
+            peer.send([22, 3, 3, 0, 90, 2, 0]);
+        },
+        NO_TLS,
+    ),
+    ("when CONNECT was sent", "http", |peer| drop(peer.read_head()), NO_WAY),
+    (
+        "in the answer to CONNECT",
+        "http",
+        |peer| {
+            peer.read_head();
+            peer.send("HTTP/1.1 200 Connec");
+        },
+        NO_WAY,
+    ),
+    ("when SOCKS was greeted", "socks5h", |peer| assert_eq!(peer.read_exact(3), [5, 1, 0]), NO_WAY),
+    (
+        "when SOCKS was asked",
+        "socks5h",
+        |peer| {
+            peer.read_exact(3);
+            peer.send([5, 0]);
+            assert_eq!(peer.read_exact(8), [5, 1, 0, 3, 1, b'h', 0, 80]);
+        },
+        NO_WAY,
+    ),
+    (
+        "in the reply of SOCKS",
+        "socks5h",
+        |peer| {
+            peer.read_exact(3);
+            peer.send([5, 0]);
+            peer.read_exact(8);
+            peer.send([5, 0, 0, 1, 127]);
+        },
+        NO_WAY,
+    ),
+    (
+        "behind the reply of SOCKS",
+        "socks5h",
+        |peer| {
+            peer.read_exact(3);
+            peer.send([5, 0]);
+            peer.read_exact(8);
+            peer.send([5, 0, 0, 1, 127, 0, 0, 1, 0, 80]);
+            peer.read_head();
+        },
+        UNANSWERED,
+    ),
+];
+
+// RFC 8446, 4; RFC 9110, 9.3.6; RFC 1928, 3 to 6.
+async fn a_reset_on_the_way_is_the_error_of_its_phase<R: SendRuntime>(runtime: R) {
+    for (phase, kind, act, expected) in WAYS {
+        let (listener, address) = listener();
+        let server = background(move || {
+            let mut peer = RawPeer::accept(&listener);
+            act(&mut peer);
+            std::thread::sleep(Duration::from_millis(20));
+            peer.reset();
+        });
+        let mut connector = Connector::new(runtime.clone());
+        let mut url = String::from("ws://h/");
+        if kind == "wss" {
+            connector = connector.tls(TlsConfig::new().dangerous_no_verification());
+            url = format!("wss://{address}/");
+        } else {
+            connector = connector.proxy(Proxy::parse(&format!("{kind}://{address}")).unwrap());
+        }
+        let request = Request::new(&url).unwrap();
+        let mut client = Client::new(connector, request, ClientConfig::default()).unwrap();
+        assert_eq!(attempt(&mut client).await, expected, "{phase}");
+        assert!(client.io_error().is_some(), "{phase}");
+        assert!(client.next().await.is_none(), "{phase}");
+        server.await;
+    }
 }
 
 /// How an event source is answered before the connection is reset, and what it tells.
@@ -414,8 +506,10 @@ async fn handler<R: SendRuntime>(mut exchange: Exchange<R>) -> Result<(), Handle
 const UPGRADE: &str = "GET /chat HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
      Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
+type Act = fn(&mut RawPeer);
+
 /// What a client does before it resets the connection.
-const CLIENTS: [(&str, fn(&mut RawPeer)); 16] = [
+const CLIENTS: [(&str, Act); 16] = [
     ("without a word", |_| {}),
     ("in a head", |peer| peer.send("GET / HTTP/1.1\r\nHo")),
     ("in a body", |peer| {
@@ -463,7 +557,7 @@ fn open_chat(peer: &mut RawPeer, more: &[u8]) {
 async fn a_client_that_resets_takes_nothing_with_it<R: SendRuntime>(runtime: R) {
     let handlers = Arc::new(AtomicUsize::new(0));
     let count = handlers.clone();
-    let on_error = |_: SocketAddr, _: &HandlerError| {
+    let on_error = |_: Option<SocketAddr>, _: &HandlerError| {
         TOLD.fetch_add(1, Ordering::SeqCst);
     };
     let http = http::ServerConfig { max_body: u64::MAX, ..http::ServerConfig::default() };
@@ -521,6 +615,7 @@ async fn clients_that_are_gone_before_they_are_accepted_stop_nobody<R: SendRunti
 on_every_runtime!(
     a_reset_ends_an_attempt_of_a_client_once_and_the_next_is_whole,
     a_reset_in_place_of_a_welcome_is_one_error_and_one_closed,
+    a_reset_on_the_way_is_the_error_of_its_phase,
     a_reset_ends_a_stream_and_the_next_begins_behind_the_last_whole_event,
     a_reset_is_the_error_of_a_request_and_of_its_body,
     a_kept_connection_that_was_reset_is_replaced,

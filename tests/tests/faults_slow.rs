@@ -179,8 +179,10 @@ async fn a_message_that_leaves_slowly_is_whole_and_holds_up_nothing_that_comes<R
         }
         read.iter_mut().zip(head[10..].iter().cycle()).for_each(|(byte, key)| *byte ^= key);
         assert!(read == stripes(), "what came is not what was sent");
-        assert_eq!(peer.read_message(), (PONG, b"there?".to_vec()));
-        assert_eq!(peer.read_message(), (TEXT, b"behind".to_vec()));
+        // A pong has no place among messages: it leaves as soon as there is room.
+        let mut last = [peer.read_message(), peer.read_message()];
+        last.sort();
+        assert_eq!(last, [(TEXT, b"behind".to_vec()), (PONG, b"there?".to_vec())]);
         peer.send(frame(CLOSE, close(1000, "")));
         assert_eq!(peer.read_frame().close().0, 1000);
     });

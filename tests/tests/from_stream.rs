@@ -1,4 +1,4 @@
-//! WebSockets over streams that others have made: a connection that hyper has upgraded, Unix sockets.
+//! `WebSocket`s over streams that others have made: a connection that hyper has upgraded, Unix sockets.
 #![cfg(feature = "net")]
 
 use http_body_util::Empty;

@@ -8,7 +8,8 @@ use tidewire_tests::net::{RawPeer, on_thread, serve_with, until};
 /// The errors that were told, with the clients' addresses.
 static TOLD: Mutex<Vec<(SocketAddr, String)>> = Mutex::new(Vec::new());
 
-fn tell(client: SocketAddr, error: &HandlerError) {
+fn tell(client: Option<SocketAddr>, error: &HandlerError) {
+    let client = client.expect("an address");
     TOLD.lock().unwrap().push((client, error.to_string()));
 }
 

@@ -44,7 +44,7 @@ async fn counting_mirror<R: SendRuntime>(runtime: &R) -> (SocketAddr, Arc<Atomic
     let counted = count.clone();
     let (address, _server) = serve(runtime, move |exchange| {
         let mut ports = ports.lock().unwrap();
-        ports.insert(exchange.peer_addr().port());
+        ports.extend(exchange.peer_addr().map(|peer| peer.port()));
         counted.store(ports.len(), Ordering::SeqCst);
         mirror(exchange)
     })

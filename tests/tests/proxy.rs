@@ -15,11 +15,12 @@ use tidewire_runtime::ws::{
 };
 use tidewire_runtime::{
     Client, Connector, DialError, Driver, Error, EventSource, Exchange, HandlerError, HttpClient,
-    Phase, Runtime, SendRuntime, WebSocket, sse,
+    Phase, Runtime, SendRuntime, ServerConfig, SocketOptions, TlsError, WebSocket, sse,
 };
 use tidewire_tests::names::Names;
-use tidewire_tests::net::{RawPeer, background, listener, serve};
+use tidewire_tests::net::{RawPeer, background, listener, plain, serve, serve_with};
 use tidewire_tests::on_every_runtime;
+use tidewire_tests::pki::Authority;
 
 /// Much longer than anything takes that does not wait.
 const LATE: Duration = Duration::from_secs(5);
@@ -376,6 +377,46 @@ async fn what_comes_with_the_answer_is_the_targets<R: SendRuntime>(runtime: R) {
     }
 }
 
+/// A proxy of our own server's: takes a CONNECT and leads to `server`.
+async fn lead<R: SendRuntime>(
+    runtime: R,
+    exchange: Exchange<R>,
+    server: SocketAddr,
+) -> Result<(), HandlerError> {
+    assert_eq!((exchange.method(), exchange.authority()), ("CONNECT", Some("far.invalid:443")));
+    let (from, to) = ::smol::io::split(exchange.upgrade(NO_FIELDS).await?);
+    let (back, on) = ::smol::io::split(runtime.connect(server, &SocketOptions::default()).await?);
+    ::smol::future::race(::smol::io::copy(from, on), ::smol::io::copy(back, to)).await?;
+    Ok(())
+}
+
+// RFC 9110, 9.3.6: TLS is with the target, whose name the certificate has, and apart from that with the
+// proxy where its URL says so.
+async fn tls_is_with_the_target_and_with_a_proxy_of_https<R: SendRuntime>(runtime: R) {
+    let authority = Authority::new("ours");
+    let target = ServerConfig { tls: Some(authority.server(&[FAR])), ..plain() };
+    let (server, _handle) = serve_with(&runtime, target, on_request).await;
+    for scheme in ["http://", "https://"] {
+        let secure = (scheme == "https://").then(|| authority.server(&["127.0.0.1"]));
+        let leading = runtime.clone();
+        let (at, _handle) =
+            serve_with(&runtime, ServerConfig { tls: secure, ..plain() }, move |exchange| {
+                lead(leading.clone(), exchange, server)
+            })
+            .await;
+        let connector = through(&runtime, proxy(scheme, at));
+        echoes(connector.clone().tls(authority.client()), &format!("wss://{FAR}/")).await;
+
+        // A stranger's certificate is refused, by whomever it is shown.
+        let request = Request::new(&format!("wss://{FAR}/")).unwrap();
+        let connector = connector.tls(Authority::new("theirs").client());
+        let error =
+            WebSocket::connect(connector, &request, ClientConfig::default()).await.unwrap_err();
+        assert_eq!(error.tls(), Some(&TlsError::UnknownIssuer), "{error}");
+        assert!(error.proxy().is_none());
+    }
+}
+
 async fn the_environment_picks<R: SendRuntime>(runtime: R) {
     let (server, _handle) = serve(&runtime, on_request).await;
     let (listener, at) = listener();
@@ -411,6 +452,7 @@ on_every_runtime!(
     what_a_socks5_proxy_refuses_is_told,
     a_mute_proxy_is_given_up_in_time,
     what_comes_with_the_answer_is_the_targets,
+    tls_is_with_the_target_and_with_a_proxy_of_https,
     the_environment_picks,
     a_variable_that_names_no_proxy_is_an_error_where_it_counts,
 );

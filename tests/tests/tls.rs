@@ -126,8 +126,7 @@ async fn https_wss_and_event_streams_work_with_a_certificate_that_is_trusted<R: 
     let connector = Connector::new(runtime.clone()).tls(authority.client());
     let request = Request::new(&format!("wss://{address}/ws")).unwrap();
     let config = ClientConfig::default();
-    let (mut socket, _) =
-        WebSocket::connect(connector.clone(), &request, config.clone()).await.unwrap();
+    let (mut socket, _) = WebSocket::connect(connector.clone(), &request, config).await.unwrap();
     let session = socket.tls_session().unwrap();
     assert_eq!((session.version, session.certificates.len()), (0x0304, 1));
     socket.send_text("hello").await.unwrap();
@@ -633,11 +632,11 @@ async fn what_tls_holds_back_waits_to_be_written<R: SendRuntime>(runtime: R) {
         let server = background(move || {
             let mut peer = RawTls::accept(&listener, &identity);
             let mut body = Vec::new();
-            assert!(peer.read_head().starts_with("PUT / "));
             if stops {
-                // Whatever comes, it ends.
+                // It has half a record, which it can make nothing of, and then the end.
                 let _ = peer.0.read_to_end(&mut body);
             } else {
+                assert!(peer.read_head().starts_with("PUT / "));
                 body.resize(BODY, 0);
                 peer.0.read_exact(&mut body).unwrap();
                 peer.close_notify();

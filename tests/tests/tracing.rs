@@ -12,7 +12,7 @@ use tidewire_runtime::ws::{ClientConfig, ClientEvent, CloseCode, Config, Event};
 use tidewire_runtime::{
     Client, Exchange, HandlerError, HttpClient, HttpRequest, SendRuntime, WebSocket,
 };
-use tidewire_tests::net::{AsyncStd, Smol, in_time, listener, serve, until};
+use tidewire_tests::net::{AsyncStd, Smol, in_time, listener, serve, sleep};
 
 /// One test, for a collector of what every thread tells.
 #[test]
@@ -62,11 +62,10 @@ async fn tells<R: SendRuntime>(runtime: R, told: Collector) {
     socket.close(CloseCode::new(4000), "enough").await.unwrap();
     drop((socket, http));
     server.shutdown();
-    until(&runtime, || {
+    while !lines.iter().any(|line: &String| line.contains("stopped")) {
+        sleep(&runtime, Duration::from_millis(2)).await;
         lines.extend(told.take());
-        lines.iter().any(|line| line.contains("stopped"))
-    })
-    .await;
+    }
 
     // Nobody listens there any more.
     let (free, dead) = listener();
@@ -92,6 +91,7 @@ async fn tells<R: SendRuntime>(runtime: R, told: Collector) {
     let request = |path: &str| {
         format!("connection{{peer=127.0.0.1:_}}:request{{method=\"GET\" path=\"{path}\"}}:")
     };
+    tells("DEBUG tidewire::dial  connecting address=127.0.0.1:_");
     tells("DEBUG tidewire::dial  connected target=127.0.0.1:_");
     tells(&format!("INFO tracing {} mine", request("/fine")));
     tells(&format!(
@@ -107,6 +107,7 @@ async fn tells<R: SendRuntime>(runtime: R, told: Collector) {
     tells("DEBUG tidewire::ws websocket{role=Client}: closed why=closed with 4000 by this side");
     tells("DEBUG tidewire::server  draining open=");
     tells("DEBUG tidewire::server  stopped open=0");
+    tells("DEBUG tidewire::dial  no connection address=127.0.0.1:_ error=");
     tells("DEBUG tidewire::dial  not connected target=127.0.0.1:_ why=no address accepted");
     let client = "client{url=ws://127.0.0.1:_/}:";
     let why = "not connected why=no address accepted the connection";

@@ -16,20 +16,25 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 use tidewire_runtime::ws::handshake::Request;
 use tidewire_runtime::ws::handshake::ServerOptions;
-use tidewire_runtime::ws::{CloseCode, Closed, Config, Event, Negotiated, Role, SendError};
-use tidewire_runtime::{
-    ByteStream, Error, Exchange, Message, Runtime, SendRuntime, WebSocket, WebSocketReceiver,
-    WebSocketSender,
+use tidewire_runtime::ws::{
+    ClientConfig, ClientEvent, CloseCode, Closed, Config, Event, Negotiated, Role, SendError,
+    WhileDown,
 };
-use tidewire_tests::frames::{Frame, PING, TEXT, close, frame};
+use tidewire_runtime::{
+    ByteStream, Client, Error, Exchange, Message, Runtime, SendRuntime, WebSocket,
+    WebSocketReceiver, WebSocketSender,
+};
+use tidewire_tests::frames::{CLOSE, Frame, PING, TEXT, close, frame};
 use tidewire_tests::net::{RawPeer, Smol, background, listener, serve, sleep};
 use tidewire_tests::on_every_runtime;
 use tidewire_tests::scripted::{Peer, Random, Scripted};
 
+type Task<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
+
 /// Tasks that are woken, polled in an order that a seed decides on.
 struct Tasks<'a> {
     random: &'a RefCell<Random>,
-    tasks: Vec<(Arc<Flag>, Pin<Box<dyn Future<Output = ()> + 'a>>)>,
+    tasks: Vec<(Arc<Flag>, Task<'a>)>,
 }
 
 struct Flag(AtomicBool);
@@ -231,9 +236,88 @@ fn senders_need_no_receiver_that_is_polled() {
     }
 }
 
+/// The halves of a client: its senders wait across the loss of a connection, and what they send on the
+/// one that is open arrives.
+#[test]
+fn the_senders_of_a_client_outlive_its_connections() {
+    for seed in 0..SEEDS {
+        let script = [frame(TEXT, "hi"), frame(CLOSE, close(1000, ""))].concat();
+        let network = Scripted::new(seed, [Peer::new(script, silent), Peer::new(Vec::new(), echo)]);
+        network.be_late();
+        let config = ClientConfig {
+            connection: tight(),
+            while_down: WhileDown::Queue { bytes: 3000 },
+            ..ClientConfig::default()
+        };
+        let request = Request::new("ws://h/").unwrap();
+        let client = Client::new(network.clone(), request, config).unwrap();
+        let (sender, mut receiver) = client.split();
+        let (random, odds) = (RefCell::new(Random::new(seed)), [0, 20, 5][seed as usize % 3]);
+        let control = receiver.sender();
+        let (left, opened, closed) = (Cell::new(SENDERS), Cell::new(0), Cell::new(0));
+        let sure = RefCell::new(vec![Vec::new(); SENDERS]);
+        let mut tasks = Tasks::new(&random);
+        for index in 0..SENDERS {
+            let (sender, random, sure) = (sender.clone(), &random, &sure);
+            let (left, opened) = (&left, &opened);
+            tasks.spawn(async move {
+                for number in 0..MESSAGES {
+                    let is_last = opened.get() == 2;
+                    let text = message(index, number);
+                    if let Some(sent) = or_drop(random, odds, sender.send_text(&text)).await {
+                        sent.unwrap();
+                        if is_last {
+                            sure.borrow_mut()[index].push(number);
+                        }
+                    }
+                }
+                left.set(left.get() - 1);
+                if left.get() == 0 {
+                    while opened.get() < 2 {
+                        give_way().await;
+                    }
+                    sender.send_text("end").await.unwrap();
+                }
+            });
+        }
+        tasks.spawn(async {
+            let look = |event: ClientEvent<'_>| match event {
+                ClientEvent::Open(_) => opened.set(opened.get() + 1),
+                ClientEvent::Text("end") => control.close(CloseCode::NORMAL, "").unwrap(),
+                ClientEvent::Closed { .. } => {
+                    closed.set(closed.get() + 1);
+                    if opened.get() == 1 {
+                        assert!(control.reconnect(Duration::ZERO));
+                    }
+                }
+                _ => {}
+            };
+            while !matches!(or_drop(&random, odds, receiver.next_with(look)).await, Some(None)) {}
+        });
+        tasks.run(&network);
+        assert_eq!((opened.get(), closed.get()), (2, 2), "seed {seed}");
+        let mut received = [network.received(0), network.received(1)].concat();
+        received.retain(|it| it.payload != b"end");
+        check(&received, &sure.into_inner());
+    }
+}
+
+/// Lets other tasks run.
+async fn give_way() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        cx.waker().wake_by_ref();
+        if std::mem::replace(&mut yielded, true) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
 /// Takes all that is written while it is open, and has nothing to say.
 #[derive(Clone, Default)]
-struct Gate(Arc<Mutex<(bool, Vec<u8>, Option<Waker>)>>);
+struct Gate(Arc<Mutex<GateState>>);
+
+/// Whether it is open, what it took, and whom to wake when it opens.
+type GateState = (bool, Vec<u8>, Option<Waker>);
 
 impl Gate {
     fn new(open: bool) -> Self {
@@ -437,7 +521,7 @@ fn a_callback_may_send_and_panic() {
 #[test]
 fn the_receiving_half_is_a_stream() {
     ::smol::block_on(async {
-        let script = [three(), frame(tidewire_tests::frames::CLOSE, close(1000, ""))].concat();
+        let script = [three(), frame(CLOSE, close(1000, ""))].concat();
         let network = Scripted::new(4, [Peer::new(script, silent)]);
         let request = Request::new("ws://h/").unwrap();
         let socket = WebSocket::connect(network, &request, Config::default()).await;

@@ -148,24 +148,30 @@ impl Subscriber {
 }
 
 /// Asks for the stream and reads the head of the answer.
-pub(super) fn subscribe(address: SocketAddr) -> Result<TcpStream> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_nodelay(true)?;
-    stream.write_all(
+pub(crate) fn subscribe(address: SocketAddr) -> Result<TcpStream> {
+    let (stream, head) = ask(
+        address,
         b"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\
         Cache-Control: no-cache\r\nUser-Agent: crowd\r\n\r\n",
     )?;
-    let (mut head, mut byte) = (Vec::new(), [0]);
-    while !head.ends_with(b"\r\n\r\n") {
-        stream.read_exact(&mut byte)?;
-        head.extend(byte);
-    }
-    let head = String::from_utf8(head)?.to_ascii_lowercase();
     let chunked = "\r\ntransfer-encoding: chunked\r\n";
     if !(head.starts_with("http/1.1 200 ") && head.contains(chunked)) {
         return Err(format!("no event stream in chunks: {head}").into());
     }
     stream.set_nonblocking(true)?;
     Ok(stream)
+}
+
+/// Sends a request and reads the head of the answer, in lower case.
+pub(crate) fn ask(address: SocketAddr, request: &[u8]) -> Result<(TcpStream, String)> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_nodelay(true)?;
+    stream.write_all(request)?;
+    let (mut head, mut byte) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte)?;
+        head.extend(byte);
+    }
+    Ok((stream, String::from_utf8(head)?.to_ascii_lowercase()))
 }

@@ -1,4 +1,4 @@
-//! Fan-out over loopback, and what an idle subscriber costs.
+//! Fan-out over loopback.
 //!
 //! ```text
 //!   this process: one thread, epoll          a process each: the servers
@@ -12,10 +12,9 @@
 //! Servers take turns; a server that has no turn sleeps.
 
 mod axum;
-mod crowd;
-mod idle;
+pub(crate) mod crowd;
 mod payload;
-mod process;
+pub(crate) mod process;
 mod raw;
 mod serve;
 mod tidewire;
@@ -43,15 +42,13 @@ pub(crate) struct Options {
     /// Events of one turn, paced; a burst has eight times as many.
     pub(crate) events: u64,
     pub(crate) rounds: usize,
-    /// Idle subscribers of one server.
-    pub(crate) idle: usize,
     /// Only servers whose name has this in it.
     pub(crate) who: String,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { subscribers: 500, events: 16, rounds: 40, idle: 3000, who: String::new() }
+        Self { subscribers: 500, events: 16, rounds: 40, who: String::new() }
     }
 }
 
@@ -62,7 +59,6 @@ impl Options {
             subscribers: args.opt_value_from_str("--subscribers")?.unwrap_or(usual.subscribers),
             events: args.opt_value_from_str("--events")?.unwrap_or(usual.events),
             rounds: args.opt_value_from_str("--rounds")?.unwrap_or(usual.rounds),
-            idle: args.opt_value_from_str("--idle")?.unwrap_or(usual.idle),
             who: args.opt_value_from_str("--who")?.unwrap_or(usual.who),
         };
         let rest = args.finish();
@@ -93,16 +89,13 @@ struct Turns {
     middle: Vec<Duration>,
 }
 
-/// Prints how fast events are delivered, and what idle subscribers cost.
+/// Prints how fast events are delivered.
 pub(crate) fn run(options: &Options) -> Result<()> {
     process::allow_many_sockets()?;
     let names = serve::SERVERS.map(|(name, _)| name);
     let named = names.into_iter().filter(|name| name.contains(&options.who));
     if options.subscribers > 0 && options.rounds > 0 {
-        deliver(options, named.clone())?;
-    }
-    if options.idle > 0 {
-        idle::run(options.idle, named)?;
+        deliver(options, named)?;
     }
     Ok(())
 }
@@ -110,7 +103,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 fn deliver(options: &Options, names: impl Iterator<Item = &'static str>) -> Result<()> {
     let mut contestants = Vec::new();
     for name in names {
-        let process = Process::start(name)?;
+        let process = Process::start("fanout-serve", name)?;
         let crowd = Crowd::connect(process.address(), options.subscribers)?;
         let (paced, burst) = Default::default();
         contestants.push(Contestant { name, process, crowd, paced, burst });

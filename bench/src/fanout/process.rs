@@ -8,8 +8,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 use std::{env, fs};
 
-/// A server that [`serve`](super::serve) runs. Killed when it is dropped.
-pub(super) struct Process {
+/// A server in a process of its own. Killed when it is dropped.
+pub(crate) struct Process {
     child: Child,
     commands: ChildStdin,
     answers: BufReader<ChildStdout>,
@@ -17,9 +17,10 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub(super) fn start(name: &str) -> Result<Self> {
+    /// Has this program run `command` with the server's name.
+    pub(crate) fn start(command: &str, name: &str) -> Result<Self> {
         let mut child = Command::new(env::current_exe()?)
-            .args(["fanout-serve", name])
+            .args([command, name])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -31,29 +32,29 @@ impl Process {
         Ok(process)
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    pub(super) fn publish(&mut self, events: u64) -> Result<()> {
+    pub(crate) fn publish(&mut self, events: u64) -> Result<()> {
         Ok(self.commands.write_all(format!("publish {events}\n").as_bytes())?)
     }
 
     /// How many bytes of heap the server has in use.
-    pub(super) fn held(&mut self) -> Result<usize> {
+    pub(crate) fn held(&mut self) -> Result<usize> {
         self.commands.write_all(b"held\n")?;
         Ok(self.answer()?.parse()?)
     }
 
     /// How many bytes of the server are in memory.
-    pub(super) fn resident(&self) -> Result<usize> {
+    pub(crate) fn resident(&self) -> Result<usize> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
         Ok(line.trim().trim_end_matches(" kB").parse::<usize>()? * 1024)
     }
 
     /// How long the server's threads were on a processor, in the kernel too.
-    pub(super) fn busy(&self) -> Result<Duration> {
+    pub(crate) fn busy(&self) -> Result<Duration> {
         let mut nanoseconds = 0;
         for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
             // A thread may end meanwhile.
@@ -79,7 +80,7 @@ impl Drop for Process {
 }
 
 /// As many descriptors as this process may have.
-pub(super) fn allow_many_sockets() -> Result<()> {
+pub(crate) fn allow_many_sockets() -> Result<()> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     Ok(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?)
 }

@@ -34,6 +34,7 @@ pub mod method;
 mod outgoing;
 mod parse;
 pub(crate) mod redirect;
+mod router;
 mod scan;
 mod server;
 mod slot;
@@ -59,6 +60,7 @@ pub use parse::{
 };
 pub(crate) use redirect::is_permanent;
 pub use redirect::{Hop, RedirectError, is_redirect};
+pub use router::{Found, Miss, Params, RouteError, Router};
 pub use server::Server;
 pub use slot::Timer;
 pub use state::{Party, State, States};

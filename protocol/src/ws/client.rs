@@ -270,6 +270,12 @@ impl Client {
         }
     }
 
+    /// What it was made with.
+    #[must_use]
+    pub const fn config(&self) -> &ClientConfig {
+        &self.config
+    }
+
     /// What was sent and waits for a connection: see [`WhileDown`].
     #[must_use]
     pub fn backlog(&self) -> Backlog {

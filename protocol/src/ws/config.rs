@@ -69,6 +69,27 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// For a server: pings every 30 s, which a client that is gone does not answer.
+    ///
+    /// [`Config::default`] pings nobody, so that a server only notices that a client is gone when
+    /// it sends something. A client that loses its network says nothing, and would stay for ever;
+    /// so would one behind a proxy that forgets silent connections, as most do after a minute or more.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use tidewire::ws::Config;
+    ///
+    /// let config = Config::server();
+    /// assert_eq!(config.ping_interval, Some(Duration::from_secs(30)));
+    /// assert_eq!(config.pong_timeout, Config::default().pong_timeout);
+    /// ```
+    #[must_use]
+    pub fn server() -> Self {
+        Self { ping_interval: Some(Duration::from_secs(30)), ..Self::default() }
+    }
+}
+
 /// How received messages are lent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Delivery {

@@ -412,6 +412,18 @@ impl Connection {
         self.advance_any(now, rx, tx)
     }
 
+    /// The next message, if it came with the last one and is plain; see [`Machine::advance_again`].
+    #[inline]
+    pub fn advance_again(&mut self, rx: &mut RecvBuf) -> bool {
+        // Nothing is heard that was not heard before.
+        let now = self.heard;
+        self.quiet
+            && self.stage != Stage::Announced
+            && !rx.is_finished()
+            && rx.raw_len() <= self.left
+            && self.advance_plain(now, rx) == Some(true)
+    }
+
     /// [`advance`](Self::advance) in any state.
     #[inline(never)]
     fn advance_any(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
@@ -554,4 +566,4 @@ impl Connection {
     }
 }
 
-crate::machine::machine!(Connection, Event, shrink);
+crate::machine::machine!(Connection, Event, shrink, advance_again);

@@ -25,7 +25,8 @@ pub(super) struct Sender {
 /// from a generator that nobody can predict (RFC 6455, 5.3).
 #[derive(Debug)]
 struct Framer {
-    keys: Option<Entropy>,
+    // On the heap, since a server has none and many connections.
+    keys: Option<Box<Entropy>>,
 }
 
 /// A message that leaves in fragments (5.4).
@@ -39,14 +40,14 @@ struct Fragmented {
 
 impl Sender {
     pub(super) fn client(seed: &Seed, deflater: Option<Deflater>) -> Self {
-        Self::new(Some(Entropy::new(seed)), deflater)
+        Self::new(Some(Box::new(Entropy::new(seed))), deflater)
     }
 
     pub(super) fn server(deflater: Option<Deflater>) -> Self {
         Self::new(None, deflater)
     }
 
-    fn new(keys: Option<Entropy>, deflater: Option<Deflater>) -> Self {
+    fn new(keys: Option<Box<Entropy>>, deflater: Option<Deflater>) -> Self {
         Self {
             framer: Framer { keys },
             deflater: deflater.map(Box::new),
@@ -148,7 +149,10 @@ impl Sender {
     }
 
     pub(super) fn heap_size(&self) -> usize {
-        self.deflater.as_ref().map_or(0, |deflater| size_of::<Deflater>() + deflater.heap_size())
+        let keys = self.framer.keys.as_ref().map_or(0, |_| size_of::<Entropy>());
+        let deflater =
+            self.deflater.as_ref().map_or(0, |it| size_of::<Deflater>() + it.heap_size());
+        keys + deflater
     }
 }
 
@@ -168,7 +172,7 @@ impl Framer {
 
     #[inline]
     fn header(&mut self, opcode: OpCode, fin: bool, rsv1: bool, payload: usize) -> Header {
-        let mask = self.keys.as_mut().map(Entropy::mask_key);
+        let mask = self.keys.as_deref_mut().map(Entropy::mask_key);
         Header { fin, opcode, rsv1, mask, payload: payload as u64 }
     }
 }

@@ -4,6 +4,7 @@ use super::DialFailure;
 use super::error::ConnectErrors;
 use crate::runtime::{Runtime, Timer};
 use crate::socket::SocketOptions;
+use crate::trace;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -69,6 +70,7 @@ impl<R: Runtime> Race<R> {
                 match Pin::new(attempt).poll(cx) {
                     Poll::Ready(Ok(stream)) => return Poll::Ready(Ok(stream)),
                     Poll::Ready(Err(error)) => {
+                        trace::event!("tidewire::dial", DEBUG, %address, %error, "no connection");
                         self.race.failed(*address, error, now);
                         drop(self.attempts.remove(polled));
                     }
@@ -76,6 +78,7 @@ impl<R: Runtime> Race<R> {
                 }
             }
             if let Some(address) = self.race.next_attempt(now) {
+                trace::event!("tidewire::dial", DEBUG, %address, "connecting");
                 self.attempts.push((address, runtime.connect(address, socket)));
                 continue;
             }
@@ -107,5 +110,5 @@ impl<R: Runtime> Race<R> {
 }
 
 pub(super) fn no_addresses() -> io::Error {
-    io::Error::new(io::ErrorKind::NotFound, "the host has no addresses")
+    io::Error::new(io::ErrorKind::NotFound, "the host has no address to connect to")
 }

@@ -4,6 +4,7 @@ use super::DialFailure;
 use super::error::ProxyRefused;
 use crate::byte_stream::ByteStream;
 use crate::runtime::{Runtime, Timer};
+use crate::trace;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::io;
 use std::pin::Pin;
@@ -59,10 +60,12 @@ impl<R: Runtime> Tunnelling<R> {
             let now = self.clock.instant(Instant::now());
             match self.tunnel.poll_event(now, &mut self.rx, &mut self.tx) {
                 Some(TunnelEvent::Open { .. }) => {
+                    trace::event!("tidewire::dial", DEBUG, "through the proxy");
                     let gone = || (DialError::Proxy, io::ErrorKind::NotConnected.into());
                     return Poll::Ready(self.stream.take().ok_or_else(gone));
                 }
                 Some(TunnelEvent::Refused { why, head, body }) => {
+                    trace::event!("tidewire::dial", DEBUG, %why, "the proxy refused");
                     let phase = match why {
                         Refusal::Timeout => DialError::ProxyTimeout,
                         _ => DialError::Proxy,

@@ -34,6 +34,10 @@ impl TlsConfig {
         None
     }
 
+    pub(crate) const fn for_proxy(self) -> Self {
+        self
+    }
+
     pub(crate) fn connect<S>(&self, _host: &str, _stream: S) -> Connecting<S> {
         match self.0 {}
     }

@@ -71,7 +71,9 @@ use tidewire::ws::{
 /// Dropped while it is open, it breaks the connection off, and the peer sees 1006. For an end in
 /// order call [`close`](Self::close).
 pub struct WebSocket<R: Runtime> {
-    driver: Driver<R, Connection>,
+    // On the heap, where it stays: a task is as large as the largest of its futures, and a server's
+    // connections are not all WebSockets.
+    driver: Box<Driver<R, Connection>>,
     low_water: usize,
     high_water: usize,
     incoming: Incoming,
@@ -210,6 +212,7 @@ impl<R: Runtime> WebSocket<R> {
         // As the machine takes them: else it could be full and not full at once.
         let high_water = config.send_high_water.max(1);
         let low_water = config.send_low_water.min(high_water - 1);
+        let driver = Box::new(driver);
         Self { driver, low_water, high_water, incoming: Incoming::default(), served }
     }
 
@@ -254,6 +257,9 @@ impl<R: Runtime> WebSocket<R> {
     }
 
     fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.driver.advance_again() {
+            return Poll::Ready(true);
+        }
         if let Some((phase, _)) = &mut self.served {
             if phase.poll_until(cx, Shutdown::is_draining).is_ready() {
                 let ws = self.driver.parts();
@@ -353,8 +359,8 @@ impl<R: Runtime> WebSocket<R> {
         mut send: impl FnMut(&mut Connection, &mut SendBuf) -> Result<(), SendError>,
     ) -> Result<(), Error> {
         loop {
-            let ws = self.driver.parts();
-            match send(ws.machine, ws.tx) {
+            let (machine, tx) = self.driver.output();
+            match send(machine, tx) {
                 Err(SendError::Full) => self.ready().await?,
                 Err(error) => return Err(error.into()),
                 Ok(()) => return self.flush().await,
@@ -369,8 +375,8 @@ impl<R: Runtime> WebSocket<R> {
     /// [`SendError::Full`] if too much is queued already, [`SendError::Closing`] if the connection
     /// is closing, [`SendError::Unfinished`] in the midst of a message in pieces.
     pub fn queue_text(&mut self, text: &str) -> Result<(), SendError> {
-        let ws = self.driver.parts();
-        ws.machine.send_text(text, ws.tx)
+        let (machine, tx) = self.driver.output();
+        machine.send_text(text, tx)
     }
 
     /// Queues a binary message without waiting; as [`queue_text`](Self::queue_text).
@@ -378,8 +384,8 @@ impl<R: Runtime> WebSocket<R> {
     /// # Errors
     /// As [`queue_text`](Self::queue_text).
     pub fn queue_binary(&mut self, data: &[u8]) -> Result<(), SendError> {
-        let ws = self.driver.parts();
-        ws.machine.send_binary(data, ws.tx)
+        let (machine, tx) = self.driver.output();
+        machine.send_binary(data, tx)
     }
 
     /// Queues a message of the connection's own kind, [`ws::Config::message_kind`]; as
@@ -388,8 +394,8 @@ impl<R: Runtime> WebSocket<R> {
     /// # Errors
     /// As [`queue_text`](Self::queue_text), and [`SendError::NotUtf8`] for a text that is none.
     pub fn queue(&mut self, message: &[u8]) -> Result<(), SendError> {
-        let ws = self.driver.parts();
-        ws.machine.send(message, ws.tx)
+        let (machine, tx) = self.driver.output();
+        machine.send(message, tx)
     }
 
     /// Queues a message that others may share, as [`queue_text`](Self::queue_text); see
@@ -398,8 +404,8 @@ impl<R: Runtime> WebSocket<R> {
     /// # Errors
     /// As [`queue`](Self::queue).
     pub fn queue_shared(&mut self, kind: MessageKind, payload: &Bytes) -> Result<(), SendError> {
-        let ws = self.driver.parts();
-        ws.machine.send_shared(kind, payload, ws.tx)
+        let (machine, tx) = self.driver.output();
+        machine.send_shared(kind, payload, tx)
     }
 
     /// Queues a ping of at most 125 bytes; as [`queue_text`](Self::queue_text).
@@ -407,8 +413,8 @@ impl<R: Runtime> WebSocket<R> {
     /// # Errors
     /// [`SendError::Full`], [`SendError::Closing`], [`SendError::ControlTooLong`].
     pub fn queue_ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
-        let ws = self.driver.parts();
-        ws.machine.send_ping(payload, ws.tx)
+        let (machine, tx) = self.driver.output();
+        machine.send_ping(payload, tx)
     }
 
     /// Queues a pong of at most 125 bytes that nobody asked for; as [`queue_text`](Self::queue_text).
@@ -416,8 +422,8 @@ impl<R: Runtime> WebSocket<R> {
     /// # Errors
     /// As [`queue_ping`](Self::queue_ping).
     pub fn queue_pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
-        let ws = self.driver.parts();
-        ws.machine.send_pong(payload, ws.tx)
+        let (machine, tx) = self.driver.output();
+        machine.send_pong(payload, tx)
     }
 
     /// Waits until there is room, if too much is queued: what is queued next is not refused with
@@ -453,10 +459,12 @@ impl<R: Runtime> WebSocket<R> {
         // The machine sees what waits when it is advanced: else its deadline for that did not run.
         self.driver.advance();
         let drained = ready!(self.driver.poll_drain(cx, mark));
-        Poll::Ready(drained.map_err(|error| match self.driver.machine().closed() {
-            Some(why) => Error::WebSocket(why),
-            None => Error::Io(error),
-        }))
+        Poll::Ready(drained.map_err(|error| self.why(error)))
+    }
+
+    /// What is to be said of an error of the driver's.
+    fn why(&self, error: std::io::Error) -> Error {
+        self.driver.machine().closed().map_or(Error::Io(error), Error::WebSocket)
     }
 
     /// Begins the closing handshake (RFC 6455, 7.1.2) and waits for its end, discarding messages
@@ -527,10 +535,10 @@ impl<R: Runtime> Sink<Message> for WebSocket<R> {
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
-        let ws = self.get_mut().driver.parts();
+        let (machine, tx) = self.get_mut().driver.output();
         match message {
-            Message::Text(text) => ws.machine.send_text(&text, ws.tx)?,
-            Message::Binary(data) => ws.machine.send_binary(&data, ws.tx)?,
+            Message::Text(text) => machine.send_text(&text, tx)?,
+            Message::Binary(data) => machine.send_binary(&data, tx)?,
         }
         Ok(())
     }

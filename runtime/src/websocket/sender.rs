@@ -4,6 +4,7 @@ use super::WebSocket;
 use crate::error::Error;
 use crate::runtime::Runtime;
 use crate::shared::{Place, Shared};
+use crate::stats::Stats;
 use bytes::Bytes;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -195,6 +196,12 @@ impl<R: Runtime> WebSocketSender<R> {
     #[must_use]
     pub fn queued(&self) -> usize {
         self.shared.with(|state| state.socket.driver.queued())
+    }
+
+    /// What was sent and received so far, by all of the connection; see [`WebSocket::stats`].
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared.with(|state| state.socket.stats())
     }
 }
 

@@ -5,10 +5,10 @@ use crate::driver::Driver;
 use crate::error::Error;
 use crate::link::Side;
 use crate::runtime::Runtime;
-use crate::shared::{Duplex, Shared};
+use crate::shared::{Duplex, Shared, State};
+use crate::stats::Stats;
 use futures_core::Stream;
 use std::future::poll_fn;
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -150,6 +150,12 @@ impl<R: Runtime> WebSocketReceiver<R> {
         self.shared.with(|state| state.parts().0.round_trip())
     }
 
+    /// What was sent and received so far; see [`WebSocket::stats`].
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared.with(|state| state.socket.stats())
+    }
+
     /// What the opening handshake agreed on.
     #[must_use]
     pub fn negotiated(&self) -> Negotiated {
@@ -167,11 +173,7 @@ impl<R: Runtime> Stream for WebSocketReceiver<R> {
 
 impl<R: Runtime> Drop for WebSocketReceiver<R> {
     fn drop(&mut self) {
-        self.shared.with(|state| {
-            state.receives = false;
-            // A sender that waits takes over.
-            state.wake_first();
-        });
+        self.shared.with(State::receive_no_more);
     }
 }
 
@@ -241,8 +243,8 @@ impl<R: Runtime> Duplex for WebSocket<R> {
         Poll::Ready(())
     }
 
-    fn why(&self, error: io::Error) -> Error {
-        self.driver.machine().closed().map_or(Error::Io(error), Error::WebSocket)
+    fn drive(&mut self, mark: usize) -> Poll<Result<(), Error>> {
+        self.driver.drive(mark).map_err(|error| self.why(error))
     }
 }
 

@@ -53,7 +53,7 @@ struct Site<R> {
 
 impl<R: SendRuntime> Site<R> {
     async fn answer(&self, mut exchange: Exchange<R>) -> Result<(), HandlerError> {
-        self.clients.lock().unwrap_or_else(PoisonError::into_inner).insert(exchange.peer_addr());
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner).extend(exchange.peer_addr());
         self.requests.fetch_add(1, Ordering::Relaxed);
         if exchange.method() == "CONNECT" {
             return echo(exchange.upgrade(NO_FIELDS).await?).await;
@@ -221,6 +221,7 @@ impl Program for TestServer {
             },
             grace: Duration::from_secs(5),
             on_error: |_, error| println!("handler: {error}"),
+            on_accept_error: |error, delay| println!("accept {} ms: {error}", delay.as_millis()),
             ..ServerConfig::default()
         };
         let server = Server::bind_with(runtime.clone(), address, config).await?;

@@ -28,7 +28,7 @@ use std::time::Duration;
 /// ```
 #[derive(Clone)]
 pub struct TlsConfig {
-    parts: Parts,
+    parts: Arc<Parts>,
     /// What rustls makes of the parts, when it is first wanted.
     made: Arc<OnceLock<Result<Arc<ClientConfig>, TlsError>>>,
 }
@@ -72,7 +72,7 @@ impl TlsConfig {
             verify: true,
             timeout: TIMEOUT,
         };
-        Self { parts, made: Arc::default() }
+        Self { parts: Arc::new(parts), made: Arc::default() }
     }
 
     /// The configuration of clients that were given none: all of them share it.
@@ -87,7 +87,7 @@ impl TlsConfig {
     #[must_use]
     pub fn from_rustls(config: Arc<ClientConfig>) -> Self {
         let mut it = Self::new();
-        it.parts.given = Some(config);
+        it.parts_mut().given = Some(config);
         it
     }
 
@@ -98,7 +98,7 @@ impl TlsConfig {
     /// [`TlsError::BadCertificates`].
     pub fn trust_only(self, roots: impl AsRef<[u8]>) -> Result<Self, TlsError> {
         let mut it = self.also_trust(roots)?;
-        it.parts.platform = false;
+        it.parts_mut().platform = false;
         Ok(it)
     }
 
@@ -107,7 +107,7 @@ impl TlsConfig {
     /// # Errors
     /// [`TlsError::BadCertificates`].
     pub fn also_trust(mut self, roots: impl AsRef<[u8]>) -> Result<Self, TlsError> {
-        add_roots(&mut self.parts.roots, roots.as_ref())?;
+        add_roots(&mut self.parts_mut().roots, roots.as_ref())?;
         Ok(self.changed())
     }
 
@@ -118,7 +118,8 @@ impl TlsConfig {
     /// # Errors
     /// [`TlsError::BadCertificates`]. Whether a list is one is found out by the first connection.
     pub fn revoked(mut self, lists: impl AsRef<[u8]>) -> Result<Self, TlsError> {
-        self.parts.revoked.extend(revocation_lists(lists.as_ref())?);
+        let lists = revocation_lists(lists.as_ref())?;
+        self.parts_mut().revoked.extend(lists);
         Ok(self.changed())
     }
 
@@ -134,7 +135,7 @@ impl TlsConfig {
         key: impl AsRef<[u8]>,
     ) -> Result<Self, TlsError> {
         let certified = certified_key(chain.as_ref(), key.as_ref())?;
-        self.parts.certificate = Some(Arc::new(certified.into()));
+        self.parts_mut().certificate = Some(Arc::new(certified.into()));
         Ok(self.changed())
     }
 
@@ -142,7 +143,7 @@ impl TlsConfig {
     /// is not spoken. `http/1.1` by default, which is what is spoken here.
     #[must_use]
     pub fn alpn<P: Into<Vec<u8>>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
-        self.parts.alpn = protocols.into_iter().map(Into::into).collect();
+        self.parts_mut().alpn = protocols.into_iter().map(Into::into).collect();
         self.changed()
     }
 
@@ -150,17 +151,17 @@ impl TlsConfig {
     /// certificate. `true` by default. Addresses are never told.
     #[must_use]
     pub fn sni(mut self, sni: bool) -> Self {
-        self.parts.sni = sni;
+        self.parts_mut().sni = sni;
         self.changed()
     }
 
     /// Asks servers for this name, or IP address, instead of that of the URL: it is told (SNI), and
-    /// certificates must be for it.
+    /// certificates must be for it. Proxies that speak TLS are asked for their own name all the same.
     ///
     /// # Errors
     /// [`TlsError::BadName`].
     pub fn server_name(mut self, name: &str) -> Result<Self, TlsError> {
-        self.parts.name = Some(parse_name(name)?);
+        self.parts_mut().name = Some(parse_name(name)?);
         // Nothing that rustls has made depends on it.
         Ok(self)
     }
@@ -169,7 +170,7 @@ impl TlsConfig {
     /// [`DialError::TlsTimeout`](crate::DialError).
     #[must_use]
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
-        self.parts.timeout = timeout;
+        self.parts_mut().timeout = timeout;
         self
     }
 
@@ -178,13 +179,23 @@ impl TlsConfig {
     /// nothing else; a certificate of one's own is trusted by [`trust_only`](Self::trust_only).
     #[must_use]
     pub fn dangerous_no_verification(mut self) -> Self {
-        self.parts.verify = false;
+        self.parts_mut().verify = false;
         self.changed()
+    }
+
+    fn parts_mut(&mut self) -> &mut Parts {
+        Arc::make_mut(&mut self.parts)
     }
 
     /// What was made of the parts before is no longer what they say.
     fn changed(mut self) -> Self {
         self.made = Arc::default();
+        self
+    }
+
+    /// The same, for a proxy on the way: another name is the target's, not the proxy's.
+    pub(crate) fn for_proxy(mut self) -> Self {
+        self.parts_mut().name = None;
         self
     }
 
@@ -210,7 +221,7 @@ impl TlsConfig {
     }
 
     /// How long a handshake may take.
-    pub(crate) const fn timeout(&self) -> Duration {
+    pub(crate) fn timeout(&self) -> Duration {
         self.parts.timeout
     }
 }

@@ -30,7 +30,7 @@ pub(crate) struct Connecting<S> {
 enum Stage<S> {
     Start(S),
     Roots(BoxFuture<()>, S),
-    Handshake(Connect<Metered<S>>),
+    Handshake(Box<Connect<Metered<S>>>),
     Over,
 }
 
@@ -74,7 +74,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Connecting<S> {
                 Stage::Start(stream) => {
                     let (config, name) = this.config.make(&this.host)?;
                     let connector = TlsConnector::from(config);
-                    Stage::Handshake(connector.connect(name, Metered::new(stream)))
+                    Stage::Handshake(Box::new(connector.connect(name, Metered::new(stream))))
                 }
                 Stage::Roots(mut reading, stream) => {
                     if reading.as_mut().poll(cx).is_pending() {
