@@ -17,7 +17,7 @@ pub(crate) struct Handshake<R: Runtime> {
 
 enum Side<R: Runtime> {
     Client(Connecting<ByteStream<R>>),
-    Server(Accepting<ByteStream<R>>),
+    Server(Box<Accepting<ByteStream<R>>>),
 }
 
 impl<R: Runtime> Handshake<R> {
@@ -28,7 +28,7 @@ impl<R: Runtime> Handshake<R> {
 
     /// That of a server.
     pub(crate) fn server(runtime: &R, tls: &TlsServerConfig, stream: ByteStream<R>) -> Self {
-        Self::new(runtime, tls.timeout(), Side::Server(tls.accept(stream)))
+        Self::new(runtime, tls.timeout(), Side::Server(Box::new(tls.accept(stream))))
     }
 
     fn new(runtime: &R, timeout: Duration, side: Side<R>) -> Self {
