@@ -45,8 +45,10 @@ pub fn server_tls(flags: &mut Flags) -> Result<Option<TlsServerConfig>, Box<dyn 
     Ok(Some(if ca.is_empty() { tls } else { tls.require_client_certificate(fs::read(ca)?)? }))
 }
 
-/// A certificate and its key.
-fn identity(flags: &mut Flags) -> Result<Option<(Vec<u8>, Vec<u8>)>, Box<dyn Error>> {
+/// The contents of two files: a certificate, and its key.
+type Identity = (Vec<u8>, Vec<u8>);
+
+fn identity(flags: &mut Flags) -> Result<Option<Identity>, Box<dyn Error>> {
     let (chain, key) = (flags.value("--cert", ""), flags.value("--key", ""));
     Ok(if chain.is_empty() { None } else { Some((fs::read(chain)?, fs::read(key)?)) })
 }
