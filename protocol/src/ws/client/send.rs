@@ -171,6 +171,8 @@ impl Client {
         let keeps = config.while_down != WhileDown::Refuse;
         let goes_on = keeps && config.reconnect.is_some() && !self.stopped;
         match &mut self.phase {
+            // In a message that was begun, it is refused, and not kept to come between the pieces.
+            Phase::Accepted(_, connection) if connection.is_fragmenting() => Some(connection),
             // Behind what was kept, which lets through what is sent first.
             Phase::Accepted(_, connection) if connection.is_open() => None,
             // It ends, and another one is to come.
