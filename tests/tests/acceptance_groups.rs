@@ -51,3 +51,21 @@ fn each_group_has_tests_that_run_on_every_runtime() {
         }
     }
 }
+
+#[test]
+fn each_file_of_tests_is_part_of_a_program() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| fs::read_to_string(folder.join(name)).expect(name);
+    let (all, manifest) = (read("tests/all.rs"), read("Cargo.toml"));
+    let files = fs::read_dir(folder.join("tests")).expect("the folder of tests");
+    let mut found = 0;
+    for file in files.map(|file| file.expect("a file").file_name()) {
+        let file = file.to_str().expect("names are text");
+        let Some(name) = file.strip_suffix(".rs") else { continue };
+        let here = all.lines().any(|line| line == format!("mod {name};"));
+        let alone = manifest.contains(&format!("path = \"tests/{file}\""));
+        assert!(here != alone, "{file} is in one program");
+        found += 1;
+    }
+    assert!(found > 40, "{found} files");
+}
