@@ -93,6 +93,12 @@ impl Attempts {
         true
     }
 
+    /// As [`closed`](Self::closed), where there is to be no other one, whatever the policy says.
+    pub(crate) fn end(&mut self, now: Instant) {
+        self.stop();
+        self.reconnector.settle(now);
+    }
+
     /// The attempt is under way, or not wanted any more.
     pub(crate) fn stop(&mut self) {
         self.reconnector.cancel();

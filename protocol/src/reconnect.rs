@@ -313,7 +313,7 @@ impl Reconnector {
     }
 
     /// There is no connection any more: did it last?
-    fn settle(&mut self, now: Instant) {
+    pub(crate) fn settle(&mut self, now: Instant) {
         if let (Some(since), Some(policy)) = (self.open_since.take(), self.policy) {
             if now.saturating_since(since) >= policy.stable_after {
                 self.failures = 0;

@@ -442,3 +442,82 @@ proptest! {
         }
     }
 }
+
+/// RFC 6455, 5.4: "The fragments of one message MUST NOT be interleaved between the fragments of another
+/// message".
+#[test]
+fn what_is_sent_while_open_is_looked_at_does_not_come_between_the_pieces_of_a_message() {
+    let mut end = automatic(QUEUE);
+    end.text("kept").unwrap();
+    end.look_at_open();
+    end.sent();
+    end.client.start_message(MessageKind::Text).unwrap();
+    end.client.send_chunk(b"be", &mut end.tx).unwrap();
+    assert_eq!(end.text("between"), Err(SendError::Unfinished));
+    assert_eq!(end.first("between"), Err(SendError::Unfinished));
+    assert_eq!(end.events(), Vec::<String>::new());
+    end.client.end_message(b"gun", &mut end.tx).unwrap();
+    end.text("behind").unwrap();
+    assert_eq!(read(&end.sent()), ["kept", "begun", "behind"]);
+}
+
+// An end behind which the next attempt is due at once.
+
+/// It comes back by itself, at once.
+fn hasty(announce: bool) -> End {
+    let reconnect = Some(Policy::fixed(millis(0)));
+    End::new(ClientConfig { reconnect, announce, ..ClientConfig::default() })
+}
+
+/// Polls until the end of an attempt or a connection, which is being looked at afterwards.
+fn look_at_end(end: &mut End) {
+    while let Some(event) = end.client.poll_event(end.now, &mut end.rx, &mut end.tx) {
+        if matches!(event, ClientEvent::Closed { .. }) {
+            return;
+        }
+    }
+    panic!("it did not end");
+}
+
+#[test]
+fn an_attempt_that_has_not_begun_has_no_end() {
+    for announce in [false, true] {
+        // Given up while the end of an attempt is looked at, and while that of a connection is.
+        for lost in [false, true] {
+            let mut end = hasty(announce);
+            end.events();
+            if lost {
+                end.open();
+                end.rx.finish();
+            } else {
+                end.client.dial_failed(end.now, DialError::Connect);
+            }
+            look_at_end(&mut end);
+            end.client.cancel();
+            assert_eq!((end.client.status(), end.events()), (Status::Idle, vec![]));
+        }
+        // Given up before that is looked at.
+        let mut end = hasty(announce);
+        end.events();
+        end.client.dial_failed(end.now, DialError::Connect);
+        let error = end.client.poll_event(end.now, &mut end.rx, &mut end.tx);
+        assert!(matches!(error, Some(ClientEvent::Error(_))));
+        assert!(end.client.advance(end.now, &mut end.rx, &mut end.tx));
+        end.client.cancel();
+        assert_eq!(end.events(), ["closed 1006 \"\" false"]);
+        assert_eq!(end.client.status(), Status::Idle);
+    }
+}
+
+#[test]
+fn an_attempt_that_the_policy_would_have_made_is_not_counted() {
+    let mut end = hasty(false);
+    end.open();
+    end.client.close(CloseCode::NORMAL, "", end.now, &mut end.tx).unwrap();
+    assert_eq!(end.receive(b"\x88\x02\x03\xE8"), Vec::<String>::new());
+    end.rx.finish();
+    assert_eq!(end.events(), ["closed 1000 \"\" true"]);
+    assert_eq!((end.client.status(), end.client.attempts()), (Status::Idle, 1));
+    assert!(end.client.reconnect(millis(0), end.now));
+    assert_eq!(end.client.attempts(), 2);
+}

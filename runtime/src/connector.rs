@@ -134,8 +134,9 @@ impl<R: Runtime> Connector<R> {
         self.with(|options| options.proxy = ProxyChoice::ByEnvironment(environment.into()))
     }
 
-    /// How TLS is spoken with the hosts of `wss://` and `https://`. By default the platform's root
-    /// certificates are trusted. Needs the feature `tls`.
+    /// How TLS is spoken with the hosts of `wss://` and `https://`, and with a proxy of `https://`: whom
+    /// the one may trust, the other may too, and a proxy that asks is shown the client's certificate. By
+    /// default the platform's root certificates are trusted. Needs the feature `tls`.
     #[must_use]
     pub fn tls(self, tls: TlsConfig) -> Self {
         self.with(|options| options.tls = Some(tls))

@@ -40,7 +40,8 @@ fn no_tls() -> DialFailure {
 /// The error of a handshake, which a mute peer's is a kind of its own of.
 pub(crate) fn tls_failure(error: io::Error) -> DialFailure {
     match error.kind() {
-        io::ErrorKind::TimedOut => (DialError::TlsTimeout, error),
+        // Not where the operating system says so: then it is the connection that broke.
+        io::ErrorKind::TimedOut if error.raw_os_error().is_none() => (DialError::TlsTimeout, error),
         _ => (DialError::Tls, error),
     }
 }

@@ -196,7 +196,10 @@ impl EventSource {
     /// See [`Machine::advance`].
     pub fn advance(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
         if self.event.is_none() || self.lent {
-            self.lent = false;
+            if core::mem::take(&mut self.lent) {
+                // All is told: only now a transport is asked for.
+                self.attempts.ask(now);
+            }
             self.event = self.next(now, rx, tx);
         }
         self.event.is_some()

@@ -106,7 +106,14 @@ enum Phase {
 enum Slot {
     Empty,
     Announced(Pending),
-    Lent,
+    /// An end may be that of a connection, which has announced it by itself.
+    Lent(Pending),
+}
+
+impl Slot {
+    const fn tells_end(self) -> bool {
+        matches!(self, Self::Announced(Pending::Closed(_)) | Self::Lent(Pending::Closed(_)))
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -186,17 +193,16 @@ impl Client {
         let attempting = match self.phase {
             // Its end is being told already.
             Phase::Refused(_) | Phase::Down { closed: Some(_), .. } => false,
-            Phase::Down { .. } => self.attempts.is_due(),
+            // An attempt that follows an end without a wait begins when that has been told.
+            Phase::Down { .. } => self.attempts.is_due() && !self.slot.tells_end(),
             Phase::Opening { .. } | Phase::Accepted(..) | Phase::Open(_) => true,
         };
         self.stop();
         if attempting {
             self.past = self.stats();
             self.phase = Phase::Down { error: None, closed: Some(ClientClosed::Cancelled) };
-            if let Slot::Announced(pending) = self.slot {
-                if !matches!(pending, Pending::DialFailed(_) | Pending::Closed(_)) {
-                    self.slot = Slot::Empty;
-                }
+            if matches!(self.slot, Slot::Announced(_)) {
+                self.slot = Slot::Empty;
             }
         }
     }
@@ -369,14 +375,15 @@ impl Client {
         if self.transport() == Transport::Dial {
             let closed = Some(ClientClosed::Failed);
             self.phase = Phase::Down { error: Some(why), closed };
-            self.ended(now);
+            if why == DialError::NoTls {
+                self.attempts.end(now);
+            } else {
+                self.ended(now);
+            }
             trace::event!(
                 "tidewire::ws", DEBUG, in self.span,
                 %why, again = ?self.again(now), "not connected"
             );
-            if why == DialError::NoTls {
-                self.attempts.stop();
-            }
         }
     }
 
@@ -410,7 +417,7 @@ impl Client {
         tx: &mut SendBuf,
     ) -> Option<ClientEvent<'a>> {
         let Slot::Announced(pending) = self.slot else { return None };
-        self.slot = Slot::Lent;
+        self.slot = Slot::Lent(pending);
         Some(match (pending, &mut self.phase) {
             (Pending::Attempt, _) => ClientEvent::Attempt,
             (Pending::Dropped(messages), _) => ClientEvent::Dropped { messages },
@@ -445,6 +452,7 @@ impl Client {
                 Event::Closed { why, reason } => {
                     self.past.absorb(connection.stats());
                     self.phase = Phase::Down { error: None, closed: None };
+                    self.slot = Slot::Lent(Pending::Closed(ClientClosed::Ended(why)));
                     self.ended(now);
                     trace::event!(
                         "tidewire::ws", DEBUG, in self.span,
@@ -484,7 +492,7 @@ impl Client {
                     }
                     // Nothing of a connection that is over reaches the next one.
                     rx.clear();
-                    if matches!(self.slot, Slot::Lent) {
+                    if matches!(self.slot, Slot::Lent(_)) {
                         // All is told: only now a transport is asked for.
                         self.attempts.ask(now);
                     }
@@ -553,9 +561,10 @@ impl Client {
 
     /// A connection or an attempt has ended: the policy decides what comes next.
     fn ended(&mut self, now: Instant) {
-        self.attempts.closed(Duration::ZERO, now);
         if self.stopped {
-            self.attempts.stop();
+            self.attempts.end(now);
+        } else {
+            self.attempts.closed(Duration::ZERO, now);
         }
     }
 

@@ -197,6 +197,23 @@ fn each_phase_has_its_deadline() {
 }
 
 #[test]
+fn the_time_for_a_transport_begins_when_it_is_asked_for() {
+    let reconnect = Policy::fixed(Duration::ZERO);
+    let config = SourceConfig { connect_timeout: Some(ms(5)), reconnect, ..plain() };
+    let mut net = Net::new(request("http://h/"), config);
+    net.events();
+    net.source.dial_failed(net.now, DialError::Connect);
+    let error = net.source.poll_event(net.now, &mut net.rx, &mut net.tx);
+    assert!(matches!(error, Some(SourceEvent::Error { .. })));
+    // The next attempt is due, but the caller looks at that for long.
+    net.now += ms(1000);
+    assert_eq!(net.events(), Vec::<String>::new());
+    net.source.handle_timeout(net.now, &mut net.tx);
+    assert_eq!(net.events(), Vec::<String>::new());
+    assert_eq!(net.sleep(), (ms(5), Timer::Connect));
+}
+
+#[test]
 fn an_explicit_reconnect_overrides_the_wait() {
     let mut net = Net::simple();
     net.connect();

@@ -127,7 +127,8 @@ impl<R: Runtime> ClientSender<R> {
     /// Cancel-safe: a dropped future has not queued it.
     ///
     /// # Errors
-    /// [`Error::WebSocketSend`], as [`Client::send_text`] but never with [`SendError::Full`].
+    /// [`Error::WebSocketSend`], as [`Client::send_text`], but with [`SendError::Full`] only in the closing
+    /// handshake of a connection behind which another one is to come, if too much is kept for that.
     pub async fn send_text(&self, text: &str) -> Result<(), Error> {
         self.send_with(|ws, tx| ws.send_text(text, tx)).await
     }

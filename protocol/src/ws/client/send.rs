@@ -171,8 +171,13 @@ impl Client {
         let keeps = config.while_down != WhileDown::Refuse;
         let goes_on = keeps && config.reconnect.is_some() && !self.stopped;
         match &mut self.phase {
-            // Behind what was kept, which lets through what is sent first.
-            Phase::Accepted(_, connection) if connection.is_open() => None,
+            // Behind what was kept, which lets through what is sent first. In the midst of a message it
+            // is refused instead, and not kept to come between the pieces.
+            Phase::Accepted(_, connection)
+                if connection.is_open() && !connection.is_fragmenting() =>
+            {
+                None
+            }
             // It ends, and another one is to come.
             Phase::Open(connection) if !connection.is_open() && goes_on => None,
             Phase::Accepted(_, connection) | Phase::Open(connection) => Some(connection),

@@ -158,6 +158,11 @@ impl Connection {
         }
     }
 
+    /// Whether a message was begun, and not ended.
+    pub(in crate::ws) const fn is_fragmenting(&self) -> bool {
+        self.sender.is_fragmenting()
+    }
+
     /// [`SendError::Full`] was returned for this connection before it was there.
     pub(in crate::ws) fn owe_drained(&mut self) {
         self.owe();

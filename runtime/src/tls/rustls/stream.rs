@@ -35,7 +35,7 @@ enum Stage<S> {
 }
 
 /// The handshake of a server. Dropping it gives it up.
-pub(crate) struct Accepting<S>(Accept<Metered<S>>);
+pub(crate) struct Accepting<S>(Box<Accept<Metered<S>>>);
 
 /// A stream whose bytes are protected.
 ///
@@ -56,7 +56,7 @@ impl<S> Accepting<S> {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        Self(TlsAcceptor::from(config).accept(Metered::new(stream)))
+        Self(Box::new(TlsAcceptor::from(config).accept(Metered::new(stream))))
     }
 }
 
@@ -107,7 +107,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Accepting<S> {
     type Output = io::Result<TlsStream<S>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(cx).map(|made| match made {
+        Pin::new(&mut *self.0).poll(cx).map(|made| match made {
             Ok(inner) => Ok(TlsStream { inner: inner.into(), is_client: false }),
             Err(error) => Err(explain(error, false)),
         })
