@@ -38,7 +38,7 @@
 //! | [`manual`] | a tour, what is refused and why, coming from other libraries |
 //!
 //! All machines have the shape of [`Machine`], which is where to read on. Sockets and timers are in
-//! `tidewire-smol` and `tidewire-async-std`, over `tidewire-runtime`.
+//! `tidewire-smol`, `tidewire-async-std` and `tidewire-tokio`, over `tidewire-runtime`.
 //!
 //! # Features
 //!

@@ -35,8 +35,12 @@ tidewire_runtime::adapter! {
 #[cfg(feature = "http")]
 pub use tidewire_runtime::Body;
 
-/// A stream of tokio's traits as one of `futures-io`'s. A connection that hyper or axum has upgraded is
-/// a [`ByteStream::boxed`] of one.
+/// A stream of tokio's traits as one of `futures-io`'s.
+///
+/// A connection that hyper or axum has upgraded is one of hyper's traits first:
+/// `ByteStream::boxed(Compat(hyper_util::rt::TokioIo::new(upgraded)))` is what `WebSocket::from_stream`
+/// takes. The request becomes an `OwnedRequestHead` (feature `http`), which `ws::handshake::accept` judges;
+/// it has the fields of the answer, and what was negotiated.
 #[derive(Debug)]
 pub struct Compat<S>(pub S);
 

@@ -178,8 +178,8 @@ macro_rules! adapter {
 
         pub use $crate::{
             BoxStream, Broadcast, BroadcastConfig, BroadcastError, Control, Delivery, DialConfig, DialError, Error, Family, Handler, HandlerError, HandlerPanicked, HttpClientConfig,
-            HttpRequest, Keepalive, ListenOptions, Message, Next, Phase, ProxyRefused, Received, Reply, ServerConfig, ServerHandle, SocketOptions, Subscription,
-            Timeouts, TlsAlert, TlsConfig, TlsError, TlsServerConfig, TlsSession, http, proxy, reconnect, sse, url, ws,
+            HttpRequest, Io, Keepalive, ListenOptions, Message, Next, Phase, ProxyRefused, Received, Reply, ReuniteError, Runtime, SendRuntime, ServerConfig, ServerHandle, ServerStats, SocketOptions, SourceStats, Stats, Status, StatusWatch, Subscription,
+            Timeouts, Transferred, TlsAlert, TlsConfig, TlsError, TlsServerConfig, TlsSession, http, proxy, reconnect, sse, url, ws,
         };
 
         /// [`Connector`]($crate::Connector) on this runtime.

@@ -345,8 +345,26 @@ impl<R: Runtime> Client<R> {
         self.driver.machine().attempts()
     }
 
-    /// What the operating system said when the last connection broke or could not be made, if it
-    /// said anything.
+    /// Why there is no connection, or no longer one, beyond what [`ClientEvent::Error`] says: the
+    /// operating system's words, [`TlsError::of`](crate::TlsError::of) or
+    /// [`ProxyRefused::of`](crate::ProxyRefused::of). A [`Handler`] is told both as one
+    /// [`Error`](crate::Error).
+    ///
+    /// ```no_run
+    /// # use tidewire_runtime::{Client, Runtime, TlsError, ws::ClientEvent};
+    /// # async fn example<R: Runtime>(client: &mut Client<R>) {
+    /// while let Some(event) = client.next().await {
+    ///     if let ClientEvent::Error(error) = event {
+    ///         let what = error.to_string();
+    ///         let why = client.io_error();
+    ///         println!("{what}: {why:?}");
+    ///         if let Some(reason) = why.as_ref().and_then(TlsError::of) {
+    ///             println!("TLS: {reason}");
+    ///         }
+    ///     }
+    /// }
+    /// # }
+    /// ```
     #[must_use]
     pub fn io_error(&self) -> Option<std::io::Error> {
         self.driver.io_error()

@@ -201,7 +201,11 @@ impl Error {
                 let source = last_words.unwrap_or_else(|| io::ErrorKind::TimedOut.into());
                 Self::Dial { phase, source }
             }
-            ws::ClientError::Handshake { why, head, body } => Self::handshake(why, head, body),
+            ws::ClientError::Handshake { why, head, body } => match last_words {
+                // A server that wants another certificate says so when its handshake is over for us.
+                Some(error) if head.is_none() && TlsError::of(&error).is_some() => Self::Io(error),
+                _ => Self::handshake(why, head, body),
+            },
             // A kind that this version does not know.
             _ => Self::Closed,
         }

@@ -185,8 +185,9 @@ impl<R: Runtime> EventSource<R> {
         self.driver.machine().attempts()
     }
 
-    /// What the operating system said when the last connection broke or could not be made, if it
-    /// said anything.
+    /// Why there is no connection, or no longer one, beyond what [`SourceEvent::Error`] says: the
+    /// operating system's words, [`TlsError::of`](crate::TlsError::of) or
+    /// [`ProxyRefused::of`](crate::ProxyRefused::of).
     #[must_use]
     pub fn io_error(&self) -> Option<std::io::Error> {
         self.driver.io_error()

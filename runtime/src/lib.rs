@@ -1,7 +1,7 @@
 //! Drives the machines of [`tidewire`] over [`futures_io`] streams, for any async runtime.
 //!
-//! Most programs name the crate of their runtime instead, `tidewire-smol` or `tidewire-async-std`:
-//! they fill in the [`Runtime`] here and hand on everything else.
+//! Most programs name the crate of their runtime instead, `tidewire-smol`, `tidewire-async-std` or
+//! `tidewire-tokio`: they fill in the [`Runtime`] here and hand on everything else.
 //!
 //! | type | what it is |
 //! |---|---|

@@ -141,8 +141,8 @@ pub struct ServerHandle {
 }
 
 impl ServerHandle {
-    /// Asks the server to come to its end: it accepts no more connections, closes idle ones,
-    /// finishes requests in progress, ends event streams, and tells WebSocket peers 1001. What
+    /// Asks the server to come to its end: it accepts no more connections, closes idle ones
+    /// (whose peers have two seconds to close theirs), finishes requests in progress, ends event streams, and tells WebSocket peers 1001. What
     /// has not ended after [`ServerConfig::grace`] is dropped, and [`Server::serve`] returns.
     pub fn shutdown(&self) {
         self.shutdown.drain();

@@ -5,7 +5,8 @@ use crate::driver::Driver;
 use crate::error::Error;
 use crate::runtime::Runtime;
 use crate::shared::{Duplex, Place, Shared, State};
-use crate::status::Status;
+use crate::stats::Stats;
+use crate::status::{Status, StatusWatch};
 use bytes::Bytes;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -51,6 +52,24 @@ pub struct ClientReceiver<R: Runtime> {
 }
 
 impl<R: Runtime> ClientReceiver<R> {
+    /// Why there is no connection, or no longer one: as [`Client::io_error`].
+    #[must_use]
+    pub fn io_error(&self) -> Option<std::io::Error> {
+        self.shared.with(|state| state.socket.io_error())
+    }
+
+    /// As [`Client::stats`].
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared.with(|state| state.socket.stats())
+    }
+
+    /// As [`Client::watch`].
+    #[must_use]
+    pub fn watch(&self) -> StatusWatch {
+        self.shared.with(|state| state.socket.watch())
+    }
+
     /// Waits for the next event and calls `look` with it, where it was received: nothing is copied.
     /// `None` as of [`Client::next`].
     ///

@@ -125,7 +125,7 @@ impl HttpClientConfig {
 ///   once more on a new one (RFC 9112, 9.3.1), unless its body was streamed.
 /// * Redirects are followed (RFC 9110, 15.4). Credentials do not go along to another origin, and
 ///   from `https` to `http` no redirect leads.
-/// * There are no cookies, caches, codings and proxies.
+/// * There are no cookies, caches and codings. Proxies are the [`Connector`]'s.
 ///
 /// There is no task behind it, and the lock over the idle connections is held for no longer than it
 /// takes to get at one.

@@ -118,6 +118,15 @@ fn certificate_error(error: CertificateError) -> TlsError {
             TlsError::NotYetValid { from: moment(not_before) }
         }
         CertificateError::NotValidForNameContext { expected, presented } => {
+            // They come as `DnsName("a.example")`.
+            let bare = |name: &String| match name
+                .split_once('"')
+                .and_then(|it| it.1.strip_suffix("\")"))
+            {
+                Some(bare) => bare.to_owned(),
+                None => name.clone(),
+            };
+            let presented = presented.iter().map(bare).collect();
             TlsError::NameMismatch { expected: expected.to_str().into_owned(), presented }
         }
         CertificateError::Revoked => TlsError::Revoked,
