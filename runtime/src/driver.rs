@@ -136,7 +136,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     /// How many bytes went through so far, on all transports, and how many wait to.
     pub fn transferred(&self) -> Transferred {
         let link = &self.link;
-        Transferred { received: link.rx.received(), sent: link.tx.sent(), queued: link.tx.len() }
+        Transferred { received: link.received, sent: link.tx.sent(), queued: link.tx.len() }
     }
 
     /// Sets another limit for the receive buffer, in bytes.
@@ -331,7 +331,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
                 link.poll_write(cx);
                 busy = link.waiting() > mark && (0..BUDGET).all(|_| link.poll_read(cx));
             }
-            wanted => while link.poll_transfer(cx, wanted) {},
+            wanted => busy = (0..BUDGET).all(|_| link.poll_transfer(cx, wanted)),
         }
         if let Some(error) = &link.error {
             return Poll::Ready(Err(copy(error)));
