@@ -65,6 +65,8 @@ pub(crate) struct Link<R: Runtime> {
     /// own such deadline runs while it is advanced; this one also while only output is waited for,
     /// and for machines without one.
     pub(crate) write_timeout: Option<Duration>,
+    /// The same for what only a stream that buffers still has: a machine's own deadline does not see it.
+    pub(crate) flush_timeout: Option<Duration>,
     stalled_until: Option<Instant>,
     release_at: Option<Instant>,
     read_size: usize,
@@ -139,6 +141,7 @@ impl<R: Runtime> Link<R> {
             write_ended: false,
             linger_until: None,
             write_timeout: None,
+            flush_timeout: None,
             stalled_until: None,
             release_at: None,
             read_size: READ_MIN,
@@ -325,7 +328,7 @@ impl<R: Runtime> Link<R> {
                 {
                     trace::event!(
                         "tidewire::link", DEBUG,
-                        timeout = ?self.write_timeout, queued = self.tx.len(), "nothing was taken in time"
+                        timeout = ?self.write_timeout.or(self.flush_timeout), queued = self.tx.len(), "nothing was taken in time"
                     );
                     self.write_no_more(io::ErrorKind::TimedOut.into());
                 }
@@ -339,7 +342,8 @@ impl<R: Runtime> Link<R> {
         if self.is_written() {
             self.stalled_until = None;
         } else if wrote || self.stalled_until.is_none() {
-            self.stalled_until = self.write_timeout.map(|timeout| self.now + timeout);
+            let flushes = self.flush_timeout.filter(|_| self.tx.is_empty());
+            self.stalled_until = self.write_timeout.or(flushes).map(|timeout| self.now + timeout);
         }
         if wrote {
             self.touch();

@@ -25,7 +25,7 @@ use tidewire_runtime::{
     WebSocketReceiver, WebSocketSender,
 };
 use tidewire_tests::frames::{CLOSE, Frame, PING, TEXT, close, frame, masked};
-use tidewire_tests::net::{RawPeer, Smol, background, listener, serve, sleep};
+use tidewire_tests::net::{RawPeer, Smol, background, in_time, listener, serve, sleep};
 use tidewire_tests::on_every_runtime;
 use tidewire_tests::scripted::{Peer, Random, Scripted};
 
@@ -321,6 +321,8 @@ struct GateState {
     open: bool,
     /// Writing fails.
     broken: bool,
+    /// What was taken does not leave.
+    stuck: bool,
     /// What it took.
     written: Vec<u8>,
     /// Whom to wake when it opens.
@@ -401,7 +403,7 @@ impl AsyncWrite for Gate {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+        if self.with(|gate| gate.stuck) { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 
     fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -525,15 +527,17 @@ fn nobody_is_woken_in_vain_while_an_event_is_looked_at() {
     gate.with(|gate| gate.said = masked(TEXT, "comes"));
     gate.open();
     assert!(sending.is_woken());
-    let mut next = pin!(receiver.next_with(|event| {
-        assert_eq!(event, Event::Text("comes"));
-        assert_eq!(gate.texts(), ["leaves"]);
-        assert!(sending.is_woken());
-        assert!(sending.poll().is_pending() && !sending.is_woken());
-        assert_eq!(sender.stats().bytes.received, masked(TEXT, "comes").len() as u64);
-    }));
-    let told = next.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-    assert_eq!(told, Poll::Ready(Some(())));
+    {
+        let mut next = pin!(receiver.next_with(|event| {
+            assert_eq!(event, Event::Text("comes"));
+            assert_eq!(gate.texts(), ["leaves"]);
+            assert!(sending.is_woken());
+            assert!(sending.poll().is_pending() && !sending.is_woken());
+            assert_eq!(sender.stats().bytes.received, masked(TEXT, "comes").len() as u64);
+        }));
+        let told = next.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert_eq!(told, Poll::Ready(Some(())));
+    }
     assert!(sending.is_woken());
     assert!(matches!(sending.poll(), Poll::Ready(Ok(()))));
 }
@@ -549,6 +553,24 @@ fn the_receiver_is_told_of_a_write_that_fails() {
     assert!(matches!(sending.poll(), Poll::Ready(Err(Error::Io(_)))));
     assert!(next.is_woken());
     assert!(matches!(next.poll(), Poll::Ready(Some(Event::Closed { why: Closed::Eof, .. }))));
+}
+
+/// A stream that buffers, as TLS does, has taken all, so that nothing waits above it; the deadline holds
+/// for what it keeps.
+#[test]
+fn what_a_stream_keeps_has_the_deadline_of_all_that_is_written() {
+    let gate = Gate::new(true);
+    gate.with(|gate| gate.stuck = true);
+    let config = Config { write_timeout: Some(Duration::from_millis(50)), ..Config::default() };
+    let (sender, mut receiver) = gate.socket(config).split();
+    ::smol::block_on(in_time(Smol, async {
+        match sender.send_text("kept").await {
+            Err(Error::Io(error)) => assert_eq!(error.kind(), io::ErrorKind::TimedOut),
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(receiver.next().await, Some(Event::Closed { why: Closed::Eof, .. })));
+    }));
+    assert_eq!(gate.texts(), ["kept"]);
 }
 
 /// RFC 6455, 5.5.1: behind a Close frame comes nothing. A peer that goes on all the same takes no more
