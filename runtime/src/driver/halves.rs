@@ -49,10 +49,10 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     }
 
     /// What changes when there is something for the side that waits for events.
-    fn seen(&self) -> (u64, bool, bool, bool, Transport) {
-        let Link { received, rx, error, .. } = &self.link;
+    fn seen(&self) -> (usize, bool, bool, bool, Transport) {
+        let Link { rx, error, .. } = &self.link;
         let (ended, attached) = (rx.is_finished(), self.link.is_attached());
-        (*received, ended, error.is_some(), attached, self.machine.transport())
+        (rx.raw().len(), ended, error.is_some(), attached, self.machine.transport())
     }
 
     /// How many bytes were ever queued; of those, the last [`queued`](Self::queued) wait.
