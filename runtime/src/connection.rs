@@ -51,7 +51,8 @@ impl<R: Runtime> Home<R> {
     /// The exchange is over. With `None`, the connection is another's now.
     pub(crate) fn put(&self, conn: Option<Box<Conn<R>>>) {
         let back = conn.map_or(Whereabouts::Gone, Whereabouts::Back);
-        if let Whereabouts::Out(Some(waker)) = std::mem::replace(&mut *self.lock(), back) {
+        let before = std::mem::replace(&mut *self.lock(), back);
+        if let Whereabouts::Out(Some(waker)) = before {
             waker.wake();
         }
     }

@@ -136,7 +136,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     /// How many bytes went through so far, on all transports, and how many wait to.
     pub fn transferred(&self) -> Transferred {
         let link = &self.link;
-        Transferred { received: link.rx.received(), sent: link.tx.sent(), queued: link.tx.len() }
+        Transferred { received: link.received, sent: link.tx.sent(), queued: link.tx.len() }
     }
 
     /// Sets another limit for the receive buffer, in bytes.
@@ -148,6 +148,12 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     /// default, waits as long as the operating system does: for ever, if the peer answers its probes.
     pub fn set_write_timeout(&mut self, timeout: Option<Duration>) {
         self.link.write_timeout = timeout;
+    }
+
+    /// The same for a machine with a deadline of its own for that, which sees all but what the stream has
+    /// taken and not written yet.
+    pub(crate) fn set_flush_timeout(&mut self, timeout: Option<Duration>) {
+        self.link.flush_timeout = timeout;
     }
 
     /// A timer of the runtime, not set.
@@ -325,14 +331,13 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
             machine.advance(now, &mut link.rx, &mut link.tx);
             machine.handle_timeout(now, &mut link.tx);
         }
-        let mut busy = false;
-        match machine.transport() {
+        let busy = match machine.transport() {
             Transport::Open => {
                 link.poll_write(cx);
-                busy = link.waiting() > mark && (0..BUDGET).all(|_| link.poll_read(cx));
+                link.waiting() > mark && (0..BUDGET).all(|_| link.poll_read(cx))
             }
-            wanted => while link.poll_transfer(cx, wanted) {},
-        }
+            wanted => (0..BUDGET).all(|_| link.poll_transfer(cx, wanted)),
+        };
         if let Some(error) = &link.error {
             return Poll::Ready(Err(copy(error)));
         }

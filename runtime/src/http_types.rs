@@ -39,12 +39,10 @@ struct Pipe {
 }
 
 impl Pipe {
-    /// Hands over what was asked for, or the end.
-    fn put(&mut self, piece: Option<Result<Frame<Bytes>, Error>>, ended: bool) {
+    /// Hands over what was asked for, or the end. Whoever reads is to be woken, when the lock is free.
+    fn put(&mut self, piece: Option<Result<Frame<Bytes>, Error>>, ended: bool) -> Option<Waker> {
         (self.wanted, self.piece, self.ended) = (false, piece, ended);
-        if let Some(reader) = self.reader.take() {
-            reader.wake();
-        }
+        self.reader.take()
     }
 }
 
@@ -72,9 +70,9 @@ impl http_body::Body for Body {
         }
         pipe.wanted = true;
         pipe.reader = Some(cx.waker().clone());
-        if let Some(feeder) = pipe.feeder.take() {
-            feeder.wake();
-        }
+        let feeder = pipe.feeder.take();
+        drop(pipe);
+        feeder.into_iter().for_each(Waker::wake);
         Poll::Pending
     }
 
@@ -110,9 +108,11 @@ impl Feeder {
             Err(error) => (Some(Err(error)), true),
         };
         let mut pipe = lock(&self.0);
-        pipe.put(piece, ended);
+        let reader = pipe.put(piece, ended);
         // Whoever asks for the next one rings.
         pipe.feeder = Some(cx.waker().clone());
+        drop(pipe);
+        reader.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -127,9 +127,9 @@ fn trailers(trailers: Headers<'_>) -> Option<Result<Frame<Bytes>, Error>> {
 impl Drop for Feeder {
     fn drop(&mut self) {
         let mut pipe = lock(&self.0);
-        if !pipe.ended {
-            pipe.put(Some(Err(Error::Closed)), true);
-        }
+        let reader = if pipe.ended { None } else { pipe.put(Some(Err(Error::Closed)), true) };
+        drop(pipe);
+        reader.into_iter().for_each(Waker::wake);
     }
 }
 

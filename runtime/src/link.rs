@@ -44,6 +44,8 @@ pub(crate) struct Link<R: Runtime> {
     pub(crate) clock: Clock,
     /// Read once a poll; see [`Link::refresh`].
     now: Instant,
+    /// How many bytes were read, those that were discarded among them.
+    pub(crate) received: u64,
     /// When the transport was last asked for bytes.
     read_at: Instant,
     /// The socket had nothing to read, and rings when it has.
@@ -63,6 +65,8 @@ pub(crate) struct Link<R: Runtime> {
     /// own such deadline runs while it is advanced; this one also while only output is waited for,
     /// and for machines without one.
     pub(crate) write_timeout: Option<Duration>,
+    /// The same for what only a stream that buffers still has: a machine's own deadline does not see it.
+    pub(crate) flush_timeout: Option<Duration>,
     stalled_until: Option<Instant>,
     release_at: Option<Instant>,
     read_size: usize,
@@ -127,6 +131,7 @@ impl<R: Runtime> Link<R> {
             tx: SendBuf::new(),
             clock: Clock::starting_at(std::time::Instant::now()),
             now: Instant::EPOCH,
+            received: 0,
             read_at: Instant::EPOCH,
             starved: false,
             stream: None,
@@ -136,6 +141,7 @@ impl<R: Runtime> Link<R> {
             write_ended: false,
             linger_until: None,
             write_timeout: None,
+            flush_timeout: None,
             stalled_until: None,
             release_at: None,
             read_size: READ_MIN,
@@ -314,23 +320,17 @@ impl<R: Runtime> Link<R> {
                 Poll::Ready(Ok(_)) if self.tx.is_empty() => self.unflushed = false,
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Poll::Ready(result) => {
-                    self.error =
-                        Some(result.err().unwrap_or_else(|| io::ErrorKind::WriteZero.into()));
-                    self.write_ended = true;
-                    self.drop_output();
-                    // The peer's last words may be there.
-                    self.look_again();
+                    let error = result.err();
+                    self.write_no_more(error.unwrap_or_else(|| io::ErrorKind::WriteZero.into()));
                 }
                 Poll::Pending
                     if !(wrote || moved) && self.stalled_until.is_some_and(|at| at <= self.now) =>
                 {
                     trace::event!(
                         "tidewire::link", DEBUG,
-                        timeout = ?self.write_timeout, queued = self.tx.len(), "nothing was taken in time"
+                        timeout = ?self.write_timeout.or(self.flush_timeout), queued = self.tx.len(), "nothing was taken in time"
                     );
-                    self.error = Some(io::ErrorKind::TimedOut.into());
-                    self.write_ended = true;
-                    self.drop_output();
+                    self.write_no_more(io::ErrorKind::TimedOut.into());
                 }
                 Poll::Pending => {
                     wrote |= moved;
@@ -342,7 +342,8 @@ impl<R: Runtime> Link<R> {
         if self.is_written() {
             self.stalled_until = None;
         } else if wrote || self.stalled_until.is_none() {
-            self.stalled_until = self.write_timeout.map(|timeout| self.now + timeout);
+            let flushes = self.flush_timeout.filter(|_| self.tx.is_empty());
+            self.stalled_until = self.write_timeout.or(flushes).map(|timeout| self.now + timeout);
         }
         if wrote {
             self.touch();
@@ -374,6 +375,7 @@ impl<R: Runtime> Link<R> {
                 if direct {
                     self.rx.commit(n);
                 }
+                self.received += n as u64;
                 if full {
                     self.read_size = (self.read_size * 2).min(READ_MAX);
                 }
@@ -406,6 +408,15 @@ impl<R: Runtime> Link<R> {
     fn drop_output(&mut self) {
         self.tx.clear();
         self.unflushed = false;
+        self.stalled_until = None;
+    }
+
+    /// Writing has failed. The next transfer tells the machine, unless the peer's last words are there.
+    fn write_no_more(&mut self, error: io::Error) {
+        self.error = Some(error);
+        self.write_ended = true;
+        self.drop_output();
+        self.look_again();
     }
 
     /// Reads once what belongs to nobody: the machine that asked to close looks no more. What was
@@ -418,7 +429,7 @@ impl<R: Runtime> Link<R> {
         self.bell.rang.swap(false, Ordering::SeqCst);
         match Pin::new(stream).poll_read(cx, &mut [0; DISCARD]) {
             Poll::Ready(Ok(0)) => self.rx.finish(),
-            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Ok(n)) => self.received += n as u64,
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
             Poll::Ready(Err(error)) => {
                 self.error = Some(error);

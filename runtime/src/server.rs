@@ -370,6 +370,10 @@ impl<R: Runtime> Server<R> {
                 .or_else_poll(|| ended.poll_until(cx, |it| it.connections() == 0))
         })
         .await;
+        if !self.shutdown.is_draining() {
+            // Those that are joined with this one go on.
+            return Ok(());
+        }
         let mut timer = self.runtime.timer();
         timer.set(after(self.settings.config.grace));
         poll_fn(|cx| {

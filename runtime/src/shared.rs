@@ -45,9 +45,6 @@ pub(crate) trait Duplex {
     /// Whether it is of no use to wait for room.
     fn is_closing(&self) -> bool;
 
-    /// Whether what waits to be written never will be.
-    fn is_lost(&self) -> bool;
-
     /// Takes events for nobody. Ready when nothing comes any more.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
@@ -166,11 +163,8 @@ impl<S: Duplex> Drop for Lent<'_, S> {
 impl<S: Duplex> State<S> {
     /// Wakes those who have what they wait for, and whoever has come to stand first.
     fn settle(&mut self) {
-        let lost = self.socket.is_lost();
-        while let Some(next) = self.written.front() {
-            if !lost && !self.has_left(next.end) {
-                break;
-            }
+        // While an event is looked at nothing can be told: who is woken would be back at once.
+        while !self.lent && self.written.front().is_some_and(|next| self.is_done(next.end)) {
             self.woken.extend(self.written.pop_front().map(|it| it.waker));
         }
         if self.socket.is_closing() {
@@ -204,8 +198,13 @@ impl<S: Duplex> State<S> {
         self.woken.extend(first.map(|it| it.waker.clone()));
     }
 
-    fn has_left(&self, end: u64) -> bool {
-        end != NEVER && self.socket.driver().queued() <= self.behind(end)
+    /// Whether there is nothing to wait for any more, for who waits until all before `end` has left.
+    fn is_done(&self, end: u64) -> bool {
+        let driver = self.socket.driver();
+        match end {
+            NEVER => driver.is_detached(),
+            end => driver.is_broken() || driver.queued() <= self.behind(end),
+        }
     }
 
     /// How many bytes wait behind that end of something that was queued.

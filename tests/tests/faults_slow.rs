@@ -10,8 +10,8 @@ use tidewire_runtime::url::Url;
 use tidewire_runtime::ws::handshake::{Refusal, Request, ServerOptions};
 use tidewire_runtime::ws::{CloseCode, Closed, Config, Event, MessageKind};
 use tidewire_runtime::{
-    Error, EventSource, Exchange, HandlerError, HttpClient, HttpRequest, SendRuntime, ServerConfig,
-    Timeouts, WebSocket,
+    Driver, Error, EventSource, Exchange, HandlerError, HttpClient, HttpRequest, SendRuntime,
+    ServerConfig, Timeouts, WebSocket,
 };
 use tidewire_tests::faults::Drip;
 use tidewire_tests::frames::{BINARY, CLOSE, PING, PONG, TEXT, close, frame, masked};
@@ -239,6 +239,30 @@ async fn a_body_that_leaves_slowly_is_whole<R: SendRuntime>(runtime: R) {
     server.await;
 }
 
+// Whoever waits for output to leave learns that it never will, and the machine learns it next: here one
+// that has no deadline of its own for that.
+async fn a_write_that_was_given_up_ends_the_connection<R: SendRuntime>(runtime: R) {
+    let (listener, address) = listener();
+    let server = background(move || RawPeer::accept(&listener));
+    let url = Url::parse(&format!("http://{address}/")).unwrap();
+    let new = |now, _: &mut _| http::Client::new(http::ClientConfig::default(), now);
+    let mut driver = Driver::connect(runtime, &url, 64 * 1024, new).await.unwrap();
+    let _peer = server.await;
+    driver.set_write_timeout(Some(PAUSE));
+    let (it, body) = (driver.parts(), vec![0; 64 << 20]);
+    let (fields, length) = ([("Host", url.host_header())], BodyLength::Known(body.len() as u64));
+    it.machine.request("PUT", url.target(), fields, length, it.now, it.tx).unwrap();
+    it.machine.send_shared(&body.into(), it.tx).unwrap();
+    let given_up = driver.flush().await.unwrap_err();
+    assert_eq!(given_up.kind(), std::io::ErrorKind::TimedOut);
+    let since = Instant::now();
+    match driver.next().await {
+        Some(http::ClientEvent::Closed(why)) => assert_eq!(why, http::Closed::Eof),
+        other => panic!("{other:?}"),
+    }
+    assert!(since.elapsed() < DEADLINE);
+}
+
 // RFC 6455, 7.1.5: the stream is over without a Close frame. The other direction is told so all the
 // same, and the socket is not kept.
 async fn a_half_open_websocket_is_over<R: SendRuntime>(runtime: R) {
@@ -346,6 +370,7 @@ on_every_runtime!(
     requests_by_single_bytes_are_the_same,
     a_message_that_leaves_slowly_is_whole_and_holds_up_nothing_that_comes,
     a_body_that_leaves_slowly_is_whole,
+    a_write_that_was_given_up_ends_the_connection,
     a_half_open_websocket_is_over,
     a_half_open_client_is_answered_and_its_streams_end,
     a_half_open_server_has_said_all,

@@ -251,6 +251,22 @@ async fn joined_servers_are_one<R: SendRuntime>(runtime: R) {
     until(&runtime, || ends.load(Ordering::SeqCst) == 2 && both.connections() == 0).await;
 }
 
+/// A server whose connections have all been served is over, and those that it is joined with are not.
+async fn the_end_of_one_is_not_the_end_of_those_joined_with_it<R: SendRuntime>(runtime: R) {
+    let any = "127.0.0.1:0".parse().unwrap();
+    let first = Server::bind_with(runtime.clone(), any, plain()).await.unwrap();
+    let (address, handle) = (first.local_addr().unwrap(), first.handle());
+    let none = Server::new(runtime.clone(), plain()).unwrap().joined(&handle);
+    none.serve(ok).await.unwrap();
+    let serving = background(move || {
+        let mut peer = ask(address, "/");
+        assert_eq!(peer.read_exact(OK.len()), OK);
+        handle.shutdown();
+    });
+    first.serve(ok).await.unwrap();
+    serving.await;
+}
+
 /// Two threads with an executor each share an address: both get connections, and one handle ends both.
 #[test]
 fn each_thread_may_have_its_own_server() {
@@ -303,4 +319,5 @@ on_every_runtime!(
     nobody_is_waited_for_longer_than_the_grace,
     a_server_that_accepts_nobody_hears_it_too,
     joined_servers_are_one,
+    the_end_of_one_is_not_the_end_of_those_joined_with_it,
 );

@@ -24,8 +24,8 @@ use tidewire_runtime::{
     ByteStream, Client, Error, Exchange, Message, Runtime, SendRuntime, WebSocket,
     WebSocketReceiver, WebSocketSender,
 };
-use tidewire_tests::frames::{CLOSE, Frame, PING, TEXT, close, frame};
-use tidewire_tests::net::{RawPeer, Smol, background, listener, serve, sleep};
+use tidewire_tests::frames::{CLOSE, Frame, PING, TEXT, close, frame, masked};
+use tidewire_tests::net::{RawPeer, Smol, background, in_time, listener, serve, sleep};
 use tidewire_tests::on_every_runtime;
 use tidewire_tests::scripted::{Peer, Random, Scripted};
 
@@ -312,27 +312,49 @@ async fn give_way() {
     .await;
 }
 
-/// Takes all that is written while it is open, and has nothing to say.
+/// Takes all that is written while it is open, and says what it is told to.
 #[derive(Clone, Default)]
 struct Gate(Arc<Mutex<GateState>>);
 
-/// Whether it is open, what it took, and whom to wake when it opens.
-type GateState = (bool, Vec<u8>, Option<Waker>);
+#[derive(Default)]
+struct GateState {
+    open: bool,
+    /// Writing fails.
+    broken: bool,
+    /// What was taken does not leave.
+    stuck: bool,
+    /// What it took.
+    written: Vec<u8>,
+    /// Whom to wake when it opens.
+    writer: Option<Waker>,
+    /// What it says.
+    said: Vec<u8>,
+    /// Then it says zeros, and never pauses.
+    floods: bool,
+}
 
 impl Gate {
     fn new(open: bool) -> Self {
-        Self(Arc::new(Mutex::new((open, Vec::new(), None))))
+        let gate = Self::default();
+        gate.with(|gate| gate.open = open);
+        gate
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut GateState) -> T) -> T {
+        work(&mut self.0.lock().unwrap())
     }
 
     fn open(&self) {
-        let mut gate = self.0.lock().unwrap();
-        gate.0 = true;
-        gate.2.take().into_iter().for_each(Waker::wake);
+        let writer = self.with(|gate| {
+            gate.open = true;
+            gate.writer.take()
+        });
+        writer.into_iter().for_each(Waker::wake);
     }
 
     /// What was written, in texts.
     fn texts(&self) -> Vec<String> {
-        let mut written = self.0.lock().unwrap().1.clone();
+        let mut written = self.with(|gate| gate.written.clone());
         let frames = std::iter::from_fn(|| Frame::take(&mut written));
         frames.map(|it| String::from_utf8(it.payload).unwrap()).collect()
     }
@@ -347,9 +369,17 @@ impl AsyncRead for Gate {
     fn poll_read(
         self: Pin<&mut Self>,
         _cx: &mut Context<'_>,
-        _buf: &mut [u8],
+        buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        Poll::Pending
+        self.with(|gate| {
+            let n = gate.said.len().min(buf.len());
+            if n > 0 {
+                buf[..n].copy_from_slice(&gate.said[..n]);
+                gate.said.drain(..n);
+                return Poll::Ready(Ok(n));
+            }
+            if gate.floods { Poll::Ready(Ok(buf.len())) } else { Poll::Pending }
+        })
     }
 }
 
@@ -359,17 +389,21 @@ impl AsyncWrite for Gate {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let mut gate = self.0.lock().unwrap();
-        if !gate.0 {
-            gate.2 = Some(cx.waker().clone());
-            return Poll::Pending;
-        }
-        gate.1.extend_from_slice(buf);
-        Poll::Ready(Ok(buf.len()))
+        self.with(|gate| {
+            if gate.broken {
+                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+            }
+            if !gate.open {
+                gate.writer = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            gate.written.extend_from_slice(buf);
+            Poll::Ready(Ok(buf.len()))
+        })
     }
 
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+        if self.with(|gate| gate.stuck) { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 
     fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -481,6 +515,77 @@ fn closing_ends_the_wait_of_senders() {
     assert!(closing.is_woken());
     assert!(matches!(closing.poll(), Poll::Ready(Ok(()))));
     assert_eq!(sender.queued(), 0);
+}
+
+/// What a sender waits for may come while an event is looked at. It is told then, not woken over and
+/// over, and the counters say what they said.
+#[test]
+fn nobody_is_woken_in_vain_while_an_event_is_looked_at() {
+    let gate = Gate::new(false);
+    let (sender, mut receiver) = gate.socket(Config::default()).split();
+    let mut sending = Polled::once(sender.send_text("leaves"));
+    gate.with(|gate| gate.said = masked(TEXT, "comes"));
+    gate.open();
+    assert!(sending.is_woken());
+    {
+        let mut next = pin!(receiver.next_with(|event| {
+            assert_eq!(event, Event::Text("comes"));
+            assert_eq!(gate.texts(), ["leaves"]);
+            assert!(sending.is_woken());
+            assert!(sending.poll().is_pending() && !sending.is_woken());
+            assert_eq!(sender.stats().bytes.received, masked(TEXT, "comes").len() as u64);
+        }));
+        let told = next.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert_eq!(told, Poll::Ready(Some(())));
+    }
+    assert!(sending.is_woken());
+    assert!(matches!(sending.poll(), Poll::Ready(Ok(()))));
+}
+
+/// A sender finds that nothing can be written any more, and the transport says nothing to who reads.
+#[test]
+fn the_receiver_is_told_of_a_write_that_fails() {
+    let gate = Gate::new(true);
+    let (sender, mut receiver) = gate.socket(Config::default()).split();
+    let mut next = Polled::once(receiver.next());
+    gate.with(|gate| gate.broken = true);
+    let mut sending = Polled(next.0.clone(), Box::pin(sender.send_text("lost")));
+    assert!(matches!(sending.poll(), Poll::Ready(Err(Error::Io(_)))));
+    assert!(next.is_woken());
+    assert!(matches!(next.poll(), Poll::Ready(Some(Event::Closed { why: Closed::Eof, .. }))));
+}
+
+/// A stream that buffers, as TLS does, has taken all, so that nothing waits above it; the deadline holds
+/// for what it keeps.
+#[test]
+fn what_a_stream_keeps_has_the_deadline_of_all_that_is_written() {
+    let gate = Gate::new(true);
+    gate.with(|gate| gate.stuck = true);
+    let config = Config { write_timeout: Some(Duration::from_millis(50)), ..Config::default() };
+    let (sender, mut receiver) = gate.socket(config).split();
+    ::smol::block_on(in_time(Smol, async {
+        match sender.send_text("kept").await {
+            Err(Error::Io(error)) => assert_eq!(error.kind(), io::ErrorKind::TimedOut),
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(receiver.next().await, Some(Event::Closed { why: Closed::Eof, .. })));
+    }));
+    assert_eq!(gate.texts(), ["kept"]);
+}
+
+/// RFC 6455, 5.5.1: behind a Close frame comes nothing. A peer that goes on all the same takes no more
+/// time than others leave.
+#[test]
+fn a_peer_that_never_pauses_keeps_no_sender_busy() {
+    let gate = Gate::new(true);
+    let (sender, mut receiver) = gate.socket(Config::default()).split();
+    gate.with(|gate| (gate.said, gate.floods) = (masked(CLOSE, close(1000, "")), true));
+    let mut next = Polled(Arc::new(Flag(AtomicBool::new(false))), Box::pin(receiver.next()));
+    assert!(matches!(next.poll(), Poll::Ready(Some(Event::Closed { .. }))));
+    let before = sender.stats().bytes.received;
+    let mut flushing = Polled(next.0.clone(), Box::pin(sender.flush()));
+    assert!(matches!(flushing.poll(), Poll::Ready(Ok(()))));
+    assert!(sender.stats().bytes.received > before, "what is discarded counts");
 }
 
 fn three() -> Vec<u8> {

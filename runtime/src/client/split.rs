@@ -299,10 +299,6 @@ impl<R: Runtime> Duplex for Client<R> {
         matches!(self.driver.machine().status(), ws::Status::Closing | ws::Status::Idle)
     }
 
-    fn is_lost(&self) -> bool {
-        self.driver.is_broken()
-    }
-
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while ready!(self.poll(cx)) {
             let (machine, rx, tx, now) = self.driver.split();

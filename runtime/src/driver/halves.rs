@@ -2,7 +2,7 @@
 //! of its own; who they are and in what order they go is kept in `shared.rs`.
 
 use super::{Driver, give_way, poll_sleep};
-use crate::link::Side;
+use crate::link::{Link, Side};
 use crate::runtime::Runtime;
 use std::io;
 use std::task::{Context, Poll, Waker};
@@ -49,9 +49,10 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     }
 
     /// What changes when there is something for the side that waits for events.
-    fn seen(&self) -> (usize, bool, bool, Transport) {
-        let rx = &self.link.rx;
-        (rx.raw().len(), rx.is_finished(), self.link.is_attached(), self.machine.transport())
+    fn seen(&self) -> (usize, bool, bool, bool, Transport) {
+        let Link { rx, error, .. } = &self.link;
+        let (ended, attached) = (rx.is_finished(), self.link.is_attached());
+        (rx.raw().len(), ended, error.is_some(), attached, self.machine.transport())
     }
 
     /// How many bytes were ever queued; of those, the last [`queued`](Self::queued) wait.
@@ -59,9 +60,14 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         self.link.tx.taken() + self.link.tx.len() as u64
     }
 
+    /// Whether there is no transport any more.
+    pub(crate) fn is_detached(&self) -> bool {
+        !self.link.is_attached()
+    }
+
     /// Whether nothing can be written any more.
     pub(crate) fn is_broken(&self) -> bool {
-        self.link.error.is_some() || !self.link.is_attached()
+        self.link.error.is_some() || self.is_detached()
     }
 
     /// Takes the receive buffer away, while its event is looked at. Nothing may be done until it is

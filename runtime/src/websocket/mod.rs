@@ -212,7 +212,8 @@ impl<R: Runtime> WebSocket<R> {
         // As the machine takes them: else it could be full and not full at once.
         let high_water = config.send_high_water.max(1);
         let low_water = config.send_low_water.min(high_water - 1);
-        let driver = Box::new(driver);
+        let mut driver = Box::new(driver);
+        driver.set_flush_timeout(config.write_timeout);
         Self { driver, low_water, high_water, incoming: Incoming::default(), served }
     }
 

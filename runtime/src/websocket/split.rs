@@ -232,10 +232,6 @@ impl<R: Runtime> Duplex for WebSocket<R> {
         !self.driver.machine().is_open()
     }
 
-    fn is_lost(&self) -> bool {
-        self.driver.is_broken()
-    }
-
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while ready!(self.poll_advance(cx)) {
             let _ = self.driver_event();
