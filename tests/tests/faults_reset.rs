@@ -436,11 +436,13 @@ async fn a_kept_connection_that_was_reset_is_replaced<R: SendRuntime>(runtime: R
             }
         }
     });
-    let client = HttpClient::new(runtime);
+    let client = HttpClient::new(runtime.clone());
     let url = format!("http://{address}/");
     assert_eq!(client.get(&url).await.unwrap().text(100).await.unwrap(), "ok");
     assert_eq!(client.idle_connections(), 1);
     on_thread(move || is_reset.recv_timeout(LATE).unwrap()).await;
+    // The reactor has heard of it, too.
+    sleep(&runtime, Duration::from_millis(50)).await;
     // Not even a request that must not be repeated notices.
     assert_eq!(client.post(&url, "x").await.unwrap().text(100).await.unwrap(), "ok");
     server.await;

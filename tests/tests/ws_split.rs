@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
+use tidewire_runtime::reconnect::Policy;
 use tidewire_runtime::ws::handshake::Request;
 use tidewire_runtime::ws::handshake::ServerOptions;
 use tidewire_runtime::ws::{
@@ -247,6 +248,8 @@ fn the_senders_of_a_client_outlive_its_connections() {
         let config = ClientConfig {
             connection: tight(),
             while_down: WhileDown::Queue { bytes: 3000 },
+            // Without a policy nothing is kept between an end and the call that asks for another one.
+            reconnect: Some(Policy::fixed(Duration::from_secs(3600))),
             ..ClientConfig::default()
         };
         let request = Request::new("ws://h/").unwrap();

@@ -146,8 +146,8 @@ impl<R: Runtime> ClientSender<R> {
     /// Cancel-safe: a dropped future has not queued it.
     ///
     /// # Errors
-    /// [`Error::WebSocketSend`], as [`Client::send_text`], but with [`SendError::Full`] only in the closing
-    /// handshake of a connection behind which another one is to come, if too much is kept for that.
+    /// [`Error::WebSocketSend`], as [`Client::send_text`], but never with [`SendError::Full`]: it waits
+    /// instead.
     pub async fn send_text(&self, text: &str) -> Result<(), Error> {
         self.send_with(|ws, tx| ws.send_text(text, tx)).await
     }
@@ -296,7 +296,11 @@ impl<R: Runtime> Duplex for Client<R> {
     }
 
     fn is_closing(&self) -> bool {
-        matches!(self.driver.machine().status(), ws::Status::Closing | ws::Status::Idle)
+        let machine = self.driver.machine();
+        match machine.status() {
+            ws::Status::Closing => !machine.keeps_for_next(),
+            status => status == ws::Status::Idle,
+        }
     }
 
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -165,11 +165,16 @@ impl Client {
         }
     }
 
+    /// Whether what is sent while a connection ends is kept for the next one, which the policy will open.
+    #[must_use]
+    pub fn keeps_for_next(&self) -> bool {
+        let config = &self.config;
+        config.while_down != WhileDown::Refuse && config.reconnect.is_some() && !self.stopped
+    }
+
     /// The connection that a message leaves by, unless it is to be kept.
     fn carrier(&mut self) -> Option<&mut Connection> {
-        let config = &self.config;
-        let keeps = config.while_down != WhileDown::Refuse;
-        let goes_on = keeps && config.reconnect.is_some() && !self.stopped;
+        let goes_on = self.keeps_for_next();
         match &mut self.phase {
             // Behind what was kept, which lets through what is sent first. In the midst of a message it
             // is refused instead, and not kept to come between the pieces.
