@@ -78,8 +78,8 @@ impl<R: Runtime> ByteStream<R> {
     /// [`Connector`](crate::Connector)'s.
     ///
     /// # Errors
-    /// [`Error::Dial`] with [`DialError::Tls`] or [`DialError::TlsTimeout`]; [`Error::tls`] has the
-    /// reason.
+    /// [`Error::Dial`] with [`DialError::Tls`](crate::DialError::Tls) or
+    /// [`DialError::TlsTimeout`](crate::DialError::TlsTimeout); [`Error::tls`] has the reason.
     pub async fn connect_tls(
         self,
         runtime: &R,
