@@ -4,7 +4,7 @@ use super::link::{Chance, Wire};
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::fmt;
-use tidewire::ws::{CloseCode, Closed, Config, Connection, Event, MessageKind, SendError};
+use tidewire::ws::{CloseCode, Closed, Config, Connection, Event, MessageKind, Role, SendError};
 use tidewire::{Instant, RecvBuf, SendBuf, Transport};
 
 pub(crate) const MAX_MESSAGE: usize = 4000;
@@ -16,6 +16,9 @@ const ABOVE: usize = MAX_MESSAGE + 14 + 3 * 131;
 
 /// What compression may hold in both directions, with the largest windows.
 const DEFLATE: usize = 512 << 10;
+
+/// The generator of a client's masking keys.
+const KEYS: usize = 512;
 
 /// How the pings begin that are sent by command.
 const OURS: &[u8] = b"our ping ";
@@ -329,7 +332,9 @@ impl End {
     pub(crate) fn check(&self, now: Instant) {
         let areas = if self.is_deflated() { 2 } else { 1 };
         assert!(self.rx.heap_size() <= areas * (BUFFER + BUFFER / 4), "more memory than the limit");
-        assert!(self.conn.heap_size() <= if self.is_deflated() { DEFLATE } else { 0 });
+        let keys = if self.conn.role() == Role::Client { KEYS } else { 0 };
+        let deflate = if self.is_deflated() { DEFLATE } else { 0 };
+        assert!(self.conn.heap_size() <= keys + deflate, "{}", self.conn.heap_size());
         assert!(self.tx.len() <= self.config.send_high_water + ABOVE);
         if self.closed.is_some() {
             assert_eq!(self.conn.poll_timeout(), None, "a deadline behind the end");
