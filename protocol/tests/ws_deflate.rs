@@ -283,7 +283,11 @@ fn an_idle_connection_gives_its_memory_back_and_goes_on() {
         };
         let mut server = Connection::server(Config::default(), negotiated(params, 0), NOW);
         let mut client = client(Config::default(), params);
-        assert!(server.heap_size() < 512 && client.heap_size() < 512, "nothing was compressed yet");
+        // A client has the generator of its masking keys on the heap.
+        assert!(
+            server.heap_size() < 512 && client.heap_size() < 1024,
+            "nothing was compressed yet"
+        );
         let (mut rx, mut told) = (RecvBuf::with_limit(1 << 20), Told::default());
         for round in 1..=3 {
             let mut tx = SendBuf::new();
@@ -297,7 +301,7 @@ fn an_idle_connection_gives_its_memory_back_and_goes_on() {
             assert_eq!(rx.heap_size(), 0);
             assert!(server.heap_size() < 512, "{}", server.heap_size());
             let window = if no_takeover { 0 } else { 1 << 15 };
-            assert!(client.heap_size() < window + 512, "{}", client.heap_size());
+            assert!(client.heap_size() < window + 1024, "{}", client.heap_size());
         }
         assert!(told.messages.iter().all(|received| *received == message));
     }
