@@ -36,10 +36,10 @@ const KNOWN: [&str; 9] =
 ///     .route("PUT", "/files/{*path}", Page::Upload)?
 ///     .route("GET", "/files/{*path}", Page::File)?;
 ///
-/// assert_eq!(*router.find("GET", "/users/me")?.value, Page::Me);
-/// let found = router.find("HEAD", "/users/J%C3%BCrgen")?;
+/// assert_eq!(*router.find("GET", "/users/me").unwrap().value, Page::Me);
+/// let found = router.find("HEAD", "/users/J%C3%BCrgen").unwrap();
 /// assert_eq!((found.value, found.params.get("id")), (&Page::User, Some("Jürgen")));
-/// let found = router.find("PUT", "/files/a/b.txt")?;
+/// let found = router.find("PUT", "/files/a/b.txt").unwrap();
 /// assert_eq!((found.value, found.params.get("path")), (&Page::Upload, Some("a/b.txt")));
 ///
 /// assert_eq!(router.find("GET", "/nowhere"), Err(Miss::NotFound));
