@@ -66,8 +66,8 @@ def _(case):
     expect("streamUrl" in starts(case, 400, "no streamUrl", streamUrl=...), "the reason does not name it")
     expect("callbackUrl" in starts(case, 400, "no callbackUrl", callbackUrl=...), "the reason does not name it")
     for name, value in (
-        ("streamUrl", "nowhere"), ("streamUrl", "ftp://127.0.0.1/"), ("streamUrl", "https://127.0.0.1/"), ("streamUrl", 1),
-        ("streamUrl", None), ("callbackUrl", "nowhere"), ("callbackUrl", "https://127.0.0.1/"), ("callbackUrl", None),
+        ("streamUrl", "nowhere"), ("streamUrl", "ftp://127.0.0.1/"), ("streamUrl", 1),
+        ("streamUrl", None), ("callbackUrl", "nowhere"), ("callbackUrl", "ftp://127.0.0.1/"), ("callbackUrl", None),
         ("initialDelayMs", -1), ("initialDelayMs", "1"), ("initialDelayMs", 1.5), ("readTimeoutMs", 0), ("readTimeoutMs", -1),
         ("lastEventId", "a\nb"), ("lastEventId", 1), ("headers", ["a"]), ("headers", {"a": 1}), ("headers", {"a b": "c"}),
         ("headers", {"a": "b\r\nc: d"}), ("headers", {"content-length": "1"}), ("method", "G T"), ("method", "CONNECT"),

@@ -358,7 +358,7 @@ def _(case):
     client.nothing(0)
 
 
-@check("a redirect to TLS, which is not there yet, is an error")
+@check("a redirect to TLS where nobody is, is an error")
 def _(case):
     server = case.server()
     client = case.start(server.url, initialDelayMs=60_000)
