@@ -16,10 +16,10 @@ pub(super) fn groups() -> Result<Vec<Group>> {
     Ok(vec![group("smol", smol)?, group("async-std", async_std)?, group("tokio", tokio)?])
 }
 
-fn group<const N: usize>(
-    runtime: &str,
-    servers: [(&str, fn() -> Result<SocketAddr>); N],
-) -> Result<Group> {
+/// Starts a server, on a port of its own.
+type Start = fn() -> Result<SocketAddr>;
+
+fn group<const N: usize>(runtime: &str, servers: [(&str, Start); N]) -> Result<Group> {
     servers
         .into_iter()
         .map(|(name, start)| {

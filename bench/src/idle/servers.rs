@@ -30,10 +30,10 @@ const fn with(name: &'static str, streams: bool, start: fn() -> Result<SocketAdd
 
 pub(super) const SERVERS: [Contestant; 9] = [
     with("smol: bare task", true, bare_smol),
-    with("smol: tidewire", true, || start(tidewire_smol::Smol, |it| smol::block_on(it))),
+    with("smol: tidewire", true, || start(tidewire_smol::Smol, smol::block_on)),
     with("async-std: bare task", true, bare_async_std),
     with("async-std: tidewire", true, || {
-        start(tidewire_async_std::AsyncStd, |it| async_std::task::block_on(it))
+        start(tidewire_async_std::AsyncStd, async_std::task::block_on)
     }),
     with("tokio: bare task", true, || on_tokio(bare)),
     with("tokio: tidewire", true, || start(tidewire_tokio::Tokio, |it| tokio()?.block_on(it))),
@@ -162,11 +162,12 @@ fn axum() -> Result<SocketAddr> {
     Ok(address)
 }
 
+/// A server that runs.
+type Serving = std::pin::Pin<Box<dyn Future<Output = std::io::Result<()>>>>;
+
 fn start<R: SendRuntime<Listener: Send>>(
     runtime: R,
-    block_on: fn(
-        std::pin::Pin<Box<dyn Future<Output = std::io::Result<()>>>>,
-    ) -> std::io::Result<()>,
+    block_on: fn(Serving) -> std::io::Result<()>,
 ) -> Result<SocketAddr> {
     let (sender, receiver) = std::sync::mpsc::channel();
     thread::spawn(move || {
