@@ -163,8 +163,9 @@ async fn nobody_is_waited_for_longer_than_the_grace<R: SendRuntime>(runtime: R) 
         while seen.load(Ordering::SeqCst) < 3 {
             std::thread::sleep(Duration::from_millis(1));
         }
+        let asked = Instant::now();
         handle.shutdown();
-        (Instant::now(), peers)
+        (asked, peers)
     });
     served.await;
     let (asked, peers) = peers.await;

@@ -29,7 +29,7 @@ impl Load {
 
     /// Exchanges of a turn.
     pub(super) fn times(self) -> usize {
-        if self.len > 1024 { 5 } else { 200 }
+        if self.len > 1024 { 30 } else { 200 }
     }
 
     /// A unit, and how many of it an exchange has for each µs that it takes.

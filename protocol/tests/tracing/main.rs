@@ -253,7 +253,7 @@ fn http_tells_of_exchanges_and_why_a_connection_ended() {
     let (told, _guard) = listen();
     let mut server = Server::new(ServerConfig::default(), NOW);
     let (mut rx, mut tx) = (RecvBuf::with_limit(1 << 16), SendBuf::new());
-    push(&mut rx, b"GET http://alice:swordfish@h/a?token=t HTTP/1.1\r\nHost: h\r\nCookie: PHPSID=1\r\n\r\nGET /");
+    push(&mut rx, b"GET http://h/a?token=t HTTP/1.1\r\nHost: h\r\nCookie: PHPSID=1\r\n\r\nGET /");
     poll(&mut server, NOW, &mut rx, &mut tx);
     let no_body = tidewire::http::BodyLength::EMPTY;
     server.respond(Status::OK, [("Set-Cookie", "PHPSID=2")], no_body, NOW, &mut tx).unwrap();
