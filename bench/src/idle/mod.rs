@@ -20,7 +20,7 @@ type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 /// areas are there then.
 const BEFORE: usize = 200;
 /// Until buffers that are not in use were given back.
-const REST: Duration = Duration::from_secs(3);
+const REST: Duration = Duration::from_secs(2);
 
 /// What `bench idle` takes.
 #[derive(Clone, Debug)]
