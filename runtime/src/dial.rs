@@ -19,7 +19,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tidewire::DialError;
 use tidewire::dial::Family;
-use tidewire::proxy::{Destination, Proxy, Refusal, Reply};
+use tidewire::proxy::{Destination, Proxy, Refusal};
 use tidewire::url::Url;
 use tunnel::Tunnelling;
 
@@ -263,17 +263,8 @@ impl<R: Runtime> Dial<R> {
     /// Whether the proxy could not reach the address that it was given, and there is another.
     fn another_may_do(&self, error: &io::Error) -> bool {
         let why = error::ProxyRefused::of(error).map(|refused| refused.why);
-        let of_this_address = matches!(
-            why,
-            Some(Refusal::Reply(
-                Reply::GeneralFailure
-                    | Reply::NetworkUnreachable
-                    | Reply::HostUnreachable
-                    | Reply::ConnectionRefused
-                    | Reply::TtlExpired
-                    | Reply::AddressTypeNotSupported
-            ))
-        );
+        let of_this_address =
+            matches!(why, Some(Refusal::Reply(reply)) if reply.concerns_address());
         of_this_address && !self.addresses.as_slice().is_empty()
     }
 }
