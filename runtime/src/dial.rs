@@ -221,7 +221,7 @@ impl<R: Runtime> Dial<R> {
             };
             let Some(proxy) = &self.proxy else { return Poll::Ready(Ok(stream)) };
             if proxy.is_secure() && !matches!(self.stage, Stage::Securing(_)) {
-                let tls = self.options.tls().ok_or_else(no_tls)?.for_proxy();
+                let tls = self.options.proxy_tls().ok_or_else(no_tls)?;
                 let handshake = Handshake::client(runtime, &tls, proxy.host(), stream);
                 self.stage = Stage::Securing(Box::new(handshake));
                 continue;
