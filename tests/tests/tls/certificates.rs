@@ -168,11 +168,16 @@ fn certificates_and_keys_are_looked_at_at_once() {
         assert!(matches!(made, Err(TlsError::BadKey(_))), "{made:?}");
     };
     bad_key(TlsServerConfig::new(&one.chain, &other.key));
+    let words = TlsServerConfig::new(&one.chain, &other.key).unwrap_err().to_string();
+    assert_eq!(words, "the private key cannot be used: it is not that of the certificate");
     bad_key(TlsServerConfig::new(&one.chain, &one.chain));
     bad_key(TlsServerConfig::new(&one.chain, b"no key"));
     bad_key(TlsServerConfig::new(&one.chain, b""));
     for chain in [&b""[..], b"no certificate", one.key.as_bytes()] {
         let made = TlsServerConfig::new(chain, &one.key);
+        assert!(matches!(made, Err(TlsError::BadCertificates(_))), "{made:?}");
+        // Not the key's fault, whatever that is.
+        let made = TlsServerConfig::new(chain, b"no key");
         assert!(matches!(made, Err(TlsError::BadCertificates(_))), "{made:?}");
         let made = TlsConfig::new().trust_only(chain);
         assert!(matches!(made, Err(TlsError::BadCertificates(_))), "{made:?}");
