@@ -1,7 +1,7 @@
 //! The HTTP server: ordinary responses, event streams and WebSocket upgrades on one port.
 
 use crate::byte_stream::ByteStream;
-use crate::connection::ConnectionTask;
+use crate::connection::{ConnectionTask, caught};
 use crate::error::HandlerError;
 use crate::exchange::Exchange;
 use crate::listen::{Backoff, Incoming, Source, is_of_client};
@@ -46,9 +46,9 @@ pub struct ServerConfig {
     /// its own limit at the upgrade.
     pub receive_buffer: usize,
     /// Told of each handler that failed, with the client's address if it has one and what it failed
-    /// with, a panic as [`HandlerPanicked`](crate::HandlerPanicked): the place for a log line. That a client left,
-    /// broke the rules or took too long, or that the server shuts down, is no failure. Does nothing by
-    /// default.
+    /// with, a panic as [`HandlerPanicked`](crate::HandlerPanicked): the place for a log line. That a
+    /// client left, broke the rules or took too long, or that the server shuts down, is no failure. A
+    /// panic in here harms nobody. Does nothing by default.
     pub on_error: fn(Option<SocketAddr>, &HandlerError),
     /// Told each time that the operating system gives no connection, with what it says, most often
     /// that there are no file descriptors left (`EMFILE`, `ENFILE`), and how long the server waits
@@ -347,7 +347,7 @@ impl<R: Runtime> Server<R> {
                 Some(Err(error)) => {
                     let delay = backoff.next();
                     trace::event!("tidewire::server", WARN, %error, wait = ?delay, "cannot accept");
-                    (config.on_accept_error)(&error, delay);
+                    let _ = caught(|| (config.on_accept_error)(&error, delay));
                     let open = self.shutdown.connections();
                     let mut timer = self.runtime.timer();
                     timer.set(after(delay));

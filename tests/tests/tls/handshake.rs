@@ -1,6 +1,7 @@
 //! Handshakes that do not come to their end, on either side.
 
 use super::*;
+use tidewire_tests::net::until;
 
 // Acceptance groups 19 and 22: nobody blocks, and the deadline that ends it is that of TLS.
 async fn a_server_that_is_mute_in_the_handshake_is_left_in_time<R: SendRuntime>(runtime: R) {
@@ -84,7 +85,25 @@ async fn plain_text_where_tls_is_spoken_is_an_error<R: SendRuntime>(runtime: R) 
     assert_eq!(why, TlsError::NotTls);
 }
 
+// Acceptance group 23: whoever is told of a handshake may panic, and harms nobody.
+async fn who_is_told_of_a_handshake_may_panic<R: SendRuntime>(runtime: R) {
+    let authority = Authority::new("ours");
+    let tls = authority.server(LOCAL).on_failure(|_, _| panic!("as asked, by who is told"));
+    let (address, server) = serve(&runtime, tls).await;
+    for _ in 0..3 {
+        on_thread(move || {
+            let mut peer = RawPeer::connect(address);
+            peer.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            assert_eq!(peer.read_to_end()[0], 21);
+        })
+        .await;
+        assert!(get(&runtime, authority.client(), "localhost", address).await.is_ok());
+    }
+    until(&runtime, || server.connections() == 0).await;
+}
+
 on_every_runtime!(
+    who_is_told_of_a_handshake_may_panic,
     a_server_that_is_mute_in_the_handshake_is_left_in_time,
     a_client_that_is_mute_in_the_handshake_holds_up_nobody_and_is_left_in_time,
     a_shutdown_does_not_wait_for_handshakes,
