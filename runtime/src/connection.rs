@@ -234,7 +234,7 @@ where
             let Some(conn) = this.conn.take() else { return Poll::Ready(()) };
             *this.request = trace::span!(
                 "tidewire::server", "request",
-                method = ?head.as_head().method, path = ?head.as_head().path().split('?').next().unwrap_or_default()
+                method = ?head.as_head().method, path = ?head.as_head().path()
             );
             let exchange = Exchange::new(conn, head, this.home.clone());
             let _request = this.request.enter();

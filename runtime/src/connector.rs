@@ -15,7 +15,8 @@ use tidewire::url::Url;
 ///
 /// ```
 /// # use std::time::Duration;
-/// # use tidewire_runtime::{Client, Connector, Error, Keepalive, Runtime, ws::{ClientConfig, handshake::Request}};
+/// # use tidewire_runtime::ws::{ClientConfig, handshake::Request};
+/// # use tidewire_runtime::{Client, Connector, Error, Keepalive, Runtime};
 /// # fn example<R: Runtime>(runtime: R) -> Result<(), Error> {
 /// let keepalive = Keepalive { after: Duration::from_secs(60), interval: None, retries: None };
 /// let connector = Connector::new(runtime).keepalive(keepalive).bind([127, 0, 0, 2].into());
@@ -38,8 +39,8 @@ pub(crate) struct Options {
     pub(crate) dial: dial::Config,
     proxy: ProxyChoice,
     tls: Option<TlsConfig>,
-}
     proxy_tls: Option<TlsConfig>,
+}
 
 /// Through which proxy, if through one.
 #[derive(Clone, Debug, Default)]
@@ -64,12 +65,12 @@ impl Options {
     pub(crate) fn tls(&self) -> Option<TlsConfig> {
         self.tls.clone().or_else(TlsConfig::platform)
     }
-}
 
     /// The same for a proxy. Who the client is, and what it wants to speak, is the target's to know.
     pub(crate) fn proxy_tls(&self) -> Option<TlsConfig> {
         self.proxy_tls.clone().or_else(|| self.tls().map(|tls| tls.for_proxy()))
     }
+}
 
 impl<R: Runtime> Connector<R> {
     /// A connector with the defaults.
@@ -150,7 +151,6 @@ impl<R: Runtime> Connector<R> {
         self.with(|options| options.tls = Some(tls))
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Options)) -> Self {
     /// How TLS is spoken with a proxy of `https://`, all of it: nothing is taken from
     /// [`tls`](Self::tls) then. For a proxy that wants a certificate of the client's, say. Needs the
     /// feature `tls`.
@@ -159,6 +159,7 @@ impl<R: Runtime> Connector<R> {
         self.with(|options| options.proxy_tls = Some(tls))
     }
 
+    fn with(mut self, change: impl FnOnce(&mut Options)) -> Self {
         change(Arc::make_mut(&mut self.options));
         self
     }

@@ -218,8 +218,8 @@ impl<R: Runtime> Server<R> {
     /// Takes connections that somebody else accepts too, with the address of each client if it has one:
     /// such that another process hands over, say, or behind a proxy that tells the addresses.
     ///
-    /// An error is survived like one of accepting. Once all sources have ended,
-    /// which listeners never do, [`serve`](Self::serve) returns behind the last connection.
+    /// An error is survived like one of accepting. Once all sources have ended, which listeners never
+    /// do, [`serve`](Self::serve) returns behind the last connection.
     #[must_use]
     pub fn accept_from(
         mut self,
@@ -281,7 +281,8 @@ impl<R: Runtime> Server<R> {
         ServerHandle { shutdown: self.shutdown.clone() }
     }
 
-    /// Accepts connections until [`ServerHandle::shutdown`], or until there is nowhere to accept from, and calls `handler` for each request.
+    /// Accepts connections until [`ServerHandle::shutdown`], or until there is nowhere to accept from, and
+    /// calls `handler` for each request.
     ///
     /// Each connection is a task of its own. A handler that returns an error, panics, or forgets to
     /// answer gives its client a `500` and harms no other connection.
