@@ -141,9 +141,11 @@ pub struct ServerHandle {
 }
 
 impl ServerHandle {
-    /// Asks the server to come to its end: it accepts no more connections, closes idle ones
-    /// (whose peers have two seconds to close theirs), finishes requests in progress, ends event streams, and tells WebSocket peers 1001. What
-    /// has not ended after [`ServerConfig::grace`] is dropped, and [`Server::serve`] returns.
+    /// Asks the server to come to its end: it accepts no more connections, closes idle ones at once,
+    /// finishes requests in progress, ends event streams, and tells WebSocket peers 1001. Connections
+    /// that end behind a response are read from until their peers close too, for two seconds at the
+    /// most, lest the response is lost to a reset (RFC 9112, 9.6). What has not ended after
+    /// [`ServerConfig::grace`] is dropped, and [`Server::serve`] returns.
     pub fn shutdown(&self) {
         self.shutdown.drain();
     }
