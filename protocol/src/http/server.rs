@@ -68,7 +68,7 @@ pub struct Server {
     parser: RequestParser,
     asked: Asked,
     shutting_down: bool,
-    /// It was shut down while it waited for a request, and nobody waits for a response.
+    /// It was shut down, and nobody waits for a response.
     parts: bool,
     ends_on_eof: bool,
     defaults: DefaultFields,
@@ -479,8 +479,7 @@ impl Server {
         match self.core.life {
             Life::Running => {}
             Life::Ending(why) => {
-                // Of what was written nothing is left that a reset could overtake.
-                self.parts = why == Closed::Done && tx.is_empty() && rx.raw().is_empty();
+                self.parts = why == Closed::Done && has_nothing_left(rx, tx);
                 return self.end(why);
             }
             Life::Over => {
@@ -502,6 +501,8 @@ impl Server {
                 return self.end(Closed::Done);
             }
             States { client: State::MustClose | State::Closed, server: State::MustClose } => {
+                let shut_down = self.close_reason() == Some(CloseReason::Shutdown);
+                self.parts = shut_down && has_nothing_left(rx, tx);
                 return self.end(Closed::Done);
             }
             // Who does not take the answers is not let ask more.
@@ -700,6 +701,11 @@ impl Server {
             _ => Err(Misuse::NotBegun),
         }
     }
+}
+
+/// Whether all is written and nothing is unread, so that a reset could overtake nothing.
+fn has_nothing_left(rx: &RecvBuf, tx: &SendBuf) -> bool {
+    tx.is_empty() && rx.raw().is_empty()
 }
 
 impl Asked {
