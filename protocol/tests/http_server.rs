@@ -588,6 +588,22 @@ fn shutdown_ends_an_idle_connection_at_once_and_a_busy_one_behind_its_response()
     peer.server.shutdown(NOW);
     assert_eq!(peer.server.transport(), Transport::Close);
     assert_eq!(peer.drain(), Some(Closed::Done));
+    assert_eq!(peer.server.transport(), Transport::Down);
+
+    // RFC 9112, 9.6: nothing lingers but for a response that is still to be written.
+    for written in [true, false] {
+        let mut peer = Peer::new();
+        peer.receive(GET);
+        peer.drain();
+        peer.ok();
+        if written {
+            assert!(peer.sent().ends_with("ok"));
+        }
+        peer.server.shutdown(NOW);
+        assert_eq!(peer.drain(), Some(Closed::Done));
+        let wanted = if written { Transport::Down } else { Transport::Close };
+        assert_eq!(peer.server.transport(), wanted);
+    }
 
     let mut peer = Peer::new();
     peer.receive(GET);

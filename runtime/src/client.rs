@@ -56,7 +56,8 @@ use tidewire::ws::{self, Backlog, ClientConfig, ClientEvent, CloseCode, MessageK
 ///
 /// ```no_run
 /// # use std::time::Duration;
-/// # use tidewire_runtime::{Client, Error, Runtime, reconnect::Policy, ws::{ClientConfig, ClientEvent, MessageKind, WhileDown, handshake::Request}};
+/// # use tidewire_runtime::ws::{ClientConfig, ClientEvent, MessageKind, WhileDown, handshake::Request};
+/// # use tidewire_runtime::{Client, Error, Runtime, reconnect::Policy};
 /// # async fn fresh_token() -> String { String::new() }
 /// # async fn example<R: Runtime>(runtime: R, request: Request) -> Result<(), Error> {
 /// let config = ClientConfig {

@@ -125,7 +125,7 @@ impl<R: Runtime> Arrival<R> {
         let made = ready!(self.handshake.poll(cx));
         if let (Err(error), Some(tls)) = (&made, &self.settings.config.tls) {
             trace::event!("tidewire::server", DEBUG, %error, "the TLS handshake failed");
-            tls.failed(self.peer, error);
+            let _ = caught(|| tls.failed(self.peer, error));
         }
         Poll::Ready(made.ok())
     }
@@ -221,7 +221,8 @@ where
                         _ => {}
                     }
                     trace::event!("tidewire::server", WARN, %error, "the handler failed");
-                    (this.on_error)(*this.peer, &error);
+                    // Who is told may panic as well, and harms nobody else either.
+                    let _ = caught(|| (this.on_error)(*this.peer, &error));
                     Err(status_of(&*error))
                 });
                 let Some(mut conn) = home else { return Poll::Ready(()) };
@@ -233,7 +234,7 @@ where
             let Some(conn) = this.conn.take() else { return Poll::Ready(()) };
             *this.request = trace::span!(
                 "tidewire::server", "request",
-                method = ?head.as_head().method, path = ?head.as_head().path().split('?').next().unwrap_or_default()
+                method = ?head.as_head().method, path = ?head.as_head().path()
             );
             let exchange = Exchange::new(conn, head, this.home.clone());
             let _request = this.request.enter();
@@ -341,8 +342,8 @@ impl<R: Runtime> Conn<R> {
     }
 }
 
-/// Calls what belongs to a handler: a panic ends it and nothing else.
-fn caught<T>(call: impl FnOnce() -> T) -> Result<T, HandlerError> {
+/// Calls what is the program's: a panic ends it and nothing else.
+pub(crate) fn caught<T>(call: impl FnOnce() -> T) -> Result<T, HandlerError> {
     catch_unwind(AssertUnwindSafe(call)).map_err(|_| HandlerPanicked.into())
 }
 

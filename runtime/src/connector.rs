@@ -15,7 +15,8 @@ use tidewire::url::Url;
 ///
 /// ```
 /// # use std::time::Duration;
-/// # use tidewire_runtime::{Client, Connector, Error, Keepalive, Runtime, ws::{ClientConfig, handshake::Request}};
+/// # use tidewire_runtime::ws::{ClientConfig, handshake::Request};
+/// # use tidewire_runtime::{Client, Connector, Error, Keepalive, Runtime};
 /// # fn example<R: Runtime>(runtime: R) -> Result<(), Error> {
 /// let keepalive = Keepalive { after: Duration::from_secs(60), interval: None, retries: None };
 /// let connector = Connector::new(runtime).keepalive(keepalive).bind([127, 0, 0, 2].into());
@@ -38,6 +39,7 @@ pub(crate) struct Options {
     pub(crate) dial: dial::Config,
     proxy: ProxyChoice,
     tls: Option<TlsConfig>,
+    proxy_tls: Option<TlsConfig>,
 }
 
 /// Through which proxy, if through one.
@@ -62,6 +64,11 @@ impl Options {
     /// How TLS is spoken. `None` if it cannot be, since the feature is off.
     pub(crate) fn tls(&self) -> Option<TlsConfig> {
         self.tls.clone().or_else(TlsConfig::platform)
+    }
+
+    /// The same for a proxy. Who the client is, and what it wants to speak, is the target's to know.
+    pub(crate) fn proxy_tls(&self) -> Option<TlsConfig> {
+        self.proxy_tls.clone().or_else(|| self.tls().map(|tls| tls.for_proxy()))
     }
 }
 
@@ -134,12 +141,22 @@ impl<R: Runtime> Connector<R> {
         self.with(|options| options.proxy = ProxyChoice::ByEnvironment(environment.into()))
     }
 
-    /// How TLS is spoken with the hosts of `wss://` and `https://`, and with a proxy of `https://`: whom
-    /// the one may trust, the other may too, and a proxy that asks is shown the client's certificate. By
-    /// default the platform's root certificates are trusted. Needs the feature `tls`.
+    /// How TLS is spoken with the hosts of `wss://` and `https://`. By default the platform's root
+    /// certificates are trusted. Needs the feature `tls`.
+    ///
+    /// A proxy of `https://` is trusted on the same grounds, but is shown no certificate of the client's
+    /// and offered no application protocol, unless [`proxy_tls`](Self::proxy_tls) says so.
     #[must_use]
     pub fn tls(self, tls: TlsConfig) -> Self {
         self.with(|options| options.tls = Some(tls))
+    }
+
+    /// How TLS is spoken with a proxy of `https://`, all of it: nothing is taken from
+    /// [`tls`](Self::tls) then. For a proxy that wants a certificate of the client's, say. Needs the
+    /// feature `tls`.
+    #[must_use]
+    pub fn proxy_tls(self, tls: TlsConfig) -> Self {
+        self.with(|options| options.proxy_tls = Some(tls))
     }
 
     fn with(mut self, change: impl FnOnce(&mut Options)) -> Self {

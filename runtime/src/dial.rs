@@ -19,7 +19,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tidewire::DialError;
 use tidewire::dial::Family;
-use tidewire::proxy::{Destination, Proxy, Refusal, Reply};
+use tidewire::proxy::{Destination, Proxy, Refusal};
 use tidewire::url::Url;
 use tunnel::Tunnelling;
 
@@ -221,7 +221,7 @@ impl<R: Runtime> Dial<R> {
             };
             let Some(proxy) = &self.proxy else { return Poll::Ready(Ok(stream)) };
             if proxy.is_secure() && !matches!(self.stage, Stage::Securing(_)) {
-                let tls = self.options.tls().ok_or_else(no_tls)?.for_proxy();
+                let tls = self.options.proxy_tls().ok_or_else(no_tls)?;
                 let handshake = Handshake::client(runtime, &tls, proxy.host(), stream);
                 self.stage = Stage::Securing(Box::new(handshake));
                 continue;
@@ -263,17 +263,8 @@ impl<R: Runtime> Dial<R> {
     /// Whether the proxy could not reach the address that it was given, and there is another.
     fn another_may_do(&self, error: &io::Error) -> bool {
         let why = error::ProxyRefused::of(error).map(|refused| refused.why);
-        let of_this_address = matches!(
-            why,
-            Some(Refusal::Reply(
-                Reply::GeneralFailure
-                    | Reply::NetworkUnreachable
-                    | Reply::HostUnreachable
-                    | Reply::ConnectionRefused
-                    | Reply::TtlExpired
-                    | Reply::AddressTypeNotSupported
-            ))
-        );
+        let of_this_address =
+            matches!(why, Some(Refusal::Reply(reply)) if reply.concerns_address());
         of_this_address && !self.addresses.as_slice().is_empty()
     }
 }

@@ -31,7 +31,8 @@ pub(crate) const EVENTS: usize = 128;
 /// dropped future loses nothing, since all state is in the machine and the two buffers.
 ///
 /// ```no_run
-/// # use tidewire_runtime::{Driver, Runtime, http::{BodyLength, Client, ClientConfig, ClientEvent}, url::Url};
+/// # use tidewire_runtime::http::{BodyLength, Client, ClientConfig, ClientEvent};
+/// # use tidewire_runtime::{Driver, Runtime, url::Url};
 /// # async fn example<R: Runtime>(runtime: R) -> Result<(), Box<dyn std::error::Error>> {
 /// let url = Url::parse("http://127.0.0.1:8080/")?;
 /// let new = |now, _: &mut _| Client::new(ClientConfig::default(), now);

@@ -17,6 +17,10 @@ pub type HandlerError = Box<dyn std::error::Error + Send + Sync>;
 pub struct HandlerPanicked;
 
 /// What went wrong, and in which phase.
+///
+/// Shown, it says everything, with the words of what lies below: those of the operating system, say. So
+/// that nothing is told twice by who shows each [source](std::error::Error::source) too, what is shown
+/// already is no source.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -26,11 +30,12 @@ pub enum Error {
         /// The phase that failed.
         phase: DialError,
         /// The operating system's words, if it had any.
-        source: io::Error,
+        // Raw, so that `thiserror` does not take it for a source.
+        r#source: io::Error,
     },
     /// The connection broke.
     #[error("the connection broke: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
     /// The server did not agree to speak WebSocket.
     #[error("the WebSocket handshake failed: {why}")]
     Handshake {
@@ -62,10 +67,10 @@ pub enum Error {
     },
     /// A body is no UTF-8.
     #[error("the body is no UTF-8: {0}")]
-    NotText(#[from] std::string::FromUtf8Error),
+    NotText(std::string::FromUtf8Error),
     /// What the body of a request should be read from failed.
     #[error("the source of the body failed: {0}")]
-    Source(#[source] io::Error),
+    Source(io::Error),
     /// A redirect cannot be followed.
     #[error(transparent)]
     Redirect(#[from] http::RedirectError),
@@ -93,7 +98,7 @@ pub enum Error {
     Request(#[from] ws::handshake::RequestError),
     /// The operating system has no randomness.
     #[error("the operating system has no randomness: {0}")]
-    Entropy(#[source] io::Error),
+    Entropy(io::Error),
 }
 
 /// What took too long: see [`Error::timed_out`].
@@ -155,7 +160,7 @@ impl Error {
     }
 
     /// What each address of a host has failed with, where several were tried, in the order in which they
-    /// failed. The one failure of a single address is the [source](std::error::Error::source).
+    /// failed. The one failure of a single address is the `source` of [`Dial`](Self::Dial).
     #[must_use]
     pub fn attempts(&self) -> &[(SocketAddr, io::Error)] {
         match self {
@@ -212,8 +217,66 @@ impl Error {
     }
 }
 
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<std::string::FromUtf8Error> for Error {
+    fn from(error: std::string::FromUtf8Error) -> Self {
+        Self::NotText(error)
+    }
+}
+
 impl From<DialFailure> for Error {
     fn from((phase, source): DialFailure) -> Self {
         Self::Dial { phase, source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidewire::proxy::{MalformedReply, Refusal};
+
+    /// As `anyhow` shows it by `{:#}`.
+    fn chain(error: &dyn std::error::Error) -> String {
+        let rest = error.source().map(|source| format!(": {}", chain(source)));
+        format!("{error}{}", rest.unwrap_or_default())
+    }
+
+    #[test]
+    fn an_error_says_why_and_no_chain_says_it_twice() {
+        let words = || io::Error::other("the reason");
+        let why = Refusal::Malformed(MalformedReply::Version(0x48));
+        let refused = ProxyRefused { why, head: None, body: Vec::new() };
+        let at = SocketAddr::from(([192, 0, 2, 1], 1));
+        let not_text = String::from_utf8(vec![0xFF]).unwrap_err();
+        let cases = [
+            (Error::from((DialError::Resolve, words())), "the reason"),
+            (Error::from((DialError::Tls, TlsError::UnknownIssuer.into())), "issued by nobody"),
+            (Error::from((DialError::Proxy, refused.into())), "version 0x48 is not SOCKS5"),
+            (
+                Error::from((DialError::Connect, ConnectErrors::new(vec![(at, words())]).into())),
+                "192.0.2.1:1: the reason",
+            ),
+            (Error::from(words()), "the reason"),
+            (Error::from(not_text), "invalid utf-8"),
+            (Error::Source(words()), "the reason"),
+            (Error::Entropy(words()), "the reason"),
+            (Error::from(http::Misuse::NoUpgrade), "upgrade"),
+            (Error::from(tidewire::url::Url::parse("x").unwrap_err()), "URL"),
+            (Error::Http(http::Closed::Timeout(http::Timer::Head)), "the head is not complete"),
+        ];
+        for (error, why) in cases {
+            let told = error.to_string();
+            assert!(told.to_lowercase().contains(&why.to_lowercase()), "{told} lacks {why}");
+            let chain = chain(&error);
+            assert_eq!(chain.matches(why).count(), told.matches(why).count(), "{chain}");
+            // Nor does an error of the operating system's that holds one.
+            let held = chain.len();
+            assert_eq!(super::tests::chain(&io::Error::other(error)).len(), held, "{chain}");
+        }
     }
 }

@@ -22,7 +22,8 @@ use tidewire::url::Url;
 /// telling the server the last event id.
 ///
 /// ```no_run
-/// # use tidewire_runtime::{Error, EventSource, Runtime, sse::{SourceConfig, SourceEvent, SourceRequest}, url::Url};
+/// # use tidewire_runtime::sse::{SourceConfig, SourceEvent, SourceRequest};
+/// # use tidewire_runtime::{Error, EventSource, Runtime, url::Url};
 /// # async fn example<R: Runtime>(runtime: R) -> Result<(), Error> {
 /// let request = SourceRequest::new(Url::parse("http://127.0.0.1:8080/")?);
 /// let mut source = EventSource::new(runtime, request, SourceConfig::default())?;

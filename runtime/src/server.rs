@@ -1,7 +1,7 @@
 //! The HTTP server: ordinary responses, event streams and WebSocket upgrades on one port.
 
 use crate::byte_stream::ByteStream;
-use crate::connection::ConnectionTask;
+use crate::connection::{ConnectionTask, caught};
 use crate::error::HandlerError;
 use crate::exchange::Exchange;
 use crate::listen::{Backoff, Incoming, Source, is_of_client};
@@ -46,9 +46,9 @@ pub struct ServerConfig {
     /// its own limit at the upgrade.
     pub receive_buffer: usize,
     /// Told of each handler that failed, with the client's address if it has one and what it failed
-    /// with, a panic as [`HandlerPanicked`](crate::HandlerPanicked): the place for a log line. That a client left,
-    /// broke the rules or took too long, or that the server shuts down, is no failure. Does nothing by
-    /// default.
+    /// with, a panic as [`HandlerPanicked`](crate::HandlerPanicked): the place for a log line. That a
+    /// client left, broke the rules or took too long, or that the server shuts down, is no failure. A
+    /// panic in here harms nobody. Does nothing by default.
     pub on_error: fn(Option<SocketAddr>, &HandlerError),
     /// Told each time that the operating system gives no connection, with what it says, most often
     /// that there are no file descriptors left (`EMFILE`, `ENFILE`), and how long the server waits
@@ -141,9 +141,11 @@ pub struct ServerHandle {
 }
 
 impl ServerHandle {
-    /// Asks the server to come to its end: it accepts no more connections, closes idle ones
-    /// (whose peers have two seconds to close theirs), finishes requests in progress, ends event streams, and tells WebSocket peers 1001. What
-    /// has not ended after [`ServerConfig::grace`] is dropped, and [`Server::serve`] returns.
+    /// Asks the server to come to its end: it accepts no more connections, closes idle ones at once,
+    /// finishes requests in progress, ends event streams, and tells WebSocket peers 1001. Connections
+    /// that end behind a response are read from until their peers close too, for two seconds at the
+    /// most, lest the response is lost to a reset (RFC 9112, 9.6). What has not ended after
+    /// [`ServerConfig::grace`] is dropped, and [`Server::serve`] returns.
     pub fn shutdown(&self) {
         self.shutdown.drain();
     }
@@ -218,8 +220,8 @@ impl<R: Runtime> Server<R> {
     /// Takes connections that somebody else accepts too, with the address of each client if it has one:
     /// such that another process hands over, say, or behind a proxy that tells the addresses.
     ///
-    /// An error is survived like one of accepting. Once all sources have ended,
-    /// which listeners never do, [`serve`](Self::serve) returns behind the last connection.
+    /// An error is survived like one of accepting. Once all sources have ended, which listeners never
+    /// do, [`serve`](Self::serve) returns behind the last connection.
     #[must_use]
     pub fn accept_from(
         mut self,
@@ -281,7 +283,8 @@ impl<R: Runtime> Server<R> {
         ServerHandle { shutdown: self.shutdown.clone() }
     }
 
-    /// Accepts connections until [`ServerHandle::shutdown`], or until there is nowhere to accept from, and calls `handler` for each request.
+    /// Accepts connections until [`ServerHandle::shutdown`], or until there is nowhere to accept from, and
+    /// calls `handler` for each request.
     ///
     /// Each connection is a task of its own. A handler that returns an error, panics, or forgets to
     /// answer gives its client a `500` and harms no other connection.
@@ -347,7 +350,7 @@ impl<R: Runtime> Server<R> {
                 Some(Err(error)) => {
                     let delay = backoff.next();
                     trace::event!("tidewire::server", WARN, %error, wait = ?delay, "cannot accept");
-                    (config.on_accept_error)(&error, delay);
+                    let _ = caught(|| (config.on_accept_error)(&error, delay));
                     let open = self.shutdown.connections();
                     let mut timer = self.runtime.timer();
                     timer.set(after(delay));

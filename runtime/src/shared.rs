@@ -129,10 +129,37 @@ impl<S: Duplex> Shared<S> {
         Lent { rx: state.socket.driver_mut().take_rx(), shared: self }
     }
 
-    /// The connection, if this is the only half.
-    pub(crate) fn into_socket(self: Arc<Self>) -> Option<S> {
-        let shared = Arc::into_inner(self)?;
-        Some(shared.0.into_inner().unwrap_or_else(PoisonError::into_inner).socket)
+    /// Queues without waiting, for the receiver to write.
+    pub(crate) fn queue<E>(
+        &self,
+        send: impl FnOnce(&mut S::Machine, &mut SendBuf) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.with(|state| {
+            let (machine, tx) = state.parts();
+            let queued = send(machine, tx);
+            state.socket.driver_mut().call_receiver();
+            queued
+        })
+    }
+
+    /// The connection of two halves, if they are all that there are of one; else both halves. `of` says
+    /// what each is a half of.
+    pub(crate) fn reunite<A, B>(
+        receiver: A,
+        sender: B,
+        of: impl for<'a> Fn(&'a A, &'a B) -> [&'a Arc<Self>; 2],
+    ) -> Result<S, (A, B)> {
+        let [one, other] = of(&receiver, &sender);
+        // Two are these. Nobody can clone them meanwhile.
+        if !Arc::ptr_eq(one, other) || Arc::strong_count(one) != 2 {
+            return Err((receiver, sender));
+        }
+        let shared = one.clone();
+        drop((receiver, sender));
+        match Arc::into_inner(shared) {
+            Some(it) => Ok(it.0.into_inner().unwrap_or_else(PoisonError::into_inner).socket),
+            None => unreachable!("the only two halves were counted"),
+        }
     }
 }
 
@@ -285,17 +312,6 @@ impl<S: Duplex> State<S> {
         if self.drive(0).is_pending() {
             self.socket.driver_mut().call_receiver();
         }
-    }
-
-    /// Queues without waiting, for the receiver to write.
-    pub(crate) fn queue<E>(
-        &mut self,
-        send: impl FnOnce(&mut S::Machine, &mut SendBuf) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let (machine, tx) = self.parts();
-        let queued = send(machine, tx);
-        self.socket.driver_mut().call_receiver();
-        queued
     }
 
     /// What commands to the machine take.

@@ -1,6 +1,6 @@
 //! The tests through sockets, in one program: what they all need is compiled once for each runtime, and
-//! not once for each file. Tests that measure memory, start themselves anew or listen to the whole process
-//! are programs of their own.
+//! not once for each file. Tests that measure memory or listen to the whole process are programs of their
+//! own.
 #![cfg(feature = "net")]
 
 mod acceptance_http;
@@ -35,6 +35,7 @@ mod router;
 mod server;
 mod shutdown;
 mod stats;
+mod tls;
 mod ws_cancel;
 mod ws_sending;
 mod ws_split;

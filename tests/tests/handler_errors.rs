@@ -1,8 +1,12 @@
 //! What a handler fails with reaches the operator, and its client gets an answer.
 
+use std::io;
+use std::marker::PhantomData;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Mutex;
-use tidewire_runtime::{Exchange, HandlerError, SendRuntime, ServerConfig};
+use std::task::{Context, Poll};
+use tidewire_runtime::{ByteStream, Exchange, HandlerError, SendRuntime, Server, ServerConfig};
 use tidewire_tests::net::{RawPeer, on_thread, serve_with, until};
 
 /// The errors that were told, with the clients' addresses.
@@ -27,6 +31,20 @@ async fn handler<R: SendRuntime>(mut exchange: Exchange<R>) -> Result<(), Handle
             Ok(())
         }
         _ => Ok(exchange.respond("ok").await?),
+    }
+}
+
+/// Gives one error, and then nothing.
+struct FailsOnce<R>(PhantomData<fn() -> R>, bool);
+
+impl<R: SendRuntime> futures_core::Stream for FailsOnce<R> {
+    type Item = io::Result<(ByteStream<R>, Option<SocketAddr>)>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if std::mem::replace(&mut self.1, true) {
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(Err(io::ErrorKind::OutOfMemory.into())))
     }
 }
 
@@ -89,8 +107,32 @@ async fn a_bad_opening_handshake_is_no_failure<R: SendRuntime>(runtime: R) {
     assert_eq!(told.iter().find(|(address, _)| *address == client), None);
 }
 
-tidewire_tests::on_every_runtime! {
+// Acceptance group 23: of whatever the program is told, a panic there is one connection's at the most.
+async fn those_who_are_told_may_panic<R: SendRuntime>(runtime: R) {
+    let on_error = |_, _: &HandlerError| panic!("as asked, by who is told");
+    let on_accept_error = |_: &io::Error, _| panic!("as asked, by who is told");
+    let config = ServerConfig { on_error, on_accept_error, ..ServerConfig::default() };
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let server = Server::new(runtime.clone(), config).unwrap().listen(any).unwrap();
+    let address = server.local_addr().unwrap();
+    let server = server.accept_from(FailsOnce(PhantomData, false));
+    runtime.spawn_send(async move { server.serve(handler).await.unwrap() });
+    on_thread(move || {
+        let mut other = RawPeer::connect(address);
+        let mut client = RawPeer::connect(address);
+        for path in ["/fails", "/panics", "/fails"] {
+            client.send(format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n"));
+            assert!(client.read_head().starts_with("HTTP/1.1 500 "), "{path}");
+        }
+        other.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert!(other.read_head().starts_with("HTTP/1.1 200 "));
+    })
+    .await;
+}
+
+tidewire_tests::on_every_runtime!(
+    those_who_are_told_may_panic,
     a_bad_opening_handshake_is_no_failure,
     a_client_that_leaves_or_breaks_the_rules_is_no_failure,
     a_failing_handler_is_told_to_the_operator,
-}
+);

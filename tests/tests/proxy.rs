@@ -3,6 +3,7 @@
 
 use std::io::ErrorKind;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 use tidewire_runtime::http::{BodyLength, Client as HttpMachine, ClientConfig as HttpConfig};
@@ -15,12 +16,12 @@ use tidewire_runtime::ws::{
 };
 use tidewire_runtime::{
     Client, Connector, DialError, Driver, Error, EventSource, Exchange, HandlerError, HttpClient,
-    Phase, Runtime, SendRuntime, ServerConfig, SocketOptions, TlsError, WebSocket, sse,
+    Phase, Runtime, SendRuntime, ServerConfig, SocketOptions, TlsConfig, TlsError, WebSocket, sse,
 };
 use tidewire_tests::names::Names;
 use tidewire_tests::net::{RawPeer, background, listener, plain, serve, serve_with};
 use tidewire_tests::on_every_runtime;
-use tidewire_tests::pki::Authority;
+use tidewire_tests::pki::{Authority, Identity};
 
 /// Much longer than anything takes that does not wait.
 const LATE: Duration = Duration::from_secs(5);
@@ -417,6 +418,69 @@ async fn tls_is_with_the_target_and_with_a_proxy_of_https<R: SendRuntime>(runtim
     }
 }
 
+/// A proxy with TLS that may be shown a certificate of the client's: what it was shown and told.
+type Seen = Arc<Mutex<Vec<(usize, Option<Vec<u8>>)>>>;
+
+// The client's certificate and protocols are for the target, and its proxy learns neither: unless the
+// proxy is given a configuration of its own.
+async fn a_proxy_is_not_shown_who_the_client_is<R: SendRuntime>(runtime: R) {
+    let authority = Authority::new("ours");
+    let client = authority.issue(&["client"]);
+    let asking =
+        |names: &[&str]| authority.server(names).allow_client_certificate(authority.pem()).unwrap();
+    let target = ServerConfig { tls: Some(asking(&[FAR])), ..plain() };
+    let (server, _handle) = serve_with(&runtime, target, |mut exchange: Exchange<R>| async move {
+        let shown = exchange.tls_session().unwrap().certificates.len();
+        Ok(exchange.respond(shown.to_string()).await?)
+    })
+    .await;
+    let seen = Seen::default();
+    let (leading, told) = (runtime.clone(), seen.clone());
+    let config = ServerConfig { tls: Some(asking(&["127.0.0.1"])), ..plain() };
+    let (at, _handle) = serve_with(&runtime, config, move |exchange: Exchange<R>| {
+        let session = exchange.tls_session().unwrap();
+        told.lock().unwrap().push((session.certificates.len(), session.alpn));
+        lead(leading.clone(), exchange, server)
+    })
+    .await;
+
+    let known = authority.client().client_certificate(&client.chain, &client.key).unwrap();
+    let given = TlsConfig::from_rustls(rustls_config(&authority, &client));
+    let through = through(&runtime, proxy("https://", at));
+    let url = format!("https://{FAR}/");
+    for (connector, shown) in [
+        (through.clone().tls(known.clone()), (0, None)),
+        (through.clone().tls(given), (0, None)),
+        (
+            through.clone().tls(known.clone()).proxy_tls(known.clone()),
+            (1, Some(b"http/1.1".to_vec())),
+        ),
+        (through.tls(known).proxy_tls(authority.client().alpn([""; 0])), (0, None)),
+    ] {
+        let client = HttpClient::new(connector);
+        assert_eq!(client.get(&url).await.unwrap().text(100).await.unwrap(), "1", "the target");
+        assert_eq!(seen.lock().unwrap().pop(), Some(shown), "the proxy");
+    }
+}
+
+/// What a user of rustls would make.
+fn rustls_config(authority: &Authority, client: &Identity) -> Arc<rustls::ClientConfig> {
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(authority.der().to_vec().into()).unwrap();
+    let certificate = CertificateDer::from_pem_slice(client.chain.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(client.key.as_bytes()).unwrap();
+    let ring = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(ring)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(vec![certificate], key)
+        .unwrap();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Arc::new(config)
+}
+
 async fn the_environment_picks<R: SendRuntime>(runtime: R) {
     let (server, _handle) = serve(&runtime, on_request).await;
     let (listener, at) = listener();
@@ -453,6 +517,7 @@ on_every_runtime!(
     a_mute_proxy_is_given_up_in_time,
     what_comes_with_the_answer_is_the_targets,
     tls_is_with_the_target_and_with_a_proxy_of_https,
+    a_proxy_is_not_shown_who_the_client_is,
     the_environment_picks,
     a_variable_that_names_no_proxy_is_an_error_where_it_counts,
 );

@@ -50,6 +50,33 @@ fn ask(address: SocketAddr, path: &str) -> RawPeer {
     peer
 }
 
+/// There is nothing that a reset could overtake, so nobody waits for those who keep idle connections.
+async fn idle_connections_are_closed_at_once<R: SendRuntime>(runtime: R) {
+    let (address, handle, served) = serving(&runtime, plain(), ok);
+    let peers = background(move || {
+        // The last has never asked.
+        let mut peers: Vec<_> = (0..4).map(|_| RawPeer::connect(address)).collect();
+        for peer in &mut peers[..3] {
+            for _ in 0..2 {
+                peer.send(GET);
+                assert_eq!(peer.read_exact(OK.len()), OK);
+            }
+        }
+        while handle.connections() < 4 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let asked = Instant::now();
+        handle.shutdown();
+        (asked, peers)
+    });
+    served.await;
+    let (asked, mut peers) = peers.await;
+    let took = asked.elapsed();
+    assert!(took < Duration::from_millis(500), "they were waited for: {took:?}");
+    // In order, and not by a reset.
+    on_thread(move || peers.iter_mut().for_each(|peer| assert_eq!(peer.read_to_end(), b""))).await;
+}
+
 /// RFC 6455, 7.4.1: 1001 when a server goes down.
 async fn websockets_are_told_1001_whatever_they_are_at<R: SendRuntime>(runtime: R) {
     let handler = |exchange: Exchange<R>| async move {
@@ -315,6 +342,7 @@ fn each_thread_may_have_its_own_server() {
 }
 
 on_every_runtime!(
+    idle_connections_are_closed_at_once,
     websockets_are_told_1001_whatever_they_are_at,
     event_streams_end_in_order_whatever_they_wait_for,
     nobody_is_waited_for_longer_than_the_grace,

@@ -40,6 +40,7 @@ mod server;
 mod slot;
 mod state;
 mod status;
+pub(crate) mod switch;
 mod target;
 
 pub use accept::{accepts, accepts_explicitly, negotiate, weight};

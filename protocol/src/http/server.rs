@@ -68,6 +68,8 @@ pub struct Server {
     parser: RequestParser,
     asked: Asked,
     shutting_down: bool,
+    /// It was shut down, and nobody waits for a response.
+    parts: bool,
     ends_on_eof: bool,
     defaults: DefaultFields,
 }
@@ -109,6 +111,7 @@ impl Server {
             parser: RequestParser::new(),
             asked: Asked::default(),
             shutting_down: false,
+            parts: false,
             ends_on_eof: false,
             defaults: DefaultFields::default(),
         }
@@ -306,11 +309,18 @@ impl Server {
 
     /// Ends the connection in order: at once if it is idle, else behind the response to the request
     /// under way. A response that has not begun says `Connection: close`.
+    ///
+    /// An idle connection that has written everything is [`Transport::Down`] then: there is no response
+    /// that a reset could overtake, which is what other connections linger for (RFC 9112, 9.6).
     pub fn shutdown(&mut self, _now: Instant) {
         if !self.core.is_running() {
             return;
         }
         self.shutting_down = true;
+        let states = self.core.tracker.states();
+        if matches!(states, States { client: State::Done, server: State::Done }) {
+            self.start_next();
+        }
         if self.is_idle() {
             self.core.timers.stop_all();
             self.core.tracker.close(CloseReason::Shutdown);
@@ -456,6 +466,7 @@ impl Server {
     #[must_use]
     pub fn transport(&self) -> Transport {
         match self.core.transport() {
+            Transport::Close if self.parts => Transport::Down,
             Transport::Close if self.core.timers.get(Timer::Linger).is_some() => {
                 Transport::CloseWrite
             }
@@ -467,7 +478,10 @@ impl Server {
     fn step(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> Option<(Lent, usize)> {
         match self.core.life {
             Life::Running => {}
-            Life::Ending(why) => return self.end(why),
+            Life::Ending(why) => {
+                self.parts = why == Closed::Done && has_nothing_left(rx, tx);
+                return self.end(why);
+            }
             Life::Over => {
                 self.core.discard(rx);
                 if rx.is_finished() {
@@ -487,6 +501,8 @@ impl Server {
                 return self.end(Closed::Done);
             }
             States { client: State::MustClose | State::Closed, server: State::MustClose } => {
+                let shut_down = self.close_reason() == Some(CloseReason::Shutdown);
+                self.parts = shut_down && has_nothing_left(rx, tx);
                 return self.end(Closed::Done);
             }
             // Who does not take the answers is not let ask more.
@@ -497,9 +513,7 @@ impl Server {
                 return None;
             }
             States { client: State::Done, server: State::Done } => {
-                self.core.tracker.start_next();
-                self.parser = RequestParser::new();
-                self.ends_on_eof = false;
+                self.start_next();
                 self.core.timers.set_after(Timer::Idle, now, self.config.idle_timeout);
             }
             _ => {}
@@ -510,6 +524,12 @@ impl Server {
             State::Switched => None,
             _ => self.await_response(rx),
         }
+    }
+
+    fn start_next(&mut self) {
+        self.core.tracker.start_next();
+        self.parser = RequestParser::new();
+        self.ends_on_eof = false;
     }
 
     fn read_head(
@@ -681,6 +701,11 @@ impl Server {
             _ => Err(Misuse::NotBegun),
         }
     }
+}
+
+/// Whether all is written and nothing is unread, so that a reset could overtake nothing.
+fn has_nothing_left(rx: &RecvBuf, tx: &SendBuf) -> bool {
+    tx.is_empty() && rx.raw().is_empty()
 }
 
 impl Asked {

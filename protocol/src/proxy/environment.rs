@@ -49,7 +49,6 @@ pub struct EnvironmentError {
     /// The variable.
     pub variable: &'static str,
     /// What is wrong with its value.
-    #[source]
     pub why: ProxyError,
 }
 

@@ -111,6 +111,12 @@ impl Scheme {
     }
 }
 
+impl From<UrlError> for ProxyError {
+    fn from(error: UrlError) -> Self {
+        Self::Url(error)
+    }
+}
+
 /// Why there is no such [`Proxy`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
@@ -120,7 +126,7 @@ pub enum ProxyError {
     Scheme,
     /// Host or port are missing or malformed, or user and password not percent-encoded as they should.
     #[error("the proxy's URL: {0}")]
-    Url(#[from] UrlError),
+    Url(UrlError),
     /// There is a path, query or fragment, which no proxy is asked for: this may be the URL of a script
     /// that picks one.
     #[error("the proxy's URL has a path")]

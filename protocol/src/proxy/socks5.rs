@@ -83,6 +83,23 @@ impl Reply {
             code => Self::Unassigned(code),
         })
     }
+
+    /// Whether it is about the one address that was asked for, so that another of the same host may do
+    /// better. Not about the proxy, its rules, or what it understands of a request: those stay as they are.
+    ///
+    /// A general failure counts as one: it is what many proxies say of whatever they cannot reach.
+    #[must_use]
+    pub const fn concerns_address(self) -> bool {
+        match self {
+            Self::GeneralFailure
+            | Self::NetworkUnreachable
+            | Self::HostUnreachable
+            | Self::ConnectionRefused
+            | Self::TtlExpired
+            | Self::AddressTypeNotSupported => true,
+            Self::NotAllowed | Self::CommandNotSupported | Self::Unassigned(_) => false,
+        }
+    }
 }
 
 /// What in the answer of a SOCKS5 proxy is against RFC 1928 or RFC 1929.
@@ -355,4 +372,18 @@ fn push_counted(to: &mut Vec<u8>, bytes: &[u8]) {
     debug_assert!(bytes.len() <= 255, "judged before");
     to.push(bytes.len() as u8);
     to.extend_from_slice(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // RFC 1928, 6.
+    #[test]
+    fn replies_about_an_address_leave_others_to_be_tried() {
+        let about: Vec<u8> = (0..=u8::MAX)
+            .filter(|&code| Reply::of(code).is_some_and(Reply::concerns_address))
+            .collect();
+        assert_eq!(about, [1, 3, 4, 5, 6, 8]);
+    }
 }

@@ -41,8 +41,8 @@ impl Default for ReplayLimits {
 ///
 /// Give every event an id, each another one: an event without any is sent again to a client that
 /// saw it and nothing with an id behind it. Spaces at the ends of an id and control characters do not
-/// come back: a header field cannot carry them (RFC 9110, 5.5). If the program is started anew, its ids should be new
-/// too, or a client might come back with one that means another event by now.
+/// come back: a header field cannot carry them (RFC 9110, 5.5). If the program is started anew, its ids
+/// should be new too, or a client might come back with one that means another event by now.
 #[derive(Clone, Debug)]
 pub struct Replay {
     limits: ReplayLimits,

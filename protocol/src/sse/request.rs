@@ -57,8 +57,9 @@ pub struct SourceConfig {
     pub max_retry: Duration,
     /// How many redirects in a row are followed: 20 unless changed, as in Fetch.
     pub max_redirects: u8,
-    /// How much of the body of a refusal to show in [`SourceEvent::Error`](super::SourceEvent::Error): up to 4 KiB unless
-    /// changed. It is waited for no longer than for a head; with zero not at all.
+    /// How much of the body of a refusal to show in
+    /// [`SourceEvent::Error`](super::SourceEvent::Error): up to 4 KiB unless changed. It is waited for
+    /// no longer than for a head; with zero not at all.
     pub error_body: usize,
 }
 

@@ -27,8 +27,9 @@ pub struct Config {
     /// ([`SendError::Full`](super::SendError::Full)), so that at most one message lies above it. 1 MiB by
     /// default; zero counts as 1.
     pub send_high_water: usize,
-    /// After [`SendError::Full`](super::SendError::Full), [`Event::Drained`](super::Event::Drained) comes when this many bytes or fewer wait to be
-    /// written. 256 KiB by default; never more than just below `send_high_water`.
+    /// After [`SendError::Full`](super::SendError::Full), [`Event::Drained`](super::Event::Drained) comes
+    /// when this many bytes or fewer wait to be written. 256 KiB by default; never more than just below
+    /// `send_high_water`.
     pub send_low_water: usize,
     /// A ping is sent each time this has passed, from the opening handshake on. Its payload is a
     /// number in eight bytes, by which its pong is known. `None`, the default, and zero mean never.

@@ -177,8 +177,8 @@ impl Broadcast {
 
     /// Answers a request with the events of a topic, those included that the client has missed: all
     /// of an event stream's server in one line, whatever the method and `Accept` of the request, which
-    /// are for the caller to look at ([`Exchange::wants_event_stream`]). It returns when the client has left, the topic was
-    /// closed or the client was let go.
+    /// are for the caller to look at ([`Exchange::wants_event_stream`]). It returns when the client has
+    /// left, the topic was closed or the client was let go.
     ///
     /// # Errors
     /// As [`Exchange::event_stream`]. That the client left is no error here.

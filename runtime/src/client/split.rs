@@ -103,16 +103,7 @@ impl<R: Runtime> ClientReceiver<R> {
     /// # Errors
     /// With both of them if they are not of one client, or there are more senders.
     pub fn reunite(self, sender: ClientSender<R>) -> Result<Client<R>, (Self, ClientSender<R>)> {
-        // Two are these. Nobody can clone them meanwhile.
-        if !Arc::ptr_eq(&self.shared, &sender.shared) || Arc::strong_count(&self.shared) != 2 {
-            return Err((self, sender));
-        }
-        let shared = self.shared.clone();
-        drop((self, sender));
-        match shared.into_socket() {
-            Some(client) => Ok(client),
-            None => unreachable!("the only two halves were counted"),
-        }
+        Shared::reunite(self, sender, |receiver, sender| [&receiver.shared, &sender.shared])
     }
 }
 
@@ -183,7 +174,7 @@ impl<R: Runtime> ClientSender<R> {
     /// # Errors
     /// As [`Client::send_text`].
     pub fn queue_text(&self, text: &str) -> Result<(), SendError> {
-        self.shared.with(|state| state.queue(|ws, tx| ws.send_text(text, tx)))
+        self.shared.queue(|ws, tx| ws.send_text(text, tx))
     }
 
     /// Queues a binary message without waiting.
@@ -191,7 +182,7 @@ impl<R: Runtime> ClientSender<R> {
     /// # Errors
     /// As [`Client::send_binary`].
     pub fn queue_binary(&self, data: &[u8]) -> Result<(), SendError> {
-        self.shared.with(|state| state.queue(|ws, tx| ws.send_binary(data, tx)))
+        self.shared.queue(|ws, tx| ws.send_binary(data, tx))
     }
 
     /// Queues a message ahead of those that wait; as [`Client::send_first`].
@@ -199,7 +190,7 @@ impl<R: Runtime> ClientSender<R> {
     /// # Errors
     /// As [`Client::send_first`].
     pub fn queue_first(&self, kind: MessageKind, payload: &[u8]) -> Result<(), SendError> {
-        self.shared.with(|state| state.queue(|ws, tx| ws.send_first(kind, payload, tx)))
+        self.shared.queue(|ws, tx| ws.send_first(kind, payload, tx))
     }
 
     /// As [`Client::close`].

@@ -28,7 +28,6 @@ use tidewire::proxy::{Refusal, Reply};
 #[non_exhaustive]
 pub struct ProxyRefused {
     /// Why.
-    #[source]
     pub why: Refusal,
     /// The answer of an HTTP proxy, if there was one.
     pub head: Option<OwnedResponseHead>,

@@ -34,8 +34,8 @@ impl TlsConfig {
         None
     }
 
-    pub(crate) const fn for_proxy(self) -> Self {
-        self
+    pub(crate) const fn for_proxy(&self) -> Self {
+        match self.0 {}
     }
 
     pub(crate) fn connect<S>(&self, _host: &str, _stream: S) -> Connecting<S> {

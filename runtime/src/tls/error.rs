@@ -58,7 +58,11 @@ pub enum TlsError {
     /// The connection ended without `close_notify` (RFC 8446, 6.1): there may have been more.
     #[error("the connection was cut off: it ended without close_notify")]
     Truncated,
-    /// The peer does not speak TLS as it should, or does not speak it at all.
+    /// The peer does not speak TLS: what it sent is no record (RFC 8446, 5.1). Most often a server whose
+    /// port is for `http` or `ws`, or a client that takes this one's for that.
+    #[error("the peer does not speak TLS")]
+    NotTls,
+    /// The peer does not speak TLS as it should.
     #[error("the peer breaks the rules of TLS: {0}")]
     Protocol(String),
     /// The host of a URL is neither a name nor an address that a certificate could be for.
@@ -71,7 +75,7 @@ pub enum TlsError {
     #[error("no certificates: {0}")]
     BadCertificates(String),
     /// What should be a private key, in PEM or DER, is none that can be used, or not that of the
-    /// certificate.
+    /// certificate, which is one.
     #[error("the private key cannot be used: {0}")]
     BadKey(String),
     /// What the implementation refuses for another reason.

@@ -302,8 +302,9 @@ impl<R: Runtime> WebSocket<R> {
     ///
     /// Cancel-safe in that a dropped future either has queued the whole message, which then leaves
     /// with the next call, or nothing; who must know which calls [`ready`](Self::ready),
-    /// [`queue_text`](Self::queue_text) and [`flush`](Self::flush). It goes on receiving meanwhile, as far as the receive buffer
-    /// allows, so that two peers that only send do not wait for each other for ever.
+    /// [`queue_text`](Self::queue_text) and [`flush`](Self::flush). It goes on receiving meanwhile, as
+    /// far as the receive buffer allows, so that two peers that only send do not wait for each other for
+    /// ever.
     ///
     /// # Errors
     /// [`Error::WebSocketSend`] if the connection is closing, or with [`SendError::Unfinished`] in the
@@ -503,8 +504,9 @@ impl<R: Runtime> WebSocket<R> {
     }
 }
 
-/// Whole messages, gathered if they are received in pieces; pings and pongs are seen to. Ends once the connection is closed in order, so
-/// that the peer gets our last words; a close that was not clean is yielded as an error first.
+/// Whole messages, gathered if they are received in pieces; pings and pongs are seen to. Ends once the
+/// connection is closed in order, so that the peer gets our last words; a close that was not clean is
+/// yielded as an error first.
 impl<R: Runtime> Stream for WebSocket<R> {
     type Item = Result<Message, Error>;
 

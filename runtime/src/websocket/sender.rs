@@ -27,7 +27,7 @@ use super::WebSocketReceiver;
 /// All of it is cancel-safe in that a dropped future either has queued the whole message, which then
 /// leaves by whichever half is polled next, or nothing.
 pub struct WebSocketSender<R: Runtime> {
-    shared: Arc<Shared<WebSocket<R>>>,
+    pub(super) shared: Arc<Shared<WebSocket<R>>>,
 }
 
 impl<R: Runtime> WebSocketSender<R> {
@@ -35,14 +35,10 @@ impl<R: Runtime> WebSocketSender<R> {
         Self { shared }
     }
 
-    pub(super) fn is_of(&self, shared: &Arc<Shared<WebSocket<R>>>) -> bool {
-        Arc::ptr_eq(&self.shared, shared)
-    }
-
     /// Whether both send on the same connection.
     #[must_use]
     pub fn is_same_connection(&self, other: &Self) -> bool {
-        self.is_of(&other.shared)
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     /// Sends a text message.
@@ -121,7 +117,7 @@ impl<R: Runtime> WebSocketSender<R> {
     /// [`SendError::Full`] if too much is queued already, [`SendError::Closing`] if the connection is
     /// closing, [`SendError::Unfinished`] in the midst of a message in pieces.
     pub fn queue_text(&self, text: &str) -> Result<(), SendError> {
-        self.queue_with(|ws, tx| ws.send_text(text, tx))
+        self.shared.queue(|ws, tx| ws.send_text(text, tx))
     }
 
     /// Queues a binary message without waiting; as [`queue_text`](Self::queue_text).
@@ -129,7 +125,7 @@ impl<R: Runtime> WebSocketSender<R> {
     /// # Errors
     /// As [`queue_text`](Self::queue_text).
     pub fn queue_binary(&self, data: &[u8]) -> Result<(), SendError> {
-        self.queue_with(|ws, tx| ws.send_binary(data, tx))
+        self.shared.queue(|ws, tx| ws.send_binary(data, tx))
     }
 
     /// Queues a message of the connection's own kind, [`ws::Config::message_kind`]; as
@@ -138,7 +134,7 @@ impl<R: Runtime> WebSocketSender<R> {
     /// # Errors
     /// As [`queue_text`](Self::queue_text), and [`SendError::NotUtf8`] for a text that is none.
     pub fn queue(&self, message: &[u8]) -> Result<(), SendError> {
-        self.queue_with(|ws, tx| ws.send(message, tx))
+        self.shared.queue(|ws, tx| ws.send(message, tx))
     }
 
     /// Queues a message that others may share, as [`queue_text`](Self::queue_text); see
@@ -147,14 +143,7 @@ impl<R: Runtime> WebSocketSender<R> {
     /// # Errors
     /// As [`queue`](Self::queue).
     pub fn queue_shared(&self, kind: MessageKind, payload: &Bytes) -> Result<(), SendError> {
-        self.queue_with(|ws, tx| ws.send_shared(kind, payload, tx))
-    }
-
-    fn queue_with(
-        &self,
-        send: impl FnOnce(&mut Connection, &mut SendBuf) -> Result<(), SendError>,
-    ) -> Result<(), SendError> {
-        self.shared.with(|state| state.queue(send))
+        self.shared.queue(|ws, tx| ws.send_shared(kind, payload, tx))
     }
 
     /// Waits until all that is queued now is written.

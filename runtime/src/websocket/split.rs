@@ -131,17 +131,8 @@ impl<R: Runtime> WebSocketReceiver<R> {
     /// # Errors
     /// With both of them if they are not of one connection, or there are more senders.
     pub fn reunite(self, sender: WebSocketSender<R>) -> Result<WebSocket<R>, ReuniteError<R>> {
-        let is_of_both = sender.is_of(&self.shared);
-        // Two are these. Nobody can clone them meanwhile.
-        if !is_of_both || Arc::strong_count(&self.shared) != 2 {
-            return Err(ReuniteError { receiver: self, sender });
-        }
-        let shared = self.shared.clone();
-        drop((self, sender));
-        match shared.into_socket() {
-            Some(socket) => Ok(socket),
-            None => unreachable!("the only two halves were counted"),
-        }
+        Shared::reunite(self, sender, |receiver, sender| [&receiver.shared, &sender.shared])
+            .map_err(|(receiver, sender)| ReuniteError { receiver, sender })
     }
 
     /// How long the latest keepalive ping took; see [`Connection::round_trip`].

@@ -4,18 +4,14 @@ use super::extensions::{self, Extensions};
 use super::{AcceptKey, ExtensionError, Negotiated, Request, accept_key, encode_key};
 #[cfg(doc)]
 use crate::Machine;
-use crate::http::{
-    self, BodyLength, ClientEvent, OwnedResponseHead, ResponseHead, Status, Version,
-};
+use crate::http::switch::{Answer, Switch, Unanswered};
+use crate::http::{self, BodyLength, OwnedResponseHead, ResponseHead, Status, Version};
 use crate::seed::Entropy;
 use crate::trace::{self, Span};
 use crate::{Instant, RecvBuf, Seed, SendBuf, Transport};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
-
-/// How long the machine waits for the body of a refusal, at the most.
-const BODY_WAIT: Duration = Duration::from_secs(2);
 
 /// Limits of a [`ClientHandshake`], and the extensions that it offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,31 +139,17 @@ pub enum Refusal {
 /// ```
 #[derive(Debug)]
 pub struct ClientHandshake {
-    http: http::Client,
-    config: HandshakeConfig,
-    expected: AcceptKey,
-    offered: Vec<String>,
-    phase: Phase,
-    deadline: Option<Instant>,
+    switch: Switch<Negotiated, Refusal>,
+    offer: Offer,
     span: Span,
 }
 
+/// What the answer has to fit.
 #[derive(Debug)]
-enum Phase {
-    /// The answer has not come.
-    Asked,
-    /// The answer is a refusal whose body has not come.
-    Body(Refusal, OwnedResponseHead),
-    /// Announced.
-    Accepted(Negotiated),
-    /// Announced, with the body being at most so much of the content.
-    Refused(Refusal, Option<OwnedResponseHead>, usize),
-    /// Accepted, and lent.
-    Switching,
-    /// Accepted, and released: the connection is another machine's.
-    Switched,
-    /// Refused, and lent.
-    Over,
+struct Offer {
+    expected: AcceptKey,
+    extensions: Extensions,
+    subprotocols: Vec<String>,
 }
 
 impl ClientHandshake {
@@ -181,25 +163,16 @@ impl ClientHandshake {
         tx: &mut SendBuf,
     ) -> Self {
         let key = encode_key(Entropy::new(seed).array());
-        // The deadline is ours, and covers more than a head.
-        let http_config = http::ClientConfig {
-            limits: config.limits,
-            head_timeout: None,
-            body_timeout: None,
-            ..http::ClientConfig::default()
-        };
-        let mut http = http::Client::new(http_config, now);
-        let phase = match send(request, &key, &config.extensions().offer(), &mut http, now, tx) {
-            Ok(()) => Phase::Asked,
-            Err(misuse) => Phase::Refused(Refusal::Request(misuse), None, 0),
-        };
+        let extensions = config.extensions();
+        let HandshakeConfig { limits, timeout, body_prefix, .. } = config;
+        let ask = |http: &mut http::Client| send(request, &key, &extensions.offer(), http, now, tx);
         Self {
-            http,
-            config,
-            expected: accept_key(&key),
-            offered: request.subprotocols().into(),
-            phase,
-            deadline: config.timeout.map(|timeout| now + timeout),
+            switch: Switch::new(limits, timeout, body_prefix, now, ask),
+            offer: Offer {
+                expected: accept_key(&key),
+                extensions,
+                subprotocols: request.subprotocols().into(),
+            },
             span: trace::span!("tidewire::ws", "handshake", url = %trace::Public(request.url())),
         }
     }
@@ -216,30 +189,8 @@ impl ClientHandshake {
 
     /// See [`Machine::advance`].
     pub fn advance(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
-        loop {
-            match &mut self.phase {
-                Phase::Accepted(_) | Phase::Refused(..) => return true,
-                Phase::Switched | Phase::Over => return false,
-                Phase::Switching => {
-                    // Releases the head.
-                    self.http.advance(now, rx, tx);
-                    self.phase = Phase::Switched;
-                }
-                Phase::Asked => {
-                    if !self.http.advance(now, rx, tx) {
-                        return false;
-                    }
-                    self.judge(now, rx, tx);
-                }
-                Phase::Body(..) => {
-                    let done = self.http.advance(now, rx, tx);
-                    if !done && !rx.is_full() && rx.content().len() < self.config.body_prefix {
-                        return false;
-                    }
-                    self.refuse_with_body(rx.content().len());
-                }
-            }
-        }
+        let offer = &self.offer;
+        self.switch.advance(now, rx, tx, |head, _| offer.check(head))
     }
 
     /// See [`Machine::event`].
@@ -249,108 +200,56 @@ impl ClientHandshake {
         rx: &'a mut RecvBuf,
         tx: &mut SendBuf,
     ) -> Option<HandshakeEvent<'a>> {
-        match core::mem::replace(&mut self.phase, Phase::Over) {
-            Phase::Accepted(negotiated) => {
+        Some(match self.switch.event(now, rx, tx)? {
+            Answer::Agreed { head, on: negotiated } => {
                 trace::event!(
                     "tidewire::ws", DEBUG, in self.span,
                     ?negotiated, "handshake accepted"
                 );
-                self.phase = Phase::Switching;
-                match self.http.event(now, rx, tx)? {
-                    ClientEvent::Response(head) => {
-                        Some(HandshakeEvent::Accepted { head, negotiated })
-                    }
-                    _ => None,
-                }
+                HandshakeEvent::Accepted { head, negotiated }
             }
-            Phase::Refused(why, head, body) => {
+            Answer::Refused { why, head, body } => {
                 trace::event!("tidewire::ws", DEBUG, in self.span, %why, "handshake refused");
-                let content = rx.content();
-                let body = &content[..body.min(content.len())];
-                Some(HandshakeEvent::Refused { why, head, body })
+                HandshakeEvent::Refused { why, head, body }
             }
-            phase => {
-                self.phase = phase;
-                None
-            }
-        }
+        })
     }
 
     /// See [`Machine::poll_timeout`].
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        match self.phase {
-            Phase::Asked | Phase::Body(..) => self.deadline,
-            _ => None,
-        }
+        self.switch.poll_timeout()
     }
 
     /// See [`Machine::handle_timeout`].
     pub fn handle_timeout(&mut self, now: Instant, _tx: &mut SendBuf) {
-        if self.poll_timeout().is_none_or(|deadline| deadline > now) {
-            return;
-        }
-        match self.phase {
-            Phase::Asked => self.phase = Phase::Refused(Refusal::Timeout, None, 0),
-            // As much of the body as came.
-            Phase::Body(..) => self.refuse_with_body(self.config.body_prefix),
-            _ => {}
-        }
+        self.switch.handle_timeout(now);
     }
 
     /// See [`Machine::transport`].
     #[must_use]
     pub fn transport(&self) -> Transport {
-        match self.phase {
-            Phase::Refused(..) | Phase::Over => Transport::Down,
-            _ => Transport::Open,
-        }
+        self.switch.transport()
     }
 
     /// What was agreed on, from when that is announced until it is lent.
     pub(crate) const fn accepted(&self) -> Option<Negotiated> {
-        match self.phase {
-            Phase::Accepted(negotiated) => Some(negotiated),
-            _ => None,
+        self.switch.agreed()
+    }
+}
+
+impl From<Unanswered> for Refusal {
+    fn from(why: Unanswered) -> Self {
+        match why {
+            Unanswered::Unasked(misuse) => Self::Request(misuse),
+            Unanswered::Http(error) => Self::Http(error),
+            Unanswered::Timeout => Self::Timeout,
+            Unanswered::Eof => Self::Eof,
         }
     }
+}
 
-    /// Judges what the HTTP client has announced.
-    fn judge(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) {
-        let phase = match self.http.peek(rx) {
-            Some(ClientEvent::Response(head)) => match self.check(head) {
-                Ok(negotiated) => {
-                    self.phase = Phase::Accepted(negotiated);
-                    return;
-                }
-                // What follows a 101 is no body.
-                Err(why) if self.http.is_upgraded() => {
-                    Phase::Refused(why, Some(head.to_owned()), 0)
-                }
-                Err(why) => {
-                    let wait = now + BODY_WAIT;
-                    self.deadline = Some(self.deadline.map_or(wait, |at| at.min(wait)));
-                    Phase::Body(why, head.to_owned())
-                }
-            },
-            Some(ClientEvent::Closed(why)) => {
-                let why = match why {
-                    http::Closed::Protocol(error) => Refusal::Http(error),
-                    http::Closed::Timeout(_) => Refusal::Timeout,
-                    _ => Refusal::Eof,
-                };
-                Phase::Refused(why, None, 0)
-            }
-            // An interim response.
-            _ => Phase::Asked,
-        };
-        self.http.event(now, rx, tx);
-        if matches!(phase, Phase::Body(..)) {
-            self.http.hold_body();
-        }
-        self.phase = phase;
-    }
-
+impl Offer {
     /// Checks the server's answer (4.1, from "Once the client's opening handshake has been sent").
     fn check(&self, head: ResponseHead<'_>) -> Result<Negotiated, Refusal> {
         let headers = head.headers;
@@ -373,12 +272,12 @@ impl ClientHandshake {
         if accepts.next() != Some(&self.expected) || accepts.next().is_some() {
             return Err(Refusal::AcceptKey);
         }
-        let deflate = self.config.extensions().check(headers).map_err(Refusal::Extension)?;
+        let deflate = self.extensions.check(headers).map_err(Refusal::Extension)?;
         let mut chosen = headers.get_all("Sec-WebSocket-Protocol");
         let subprotocol = match chosen.next() {
             None => None,
             Some(name) => {
-                let offered = self.offered.iter().position(|offer| offer.as_bytes() == name);
+                let offered = self.subprotocols.iter().position(|offer| offer.as_bytes() == name);
                 Some(offered.ok_or(Refusal::Subprotocol)?)
             }
         };
@@ -386,14 +285,6 @@ impl ClientHandshake {
             return Err(Refusal::Subprotocol);
         }
         Ok(Negotiated { subprotocol, deflate })
-    }
-
-    fn refuse_with_body(&mut self, len: usize) {
-        let len = len.min(self.config.body_prefix);
-        self.phase = match core::mem::replace(&mut self.phase, Phase::Over) {
-            Phase::Body(why, head) => Phase::Refused(why, Some(head), len),
-            phase => phase,
-        };
     }
 }
 

@@ -139,7 +139,7 @@ impl<'a> Extension<'a> {
 }
 
 /// What this side would speak.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Extensions {
     pub(super) deflate: Option<DeflateConfig>,
 }

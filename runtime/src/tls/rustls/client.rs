@@ -6,9 +6,9 @@ use super::{
     HTTP_1_1, TIMEOUT, TlsError, add_roots, certified_key, provider, revocation_lists, roots,
 };
 use futures_rustls::pki_types::{CertificateRevocationListDer, ServerName};
-use futures_rustls::rustls::client::WebPkiServerVerifier;
-use futures_rustls::rustls::sign::SingleCertAndKey;
-use futures_rustls::rustls::{ClientConfig, RootCertStore};
+use futures_rustls::rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
+use futures_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
+use futures_rustls::rustls::{ClientConfig, RootCertStore, SignatureScheme};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -31,6 +31,8 @@ pub struct TlsConfig {
     parts: Arc<Parts>,
     /// What rustls makes of the parts, when it is first wanted.
     made: Arc<OnceLock<Result<Arc<ClientConfig>, TlsError>>>,
+    /// The same for a proxy on the way, when one is first wanted.
+    for_proxy: Arc<OnceLock<TlsConfig>>,
 }
 
 #[derive(Clone)]
@@ -72,7 +74,11 @@ impl TlsConfig {
             verify: true,
             timeout: TIMEOUT,
         };
-        Self { parts: Arc::new(parts), made: Arc::default() }
+        Self::of(parts)
+    }
+
+    fn of(parts: Parts) -> Self {
+        Self { parts: Arc::new(parts), made: Arc::default(), for_proxy: Arc::default() }
     }
 
     /// The configuration of clients that were given none: all of them share it.
@@ -184,6 +190,7 @@ impl TlsConfig {
     }
 
     fn parts_mut(&mut self) -> &mut Parts {
+        self.for_proxy = Arc::default();
         Arc::make_mut(&mut self.parts)
     }
 
@@ -193,10 +200,21 @@ impl TlsConfig {
         self
     }
 
-    /// The same, for a proxy on the way: another name is the target's, not the proxy's.
-    pub(crate) fn for_proxy(mut self) -> Self {
-        self.parts_mut().name = None;
-        self
+    /// The same trust, for a proxy on the way. Another name, the client's certificate and the protocol
+    /// that it wants to speak are the target's business.
+    pub(crate) fn for_proxy(&self) -> Self {
+        let make = || {
+            let mut parts = Parts::clone(&self.parts);
+            (parts.name, parts.certificate) = (None, None);
+            parts.alpn.clear();
+            if let Some(given) = &mut parts.given {
+                let given = Arc::make_mut(given);
+                given.client_auth_cert_resolver = Arc::new(NoCertificate);
+                given.alpn_protocols.clear();
+            }
+            Self::of(parts)
+        };
+        self.for_proxy.get_or_init(make).clone()
     }
 
     /// A handshake with `host` over `stream`.
@@ -265,6 +283,20 @@ impl Parts {
         config.alpn_protocols.clone_from(&self.alpn);
         config.enable_sni = self.sni;
         Ok(Arc::new(config))
+    }
+}
+
+/// Shows none.
+#[derive(Debug)]
+struct NoCertificate;
+
+impl ResolvesClientCert for NoCertificate {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
     }
 }
 

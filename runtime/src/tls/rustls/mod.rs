@@ -16,8 +16,9 @@ use futures_rustls::pki_types::{
     CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime,
 };
 use futures_rustls::rustls::crypto::{CryptoProvider, ring};
+use futures_rustls::rustls::server::ParsedCertificate;
 use futures_rustls::rustls::sign::CertifiedKey;
-use futures_rustls::rustls::{CertificateError, Error, RootCertStore};
+use futures_rustls::rustls::{CertificateError, Error, InvalidMessage, RootCertStore};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
@@ -74,6 +75,11 @@ fn revocation_lists(bytes: &[u8]) -> Result<Vec<CertificateRevocationListDer<'st
 /// A certificate chain, the end's own first, with the private key that belongs to it.
 fn certified_key(chain: &[u8], key: &[u8]) -> Result<CertifiedKey, TlsError> {
     let chain = certificates(chain)?;
+    // Before the key, which may be bad as well, or not that of a certificate which is none.
+    for certificate in &chain {
+        ParsedCertificate::try_from(certificate)
+            .map_err(|error| TlsError::BadCertificates(error.to_string()))?;
+    }
     let key = if is_pem(key) {
         PrivateKeyDer::from_pem_slice(key).map_err(|error| TlsError::BadKey(error.to_string()))
     } else {
@@ -81,6 +87,7 @@ fn certified_key(chain: &[u8], key: &[u8]) -> Result<CertifiedKey, TlsError> {
     }?;
     CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
         Error::InvalidCertificate(_) => TlsError::BadCertificates(error.to_string()),
+        Error::InconsistentKeys(_) => TlsError::BadKey("it is not that of the certificate".into()),
         error => TlsError::BadKey(error.to_string()),
     })
 }
@@ -92,6 +99,7 @@ impl From<Error> for TlsError {
             Error::NoCertificatesPresented => Self::NoClientCertificate,
             Error::AlertReceived(alert) => Self::Alert(TlsAlert(alert.into())),
             Error::NoApplicationProtocol => Self::NoApplicationProtocol,
+            Error::InvalidMessage(InvalidMessage::InvalidContentType) => Self::NotTls,
             Error::InappropriateMessage { .. }
             | Error::InappropriateHandshakeMessage { .. }
             | Error::InvalidMessage(_)
