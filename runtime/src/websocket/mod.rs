@@ -22,7 +22,7 @@ use crate::entropy;
 use crate::error::Error;
 use crate::link::{READ_MAX, rx_limit};
 use crate::runtime::Runtime;
-use crate::shutdown::{Counted, Shutdown, Watch};
+use crate::shutdown::{Counted, Watch};
 use crate::stats::Stats;
 use crate::tls::{TlsError, TlsSession};
 use bytes::Bytes;
@@ -262,7 +262,7 @@ impl<R: Runtime> WebSocket<R> {
             return Poll::Ready(true);
         }
         if let Some((phase, _)) = &mut self.served {
-            if phase.poll_until(cx, Shutdown::is_draining).is_ready() {
+            if phase.poll_draining(cx).is_ready() {
                 let ws = self.driver.parts();
                 // Refused only if the connection is closing already.
                 let _ = ws.machine.close(CloseCode::GOING_AWAY, "", ws.now, ws.tx);
