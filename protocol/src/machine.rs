@@ -202,8 +202,8 @@ pub(crate) use machine;
 
 /// The same for a [`Dialer`].
 macro_rules! dialer {
-    ($machine:ident, $event:ident $(, $shrink:ident)?) => {
-        $crate::machine::machine!($machine, $event $(, $shrink)?);
+    ($machine:ident, $event:ident $(, $shrink:ident $(, $again:ident)?)?) => {
+        $crate::machine::machine!($machine, $event $(, $shrink $(, $again)?)?);
 
         impl $crate::Dialer for $machine {
             fn target(&self) -> &$crate::url::Url {

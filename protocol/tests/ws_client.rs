@@ -47,6 +47,25 @@ fn byte_by_byte_gives_the_same_events() {
 }
 
 #[test]
+fn messages_that_came_together_are_announced_again() {
+    let mut end = manual();
+    end.connect();
+    let (answer, _) = end.answer();
+    assert_eq!(end.receive(&answer), ["connected", "open 101"]);
+    assert_eq!(end.rx.push(b"\x81\x01a\x81\x01b\x89\x00"), 8);
+    let End { client, rx, tx, now, .. } = &mut end;
+    assert!(!client.advance_again(rx), "what has just come is looked at with the time");
+    assert!(client.advance(*now, rx, tx));
+    assert!(matches!(client.event(*now, rx, tx), Some(ClientEvent::Text("a"))));
+    assert!(client.advance_again(rx));
+    assert!(!client.advance_again(rx), "it is announced");
+    assert!(matches!(client.event(*now, rx, tx), Some(ClientEvent::Text("b"))));
+    assert!(!client.advance_again(rx), "a ping is answered");
+    assert!(client.advance(*now, rx, tx));
+    assert!(matches!(client.event(*now, rx, tx), Some(ClientEvent::Ping(b""))));
+}
+
+#[test]
 fn what_was_sent_before_the_handshake_finished_leaves_first_and_in_order() {
     let mut end = manual();
     end.client.send_text("one", &mut end.tx).unwrap();

@@ -119,7 +119,7 @@ impl<R: Runtime> Arrival<R> {
     /// Ready with the stream. Without one, if the handshake failed or the server shuts down: who has
     /// asked for nothing yet is not waited for.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<ByteStream<R>>> {
-        if self.phase.poll_until(cx, Shutdown::is_draining).is_ready() {
+        if self.phase.poll_draining(cx).is_ready() {
             return Poll::Ready(None);
         }
         let made = ready!(self.handshake.poll(cx));
@@ -142,7 +142,7 @@ impl<R: Runtime, H, F> ConnectionTask<R, Arc<H>, F> {
         counted: Counted,
     ) -> Self {
         let on_error = settings.config.on_error;
-        let phase = Watch::phase(shutdown);
+        let phase = Watch::new(shutdown);
         let (arrival, conn) = if let Some(tls) = &settings.config.tls {
             let handshake = Handshake::server(&runtime, tls, stream);
             let it = Arrival { handshake, runtime, peer, settings, phase, counted };
@@ -157,7 +157,7 @@ impl<R: Runtime, H, F> ConnectionTask<R, Arc<H>, F> {
             conn,
             handling: None,
             handled: None,
-            phase: Watch::phase(shutdown),
+            phase: Watch::new(shutdown),
             peer,
             on_error,
             span: trace::span!("tidewire::server", "connection", ?peer),
@@ -178,7 +178,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
         let _connection = this.span.enter();
-        if this.phase.poll_until(cx, Shutdown::is_stopped).is_ready() {
+        if this.phase.poll_stopped(cx).is_ready() {
             // What is left of a handler may panic too, and is told nobody: its client has gone.
             let _ = caught(|| this.handling.set(None));
             return Poll::Ready(());
@@ -267,7 +267,7 @@ impl<R: Runtime> Conn<R> {
     /// Ready with the head of the next request, or with `None` at the end of the connection.
     fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Option<OwnedRequestHead>> {
         loop {
-            if self.phase.poll_until(cx, Shutdown::is_draining).is_ready() {
+            if self.phase.poll_draining(cx).is_ready() {
                 let http = self.driver.parts();
                 http.machine.shutdown(http.now);
             }

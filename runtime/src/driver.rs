@@ -194,12 +194,9 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
             return Poll::Ready(true);
         }
         self.events += 1;
-        let rope = self.link.park(Side::Events, cx.waker());
-        let polled = if self.events > EVENTS {
-            give_way(cx)
-        } else {
-            self.poll_loop(&mut Context::from_waker(&rope))
-        };
+        self.link.park(Side::Events, cx.waker());
+        let polled =
+            if self.events > EVENTS { give_way(cx) } else { self.with_rope(Self::poll_loop) };
         if polled.is_pending() {
             self.events = 0;
         }
@@ -234,8 +231,15 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     /// Whether nothing happens on the connection now: no event, no end.
     pub(crate) fn is_quiet(&mut self) -> bool {
         self.link.look_again();
-        let rope = self.link.rope();
-        self.poll_loop(&mut Context::from_waker(&rope)).is_pending()
+        self.with_rope(Self::poll_loop).is_pending()
+    }
+
+    /// Polls for the tasks that are parked.
+    fn with_rope<T>(&mut self, poll: impl FnOnce(&mut Self, &mut Context<'_>) -> T) -> T {
+        let rope = self.link.take_rope();
+        let polled = poll(self, &mut Context::from_waker(&rope));
+        self.link.put_rope(rope);
+        polled
     }
 
     fn poll_loop(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
@@ -254,26 +258,20 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
             }
             // Only what was read before a deadline and has gone through the machine keeps it from
             // being missed; a peer that never pauses must not hold it back.
-            let read_at = link.read_at();
-            if machine.poll_timeout().is_some_and(|at| at <= read_at) {
+            let (deadline, read_at) = (machine.poll_timeout(), link.read_at());
+            if deadline.is_some_and(|at| at <= read_at) {
                 machine.handle_timeout(read_at, &mut link.tx);
                 continue;
             }
             let now = link.now();
-            if machine.poll_timeout().is_some_and(|at| at <= now) {
+            let late = deadline.is_some_and(|at| at <= now);
+            if late {
                 link.look_again();
             }
-            let mut progress = link.poll_transfer(cx, machine.transport());
-            if progress {
-                // What was read may have come after `now`: nothing that counts from it is early.
-                link.refresh();
-            }
-            if !progress && machine.poll_timeout().is_some_and(|at| at <= now) {
+            let progress = link.poll_transfer(cx, machine.transport());
+            if late && !progress {
                 machine.handle_timeout(now, &mut link.tx);
-                progress = true;
-            }
-            if !progress {
-                let deadline = machine.poll_timeout();
+            } else if !progress {
                 let dials = matches!(machine.transport(), Transport::Dial);
                 if deadline.is_none() && !dials && !link.is_attached() {
                     return Poll::Ready(false);
@@ -312,8 +310,18 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     /// # Errors
     /// What the operating system said when the connection broke.
     pub fn poll_drain(&mut self, cx: &mut Context<'_>, mark: usize) -> Poll<io::Result<()>> {
-        let rope = self.link.park(Side::Drain, cx.waker());
-        let polled = self.poll_output(&mut Context::from_waker(&rope), mark);
+        self.link.refresh();
+        self.poll_drain_now(cx, mark)
+    }
+
+    /// The same when it is known what time it is.
+    pub(crate) fn poll_drain_now(
+        &mut self,
+        cx: &mut Context<'_>,
+        mark: usize,
+    ) -> Poll<io::Result<()>> {
+        self.link.park(Side::Drain, cx.waker());
+        let polled = self.with_rope(|it, cx| it.poll_output(cx, mark));
         if polled.is_ready() {
             self.link.drained();
         }
@@ -323,7 +331,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     fn poll_output(&mut self, cx: &mut Context<'_>, mark: usize) -> Poll<io::Result<()>> {
         let (machine, link) = (&mut self.machine, &mut self.link);
         link.wake_up();
-        let now = link.refresh();
+        let now = link.now();
         if machine.poll_timeout().is_some_and(|at| at <= now) {
             // First what the peer takes and says now: it may have waited for whoever polls here.
             link.look_again();

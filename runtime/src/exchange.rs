@@ -5,7 +5,6 @@ use crate::connection::{Conn, Home};
 use crate::error::Error;
 use crate::event_stream::EventStream;
 use crate::runtime::Runtime;
-use crate::shutdown::Shutdown;
 use crate::tls::TlsSession;
 use crate::upgraded::Upgraded;
 use crate::websocket::WebSocket;
@@ -296,7 +295,7 @@ impl<R: Runtime> Exchange<R> {
         // What is left of the body goes by here.
         self.body_ended = true;
         let conn = self.conn();
-        if conn.phase.poll_until(cx, Shutdown::is_draining).is_ready() {
+        if conn.phase.poll_draining(cx).is_ready() {
             return Poll::Ready(());
         }
         while !conn.has_left() && ready!(conn.poll_advance(cx)) {

@@ -22,6 +22,8 @@ use tidewire::{Clock, Instant, RecvBuf, SendBuf, Transport};
 /// The first ones go through the stack: most connections wait with nothing to read, and need no
 /// room to find that out.
 const READ_MIN: usize = 1024;
+/// With as much room as that, the first ones do not.
+const ROOM: usize = 128;
 /// The largest read, in bytes.
 pub(crate) const READ_MAX: usize = 64 * 1024;
 /// How much of what belongs to nobody is read at a time, in bytes.
@@ -77,8 +79,8 @@ pub(crate) struct Link<R: Runtime> {
     /// The operating system's words about the end of the last connection.
     pub(crate) error: Option<io::Error>,
     bell: Arc<Bell>,
-    /// What rings it.
-    rope: Waker,
+    /// What rings it; lent to whoever polls.
+    rope: Option<Waker>,
 }
 
 /// The limit of a receive buffer whose machine needs units of up to `largest` bytes whole: 64 KiB more,
@@ -121,10 +123,9 @@ impl Wake for Bell {
 
 impl<R: Runtime> Link<R> {
     pub(crate) fn new(runtime: R, rx_limit: usize) -> Self {
-        let bell = Arc::<Bell>::default();
         Self {
-            rope: bell.clone().into(),
-            bell,
+            rope: None,
+            bell: Arc::default(),
             timer: runtime.timer(),
             runtime,
             rx: RecvBuf::with_limit(rx_limit),
@@ -161,15 +162,19 @@ impl<R: Runtime> Link<R> {
         Dial::new(&self.runtime, self.options.get_or_insert_default(), target)
     }
 
-    /// The waker to register for `side`, whose task has `waker`.
-    pub(crate) fn park(&mut self, side: Side, waker: &Waker) -> Waker {
+    /// From now on `waker` is woken for `side`.
+    pub(crate) fn park(&mut self, side: Side, waker: &Waker) {
         self.bell.tasks[side as usize].register(waker);
-        self.rope.clone()
     }
 
-    /// The waker of the tasks that were parked last.
-    pub(crate) fn rope(&self) -> Waker {
-        self.rope.clone()
+    /// The waker of the tasks that were parked last. Who gives it [back](Self::put_rope) saves the next
+    /// one from making another.
+    pub(crate) fn take_rope(&mut self) -> Waker {
+        self.rope.take().unwrap_or_else(|| self.bell.clone().into())
+    }
+
+    pub(crate) fn put_rope(&mut self, rope: Waker) {
+        self.rope = Some(rope);
     }
 
     /// Nobody waits for output to leave any more.
@@ -359,7 +364,7 @@ impl<R: Runtime> Link<R> {
         }
         let small = self.read_size == READ_MIN;
         let spare = self.rx.spare(if small { 0 } else { self.read_size });
-        let (room, direct) = (spare.len(), !small || spare.len() >= READ_MIN);
+        let (room, direct) = (spare.len(), !small || spare.len() >= ROOM);
         let stream = Pin::new(stream);
         self.read_at = self.now;
         // Before the socket is asked: if it rings from here on, it is asked again.
@@ -376,6 +381,8 @@ impl<R: Runtime> Link<R> {
                     self.rx.commit(n);
                 }
                 self.received += n as u64;
+                // It may have come after `now`: nothing that counts from it is early.
+                self.refresh();
                 if full {
                     self.read_size = (self.read_size * 2).min(READ_MAX);
                 }

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 /// The phases after the first, which is 0.
 const DRAINING: u8 = 1;
@@ -22,17 +22,21 @@ pub(crate) struct Shutdown {
     /// How many connections each client has, where that is limited.
     clients: Mutex<HashMap<IpAddr, usize>>,
     pub(crate) counters: Counters,
-    phase_changed: Event,
+    drained: Event,
+    stopped: Event,
     connection_ended: Event,
 }
 
 impl Shutdown {
     pub(crate) fn drain(&self) {
-        self.set(DRAINING);
+        self.phase.fetch_max(DRAINING, Ordering::AcqRel);
+        self.drained.notify(usize::MAX);
     }
 
     pub(crate) fn stop(&self) {
-        self.set(STOPPED);
+        self.phase.fetch_max(STOPPED, Ordering::AcqRel);
+        self.drained.notify(usize::MAX);
+        self.stopped.notify(usize::MAX);
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -50,30 +54,21 @@ impl Shutdown {
     fn clients(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn set(&self, phase: u8) {
-        self.phase.fetch_max(phase, Ordering::AcqRel);
-        self.phase_changed.notify(usize::MAX);
-    }
 }
 
-/// One task's eye on a [`Shutdown`].
+/// One task's eye on one thing about a [`Shutdown`]: each watch is polled for the same, always.
 #[derive(Debug)]
 pub(crate) struct Watch {
     shutdown: Arc<Shutdown>,
-    event: fn(&Shutdown) -> &Event,
     listener: Option<EventListener>,
+    /// Whom the listener wakes, if what it waits for happens once and for good. All connections listen to
+    /// the same, behind a lock: the task that has done so needs not again.
+    task: Option<Waker>,
 }
 
 impl Watch {
-    /// Watches the phase.
-    pub(crate) fn phase(shutdown: &Arc<Shutdown>) -> Self {
-        Self { shutdown: shutdown.clone(), event: |it| &it.phase_changed, listener: None }
-    }
-
-    /// Watches for connections that end.
-    pub(crate) fn connections(shutdown: &Arc<Shutdown>) -> Self {
-        Self { shutdown: shutdown.clone(), event: |it| &it.connection_ended, listener: None }
+    pub(crate) fn new(shutdown: &Arc<Shutdown>) -> Self {
+        Self { shutdown: shutdown.clone(), listener: None, task: None }
     }
 
     /// Whether a shutdown was asked for.
@@ -81,11 +76,51 @@ impl Watch {
         self.shutdown.is_draining()
     }
 
-    /// Ready once `condition` holds.
-    pub(crate) fn poll_until(
+    /// Ready once a shutdown was asked for.
+    #[inline]
+    pub(crate) fn poll_draining(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_phase(cx, Shutdown::is_draining, |it| &it.drained)
+    }
+
+    /// Ready once the time for that is over.
+    #[inline]
+    pub(crate) fn poll_stopped(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_phase(cx, Shutdown::is_stopped, |it| &it.stopped)
+    }
+
+    /// Ready once `condition` holds for the number of connections, where it may become true when one
+    /// ends.
+    pub(crate) fn poll_connections(
+        &mut self,
+        cx: &mut Context<'_>,
+        condition: impl Fn(usize) -> bool,
+    ) -> Poll<()> {
+        self.poll_until(cx, |it| condition(it.connections()), |it| &it.connection_ended)
+    }
+
+    #[inline]
+    fn poll_phase(
+        &mut self,
+        cx: &mut Context<'_>,
+        reached: fn(&Shutdown) -> bool,
+        event: fn(&Shutdown) -> &Event,
+    ) -> Poll<()> {
+        if reached(&self.shutdown) {
+            return Poll::Ready(());
+        }
+        if self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
+            return Poll::Pending;
+        }
+        let polled = self.poll_until(cx, reached, event);
+        self.task = polled.is_pending().then(|| cx.waker().clone());
+        polled
+    }
+
+    fn poll_until(
         &mut self,
         cx: &mut Context<'_>,
         condition: impl Fn(&Shutdown) -> bool,
+        event: fn(&Shutdown) -> &Event,
     ) -> Poll<()> {
         loop {
             if condition(&self.shutdown) {
@@ -93,7 +128,7 @@ impl Watch {
             }
             // The order matters: listen first, then look again, or a change in between is missed.
             let Some(listener) = &mut self.listener else {
-                self.listener = Some((self.event)(&self.shutdown).listen());
+                self.listener = Some(event(&self.shutdown).listen());
                 continue;
             };
             match Pin::new(listener).poll(cx) {

@@ -409,6 +409,17 @@ impl Client {
         matches!(self.slot, Slot::Announced(_))
     }
 
+    /// See [`Machine::advance_again`] and [`Connection::advance_again`].
+    #[inline]
+    pub fn advance_again(&mut self, rx: &mut RecvBuf) -> bool {
+        let Phase::Open(connection) = &mut self.phase else { return false };
+        let again = !matches!(self.slot, Slot::Announced(_)) && connection.advance_again(rx);
+        if again {
+            self.slot = Slot::Announced(Pending::Inner);
+        }
+        again
+    }
+
     /// See [`Machine::event`].
     pub fn event<'a>(
         &mut self,
@@ -586,4 +597,4 @@ impl Client {
     }
 }
 
-crate::machine::dialer!(Client, ClientEvent, shrink);
+crate::machine::dialer!(Client, ClientEvent, shrink, advance_again);

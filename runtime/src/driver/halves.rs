@@ -27,8 +27,10 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     /// [`poll_drain`](Self::poll_drain) for who has parked himself, and may not be the only one. What
     /// it finds for the side that waits for events, that side is woken for: the socket told of it once.
     pub(crate) fn drive(&mut self, mark: usize) -> Poll<io::Result<()>> {
-        let rope = self.link.rope();
-        let cx = &mut Context::from_waker(&rope);
+        self.with_rope(|it, cx| it.drive_for(cx, mark))
+    }
+
+    fn drive_for(&mut self, cx: &mut Context<'_>, mark: usize) -> Poll<io::Result<()>> {
         let before = self.seen();
         // The machine sees what waits when it is advanced: else its deadline for that did not run.
         self.advance();

@@ -22,7 +22,7 @@ use crate::entropy;
 use crate::error::Error;
 use crate::link::{READ_MAX, rx_limit};
 use crate::runtime::Runtime;
-use crate::shutdown::{Counted, Shutdown, Watch};
+use crate::shutdown::{Counted, Watch};
 use crate::stats::Stats;
 use crate::tls::{TlsError, TlsSession};
 use bytes::Bytes;
@@ -243,17 +243,24 @@ impl<R: Runtime> WebSocket<R> {
         mut on_event: impl FnMut(Event<'_>, &mut Reply<'_>) -> Result<(), SendError>,
     ) -> Result<ws::Closed, Error> {
         loop {
-            if self.driver.machine().is_open() {
+            if self.is_full() && self.driver.machine().is_open() {
                 self.ready().await?;
             }
             if !poll_fn(|cx| self.poll_advance(cx)).await {
                 return self.how();
             }
-            let clock = self.driver.clock();
-            let (machine, rx, tx, now) = self.driver.split();
-            let Some(event) = machine.event(now, rx, tx) else { continue };
-            self.incoming.note(&event);
-            on_event(event, &mut Reply { machine, tx, clock })?;
+            // Most come with others, and need neither the socket nor the task.
+            loop {
+                let clock = self.driver.clock();
+                let (machine, rx, tx, now) = self.driver.split();
+                if let Some(event) = machine.event(now, rx, tx) {
+                    self.incoming.note(&event);
+                    on_event(event, &mut Reply { machine, tx, clock })?;
+                }
+                if self.is_full() || !self.driver.advance_again() {
+                    break;
+                }
+            }
         }
     }
 
@@ -262,7 +269,7 @@ impl<R: Runtime> WebSocket<R> {
             return Poll::Ready(true);
         }
         if let Some((phase, _)) = &mut self.served {
-            if phase.poll_until(cx, Shutdown::is_draining).is_ready() {
+            if phase.poll_draining(cx).is_ready() {
                 let ws = self.driver.parts();
                 // Refused only if the connection is closing already.
                 let _ = ws.machine.close(CloseCode::GOING_AWAY, "", ws.now, ws.tx);
@@ -451,16 +458,17 @@ impl<R: Runtime> WebSocket<R> {
     }
 
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if self.driver.queued() < self.high_water {
-            return Poll::Ready(Ok(()));
-        }
-        self.poll_drain(cx, self.low_water)
+        if self.is_full() { self.poll_drain(cx, self.low_water) } else { Poll::Ready(Ok(())) }
+    }
+
+    fn is_full(&self) -> bool {
+        self.driver.queued() >= self.high_water
     }
 
     fn poll_drain(&mut self, cx: &mut Context<'_>, mark: usize) -> Poll<Result<(), Error>> {
         // The machine sees what waits when it is advanced: else its deadline for that did not run.
         self.driver.advance();
-        let drained = ready!(self.driver.poll_drain(cx, mark));
+        let drained = ready!(self.driver.poll_drain_now(cx, mark));
         Poll::Ready(drained.map_err(|error| self.why(error)))
     }
 
