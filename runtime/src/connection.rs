@@ -17,7 +17,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use tidewire::Instant;
-use tidewire::http::{self, BodyLength, NO_FIELDS, OwnedRequestHead, ServerEvent, Status};
+use tidewire::http::{
+    self, BodyLength, NO_FIELDS, OwnedHeaders, OwnedRequestHead, RequestHead, ServerEvent, Status,
+};
 
 /// What belongs to one connection and travels through its exchanges.
 pub(crate) struct Conn<R: Runtime> {
@@ -28,6 +30,25 @@ pub(crate) struct Conn<R: Runtime> {
     pub(crate) counted: Counted,
     /// Until when the `Date` that the machine writes is right.
     pub(crate) dated_until: Instant,
+    /// What is asked of it now, while an exchange has it.
+    pub(crate) request: Request,
+}
+
+/// One request. It is here and not in its exchange, since that is moved from future to future, each of
+/// which has room for it.
+#[derive(Default)]
+pub(crate) struct Request {
+    /// `None` between requests.
+    pub(crate) head: Option<OwnedRequestHead>,
+    /// The body was read to its end.
+    pub(crate) body_ended: bool,
+    pub(crate) trailers: Option<Box<OwnedHeaders>>,
+}
+
+impl Request {
+    pub(crate) fn head(&self) -> RequestHead<'_> {
+        self.head.as_ref().expect("an exchange has a request").as_head()
+    }
 }
 
 /// Where an [`Exchange`] puts the connection when it is dropped, answered or not, so that a
@@ -229,13 +250,15 @@ where
                 *this.conn = Some(conn);
             }
             let Some(conn) = this.conn else { return Poll::Ready(()) };
-            let Some(head) = ready!(conn.poll_request(cx)) else { return Poll::Ready(()) };
+            if !ready!(conn.poll_request(cx)) {
+                return Poll::Ready(());
+            }
             let Some(conn) = this.conn.take() else { return Poll::Ready(()) };
             *this.request = trace::span!(
                 "tidewire::server", "request",
-                method = ?head.as_head().method, path = ?head.as_head().path().split('?').next().unwrap_or_default()
+                method = ?conn.request.head().method, path = ?conn.request.head().path().split('?').next().unwrap_or_default()
             );
-            let exchange = Exchange::new(conn, head, this.home.clone());
+            let exchange = Exchange::new(conn, this.home.clone());
             let _request = this.request.enter();
             match caught(|| (this.handler)(exchange)) {
                 Ok(handling) => this.handling.set(Some(handling)),
@@ -260,24 +283,26 @@ impl<R: Runtime> Conn<R> {
         });
         driver.set_write_timeout(config.http.write_timeout);
         let dated_until = Instant::EPOCH;
-        Box::new(Self { driver, peer, settings, phase, counted, dated_until })
+        let request = Request::default();
+        Box::new(Self { driver, peer, settings, phase, counted, dated_until, request })
     }
 
-    /// Ready with the head of the next request, or with `None` at the end of the connection.
-    fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Option<OwnedRequestHead>> {
+    /// Ready with whether there is another request, or the end of the connection.
+    fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         loop {
             if self.phase.poll_until(cx, Shutdown::is_draining).is_ready() {
                 let http = self.driver.parts();
                 http.machine.shutdown(http.now);
             }
             if !ready!(self.poll_advance(cx)) {
-                return Poll::Ready(None);
+                return Poll::Ready(false);
             }
             // Anything else is the rest of a body that the handler did not want, or the end: poll
             // on until the transport is closed in order.
             if let Some(ServerEvent::Request(head)) = self.driver.event() {
                 self.counted.counters().request();
-                return Poll::Ready(Some(head.to_owned()));
+                self.request.head = Some(head.to_owned());
+                return Poll::Ready(true);
             }
         }
     }
@@ -322,6 +347,7 @@ impl<R: Runtime> Conn<R> {
 
     /// Ends the response in a way that the client can tell from success if the handler failed.
     fn after_handler(&mut self, handled: Result<(), Status>) {
+        self.request = Request::default();
         self.prepare_response();
         let http = self.driver.parts();
         if http.machine.is_response_due() {

@@ -37,7 +37,7 @@ pub struct EventStream<R: Runtime> {
     /// How many bytes of a subscription may wait before no more is taken of it.
     mark: usize,
     /// For heartbeats, with what it is set to.
-    timer: Option<(R::Timer, Instant)>,
+    timer: Option<Box<(R::Timer, Instant)>>,
 }
 
 impl<R: Runtime> EventStream<R> {
@@ -244,9 +244,9 @@ impl<R: Runtime> EventStream<R> {
                 continue;
             }
             let Some(at) = self.stream.poll_timeout() else { return Poll::Pending };
-            let (timer, set) = self
-                .timer
-                .get_or_insert_with(|| (driver.timer(), Instant::from_epoch(Duration::MAX)));
+            let (timer, set) = &mut **self.timer.get_or_insert_with(|| {
+                Box::new((driver.timer(), Instant::from_epoch(Duration::MAX)))
+            });
             // It may be set to a time before, and is then set anew when that comes: cheaper than
             // setting it with each event.
             if *set > at {

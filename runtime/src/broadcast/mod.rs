@@ -213,10 +213,11 @@ impl Broadcast {
             // It is no subscriber any more, however long it takes for the rest.
             drop(subscription);
             match forwarded {
-                Ok(()) => Box::pin(stream.finish()).await,
-                Err(Error::Closed | Error::Send(SendError::TooSlow)) => Ok(()),
-                Err(error) => Err(error),
+                Ok(()) => {}
+                Err(Error::Closed | Error::Send(SendError::TooSlow)) => return Ok(()),
+                Err(error) => return Err(error),
             }
+            Box::pin(stream.finish()).await
         }
     }
 
