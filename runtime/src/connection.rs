@@ -24,7 +24,6 @@ use tidewire::http::{
 /// What belongs to one connection and travels through its exchanges.
 pub(crate) struct Conn<R: Runtime> {
     pub(crate) driver: Driver<R, http::Server>,
-    pub(crate) peer: Option<SocketAddr>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) phase: Watch,
     pub(crate) counted: Counted,
@@ -53,7 +52,8 @@ impl Request {
 
 /// Where an [`Exchange`] puts the connection when it is dropped, answered or not, so that a
 /// forgetful or panicking handler cannot lose it. Locked twice a request and never across a poll.
-pub(crate) struct Home<R: Runtime>(Arc<Mutex<Whereabouts<R>>>);
+/// With the client's address, which both sides are asked for.
+pub(crate) struct Home<R: Runtime>(Arc<(Option<SocketAddr>, Mutex<Whereabouts<R>>)>);
 
 /// Where a connection is while its task does not have it.
 enum Whereabouts<R: Runtime> {
@@ -65,8 +65,13 @@ enum Whereabouts<R: Runtime> {
 }
 
 impl<R: Runtime> Home<R> {
-    fn new() -> Self {
-        Self(Arc::new(Mutex::new(Whereabouts::Out(None))))
+    fn new(peer: Option<SocketAddr>) -> Self {
+        Self(Arc::new((peer, Mutex::new(Whereabouts::Out(None)))))
+    }
+
+    /// The client's address.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        self.0.0
     }
 
     /// The exchange is over. With `None`, the connection is another's now.
@@ -92,7 +97,7 @@ impl<R: Runtime> Home<R> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Whereabouts<R>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.1.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -118,7 +123,6 @@ pin_project! {
         // What the handler came to, while its exchange lives on elsewhere.
         handled: Option<Result<(), HandlerError>>,
         phase: Watch,
-        peer: Option<SocketAddr>,
         on_error: fn(Option<SocketAddr>, &HandlerError),
         span: Span,
         // Of the request that is handled.
@@ -169,17 +173,16 @@ impl<R: Runtime, H, F> ConnectionTask<R, Arc<H>, F> {
             let it = Arrival { handshake, runtime, peer, settings, phase, counted };
             (Some(Box::new(it)), None)
         } else {
-            (None, Some(Conn::new(runtime, stream, peer, settings, phase, counted)))
+            (None, Some(Conn::new(runtime, stream, settings, phase, counted)))
         };
         Self {
             handler,
-            home: Home::new(),
+            home: Home::new(peer),
             arrival,
             conn,
             handling: None,
             handled: None,
             phase: Watch::phase(shutdown),
-            peer,
             on_error,
             span: trace::span!("tidewire::server", "connection", ?peer),
             request: Span::none(),
@@ -206,9 +209,10 @@ where
         }
         if let Some(arrival) = this.arrival {
             let Some(stream) = ready!(arrival.poll(cx)) else { return Poll::Ready(()) };
-            *this.conn = this.arrival.take().map(|it| {
-                Conn::new(it.runtime, stream, it.peer, it.settings, it.phase, it.counted)
-            });
+            *this.conn = this
+                .arrival
+                .take()
+                .map(|it| Conn::new(it.runtime, stream, it.settings, it.phase, it.counted));
         }
         loop {
             if let Some(handling) = this.handling.as_mut().as_pin_mut() {
@@ -242,7 +246,7 @@ where
                         _ => {}
                     }
                     trace::event!("tidewire::server", WARN, %error, "the handler failed");
-                    (this.on_error)(*this.peer, &error);
+                    (this.on_error)(this.home.peer(), &error);
                     Err(status_of(&*error))
                 });
                 let Some(mut conn) = home else { return Poll::Ready(()) };
@@ -272,7 +276,6 @@ impl<R: Runtime> Conn<R> {
     fn new(
         runtime: R,
         stream: ByteStream<R>,
-        peer: Option<SocketAddr>,
         settings: Arc<Settings>,
         phase: Watch,
         counted: Counted,
@@ -284,7 +287,7 @@ impl<R: Runtime> Conn<R> {
         driver.set_write_timeout(config.http.write_timeout);
         let dated_until = Instant::EPOCH;
         let request = Request::default();
-        Box::new(Self { driver, peer, settings, phase, counted, dated_until, request })
+        Box::new(Self { driver, settings, phase, counted, dated_until, request })
     }
 
     /// Ready with whether there is another request, or the end of the connection.

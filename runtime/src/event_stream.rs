@@ -48,6 +48,11 @@ impl<R: Runtime> EventStream<R> {
         Self { exchange, stream, low_water, mark, timer: None }
     }
 
+    /// Gives the memory of the request's head back, which nobody asks for any more.
+    pub(crate) fn forget_request(&mut self) {
+        self.exchange.conn().request.head = None;
+    }
+
     /// The request that asked for this stream, `Last-Event-ID` included.
     #[must_use]
     pub fn head(&self) -> tidewire::http::RequestHead<'_> {

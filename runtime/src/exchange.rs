@@ -89,7 +89,7 @@ impl<R: Runtime> Exchange<R> {
     /// The client's address. `None` if it has none, as on a Unix socket.
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.held().peer
+        self.home.peer()
     }
 
     /// Whether the client asks for `text/event-stream` by name in `Accept` (RFC 9110, 12.5.1), as
@@ -391,6 +391,7 @@ impl<R: Runtime> Exchange<R> {
         let mut socket = WebSocket::accepted(*conn, config, negotiated);
         // The client waits for the answer, whenever the program goes on.
         socket.flush().await?;
+        socket.release_soon();
         Ok(socket)
     }
 }
@@ -404,6 +405,8 @@ impl<R: Runtime> Drop for Exchange<R> {
 
 impl<R: Runtime> std::fmt::Debug for Exchange<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Exchange").field("head", &self.head()).finish_non_exhaustive()
+        f.debug_struct("Exchange")
+            .field("head", &self.held().request.head.as_ref().map(|it| it.as_head()))
+            .finish_non_exhaustive()
     }
 }
