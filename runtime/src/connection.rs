@@ -282,7 +282,7 @@ impl<R: Runtime> Conn<R> {
     ) -> Box<Self> {
         let config = &settings.config;
         let mut driver = Driver::with_stream(runtime, stream, config.receive_buffer, |now, _tx| {
-            http::Server::new(config.http, now)
+            http::Server::new(settings.http.clone(), now)
         });
         driver.set_write_timeout(config.http.write_timeout);
         let dated_until = Instant::EPOCH;
