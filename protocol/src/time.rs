@@ -1,17 +1,19 @@
 //! Time as data.
 //!
 //! The machines never read a clock: every call that depends on time takes `now`, and every wish to
-//! be woken comes back as an [`Instant`]. An `Instant` is a [`Duration`] since an epoch that the
+//! be woken comes back as an [`Instant`]. An `Instant` counts nanoseconds since an epoch that the
 //! caller picks, so it works without `std`, on wasm, in a simulation, and in a replay.
 //!
 //! All instants given to one machine must share one epoch and must not go backwards; a `now`
 //! earlier than one seen before does no harm beyond timers that fire late.
 
 use core::fmt;
+use core::num::NonZeroU64;
 use core::ops::{Add, AddAssign, Sub};
 use core::time::Duration;
 
-/// A point on the caller's monotonic time line, with nanosecond resolution.
+/// A point on the caller's monotonic time line, with nanosecond resolution. The line ends 584 years
+/// after its epoch.
 ///
 /// ```
 /// use core::time::Duration;
@@ -23,38 +25,49 @@ use core::time::Duration;
 /// assert_eq!(boot.saturating_since(later), Duration::ZERO);
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Instant(Duration);
+pub struct Instant(
+    /// Nanoseconds since the epoch, and one: connections keep many instants, some of them `None`.
+    NonZeroU64,
+);
 
 impl Instant {
     /// The start of the caller's time line.
-    pub const EPOCH: Self = Self(Duration::ZERO);
+    pub const EPOCH: Self = Self(NonZeroU64::MIN);
+    /// The end of it.
+    #[cfg(feature = "std")]
+    const END: Self = Self(NonZeroU64::MAX);
 
-    /// The instant that lies `elapsed` after the epoch.
+    /// The instant that lies `elapsed` after the epoch, or the end of the time line.
     #[must_use]
     pub const fn from_epoch(elapsed: Duration) -> Self {
-        Self(elapsed)
+        Self(NonZeroU64::MIN.saturating_add(nanos(elapsed)))
     }
 
     /// How long after the epoch this instant lies.
     #[must_use]
     pub const fn since_epoch(self) -> Duration {
-        self.0
+        Duration::from_nanos(self.0.get() - 1)
     }
 
     /// The time from `earlier` to `self`; zero if `earlier` is in fact later.
     #[must_use]
     pub const fn saturating_since(self, earlier: Self) -> Duration {
-        self.0.saturating_sub(earlier.0)
+        Duration::from_nanos(self.0.get().saturating_sub(earlier.0.get()))
     }
 }
 
-/// Saturates at the end of the time line (584 billion years), so that "never" can be written as
+/// Nanoseconds, as many as there is room for.
+const fn nanos(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos() as u64)
+}
+
+/// Saturates at the end of the time line, so that "never" can be written as
 /// `now + Duration::MAX`.
 impl Add<Duration> for Instant {
     type Output = Self;
 
     fn add(self, after: Duration) -> Self {
-        Self(self.0.saturating_add(after))
+        Self(self.0.saturating_add(nanos(after)))
     }
 }
 
@@ -75,7 +88,7 @@ impl Sub for Instant {
 
 impl fmt::Debug for Instant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "epoch+{:?}", self.0)
+        write!(f, "epoch+{:?}", self.since_epoch())
     }
 }
 
@@ -106,15 +119,16 @@ impl Clock {
     /// The [`Instant`] of `at`; [`Instant::EPOCH`] if `at` lies before the epoch.
     #[must_use]
     pub fn instant(&self, at: std::time::Instant) -> Instant {
-        Instant(at.saturating_duration_since(self.epoch))
+        Instant::from_epoch(at.saturating_duration_since(self.epoch))
     }
 
-    /// The [`std::time::Instant`] of `at`. One that `std` cannot represent becomes one thirty years
-    /// ahead, far enough to mean "never" to a timer.
+    /// The [`std::time::Instant`] of `at`. The end of the time line, and what `std` cannot represent,
+    /// becomes one thirty years ahead, far enough to mean "never" to a timer.
     #[must_use]
     pub fn std(&self, at: Instant) -> std::time::Instant {
         const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
-        self.epoch.checked_add(at.0).unwrap_or_else(|| self.epoch + FAR)
+        let at = (at < Instant::END).then_some(at.since_epoch());
+        at.and_then(|at| self.epoch.checked_add(at)).unwrap_or_else(|| self.epoch + FAR)
     }
 }
 
@@ -127,6 +141,11 @@ mod tests {
         let end = Instant::EPOCH + Duration::MAX;
         assert_eq!(end + Duration::from_secs(1), end);
         assert_eq!(Instant::EPOCH - end, Duration::ZERO);
-        assert_eq!(end - Instant::EPOCH, Duration::MAX);
+        assert!(end - Instant::EPOCH > Duration::from_secs(584 * 365 * 24 * 3600));
+    }
+
+    #[test]
+    fn one_that_may_be_missing_takes_no_more_room() {
+        assert_eq!((size_of::<Instant>(), size_of::<Option<Instant>>()), (8, 8));
     }
 }

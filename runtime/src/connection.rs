@@ -17,22 +17,43 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use tidewire::Instant;
-use tidewire::http::{self, BodyLength, NO_FIELDS, OwnedRequestHead, ServerEvent, Status};
+use tidewire::http::{
+    self, BodyLength, NO_FIELDS, OwnedHeaders, OwnedRequestHead, RequestHead, ServerEvent, Status,
+};
 
 /// What belongs to one connection and travels through its exchanges.
 pub(crate) struct Conn<R: Runtime> {
     pub(crate) driver: Driver<R, http::Server>,
-    pub(crate) peer: Option<SocketAddr>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) phase: Watch,
     pub(crate) counted: Counted,
     /// Until when the `Date` that the machine writes is right.
     pub(crate) dated_until: Instant,
+    /// What is asked of it now, while an exchange has it.
+    pub(crate) request: Request,
+}
+
+/// One request. It is here and not in its exchange, since that is moved from future to future, each of
+/// which has room for it.
+#[derive(Default)]
+pub(crate) struct Request {
+    /// `None` between requests.
+    pub(crate) head: Option<OwnedRequestHead>,
+    /// The body was read to its end.
+    pub(crate) body_ended: bool,
+    pub(crate) trailers: Option<Box<OwnedHeaders>>,
+}
+
+impl Request {
+    pub(crate) fn head(&self) -> RequestHead<'_> {
+        self.head.as_ref().expect("an exchange has a request").as_head()
+    }
 }
 
 /// Where an [`Exchange`] puts the connection when it is dropped, answered or not, so that a
 /// forgetful or panicking handler cannot lose it. Locked twice a request and never across a poll.
-pub(crate) struct Home<R: Runtime>(Arc<Mutex<Whereabouts<R>>>);
+/// With the client's address, which both sides are asked for.
+pub(crate) struct Home<R: Runtime>(Arc<(Option<SocketAddr>, Mutex<Whereabouts<R>>)>);
 
 /// Where a connection is while its task does not have it.
 enum Whereabouts<R: Runtime> {
@@ -44,8 +65,13 @@ enum Whereabouts<R: Runtime> {
 }
 
 impl<R: Runtime> Home<R> {
-    fn new() -> Self {
-        Self(Arc::new(Mutex::new(Whereabouts::Out(None))))
+    fn new(peer: Option<SocketAddr>) -> Self {
+        Self(Arc::new((peer, Mutex::new(Whereabouts::Out(None)))))
+    }
+
+    /// The client's address.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        self.0.0
     }
 
     /// The exchange is over. With `None`, the connection is another's now.
@@ -71,7 +97,7 @@ impl<R: Runtime> Home<R> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Whereabouts<R>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.1.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -97,7 +123,6 @@ pin_project! {
         // What the handler came to, while its exchange lives on elsewhere.
         handled: Option<Result<(), HandlerError>>,
         phase: Watch,
-        peer: Option<SocketAddr>,
         on_error: fn(Option<SocketAddr>, &HandlerError),
         span: Span,
         // Of the request that is handled.
@@ -148,17 +173,16 @@ impl<R: Runtime, H, F> ConnectionTask<R, Arc<H>, F> {
             let it = Arrival { handshake, runtime, peer, settings, phase, counted };
             (Some(Box::new(it)), None)
         } else {
-            (None, Some(Conn::new(runtime, stream, peer, settings, phase, counted)))
+            (None, Some(Conn::new(runtime, stream, settings, phase, counted)))
         };
         Self {
             handler,
-            home: Home::new(),
+            home: Home::new(peer),
             arrival,
             conn,
             handling: None,
             handled: None,
             phase: Watch::new(shutdown),
-            peer,
             on_error,
             span: trace::span!("tidewire::server", "connection", ?peer),
             request: Span::none(),
@@ -185,9 +209,10 @@ where
         }
         if let Some(arrival) = this.arrival {
             let Some(stream) = ready!(arrival.poll(cx)) else { return Poll::Ready(()) };
-            *this.conn = this.arrival.take().map(|it| {
-                Conn::new(it.runtime, stream, it.peer, it.settings, it.phase, it.counted)
-            });
+            *this.conn = this
+                .arrival
+                .take()
+                .map(|it| Conn::new(it.runtime, stream, it.settings, it.phase, it.counted));
         }
         loop {
             if let Some(handling) = this.handling.as_mut().as_pin_mut() {
@@ -222,7 +247,7 @@ where
                     }
                     trace::event!("tidewire::server", WARN, %error, "the handler failed");
                     // Who is told may panic as well, and harms nobody else either.
-                    let _ = caught(|| (this.on_error)(*this.peer, &error));
+                    let _ = caught(|| (this.on_error)(this.home.peer(), &error));
                     Err(status_of(&*error))
                 });
                 let Some(mut conn) = home else { return Poll::Ready(()) };
@@ -230,13 +255,15 @@ where
                 *this.conn = Some(conn);
             }
             let Some(conn) = this.conn else { return Poll::Ready(()) };
-            let Some(head) = ready!(conn.poll_request(cx)) else { return Poll::Ready(()) };
+            if !ready!(conn.poll_request(cx)) {
+                return Poll::Ready(());
+            }
             let Some(conn) = this.conn.take() else { return Poll::Ready(()) };
             *this.request = trace::span!(
                 "tidewire::server", "request",
-                method = ?head.as_head().method, path = ?head.as_head().path()
+                method = ?conn.request.head().method, path = ?conn.request.head().path()
             );
-            let exchange = Exchange::new(conn, head, this.home.clone());
+            let exchange = Exchange::new(conn, this.home.clone());
             let _request = this.request.enter();
             match caught(|| (this.handler)(exchange)) {
                 Ok(handling) => this.handling.set(Some(handling)),
@@ -250,35 +277,36 @@ impl<R: Runtime> Conn<R> {
     fn new(
         runtime: R,
         stream: ByteStream<R>,
-        peer: Option<SocketAddr>,
         settings: Arc<Settings>,
         phase: Watch,
         counted: Counted,
     ) -> Box<Self> {
         let config = &settings.config;
         let mut driver = Driver::with_stream(runtime, stream, config.receive_buffer, |now, _tx| {
-            http::Server::new(config.http, now)
+            http::Server::new(settings.http.clone(), now)
         });
         driver.set_write_timeout(config.http.write_timeout);
         let dated_until = Instant::EPOCH;
-        Box::new(Self { driver, peer, settings, phase, counted, dated_until })
+        let request = Request::default();
+        Box::new(Self { driver, settings, phase, counted, dated_until, request })
     }
 
-    /// Ready with the head of the next request, or with `None` at the end of the connection.
-    fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Option<OwnedRequestHead>> {
+    /// Ready with whether there is another request, or the end of the connection.
+    fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         loop {
             if self.phase.poll_draining(cx).is_ready() {
                 let http = self.driver.parts();
                 http.machine.shutdown(http.now);
             }
             if !ready!(self.poll_advance(cx)) {
-                return Poll::Ready(None);
+                return Poll::Ready(false);
             }
             // Anything else is the rest of a body that the handler did not want, or the end: poll
             // on until the transport is closed in order.
             if let Some(ServerEvent::Request(head)) = self.driver.event() {
                 self.counted.counters().request();
-                return Poll::Ready(Some(head.to_owned()));
+                self.request.head = Some(head.to_owned());
+                return Poll::Ready(true);
             }
         }
     }
@@ -323,6 +351,7 @@ impl<R: Runtime> Conn<R> {
 
     /// Ends the response in a way that the client can tell from success if the handler failed.
     fn after_handler(&mut self, handled: Result<(), Status>) {
+        self.request = Request::default();
         self.prepare_response();
         let http = self.driver.parts();
         if http.machine.is_response_due() {

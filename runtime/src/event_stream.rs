@@ -37,7 +37,7 @@ pub struct EventStream<R: Runtime> {
     /// How many bytes of a subscription may wait before no more is taken of it.
     mark: usize,
     /// For heartbeats, with what it is set to.
-    timer: Option<(R::Timer, Instant)>,
+    timer: Option<Box<(R::Timer, Instant)>>,
 }
 
 impl<R: Runtime> EventStream<R> {
@@ -46,6 +46,11 @@ impl<R: Runtime> EventStream<R> {
         // One event at least, however little may wait.
         let mark = low_water.clamp(1, FORWARD);
         Self { exchange, stream, low_water, mark, timer: None }
+    }
+
+    /// Gives the memory of the request's head back, which nobody asks for any more.
+    pub(crate) fn forget_request(&mut self) {
+        self.exchange.conn().request.head = None;
     }
 
     /// The request that asked for this stream, `Last-Event-ID` included.
@@ -244,9 +249,9 @@ impl<R: Runtime> EventStream<R> {
                 continue;
             }
             let Some(at) = self.stream.poll_timeout() else { return Poll::Pending };
-            let (timer, set) = self
-                .timer
-                .get_or_insert_with(|| (driver.timer(), Instant::from_epoch(Duration::MAX)));
+            let (timer, set) = &mut **self.timer.get_or_insert_with(|| {
+                Box::new((driver.timer(), Instant::from_epoch(Duration::MAX)))
+            });
             // It may be set to a time before, and is then set anew when that comes: cheaper than
             // setting it with each event.
             if *set > at {

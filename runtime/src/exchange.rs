@@ -13,10 +13,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::task::{Context, Poll, ready};
-use tidewire::http::{
-    self, BodyLength, Headers, NO_FIELDS, OwnedHeaders, OwnedRequestHead, RequestHead, ServerEvent,
-    Status,
-};
+use tidewire::http::{self, BodyLength, Headers, NO_FIELDS, RequestHead, ServerEvent, Status};
 use tidewire::sse::{self, StreamConfig};
 use tidewire::ws;
 
@@ -35,27 +32,26 @@ use tidewire::ws;
 pub struct Exchange<R: Runtime> {
     /// `None` only while it is dropped or turned into something else.
     conn: Option<Box<Conn<R>>>,
-    head: OwnedRequestHead,
-    peer: Option<SocketAddr>,
-    /// The request's body was read to its end.
-    body_ended: bool,
-    trailers: Option<OwnedHeaders>,
     home: Home<R>,
 }
 
 impl<R: Runtime> Exchange<R> {
-    pub(crate) fn new(conn: Box<Conn<R>>, head: OwnedRequestHead, home: Home<R>) -> Self {
-        Self { peer: conn.peer, conn: Some(conn), head, body_ended: false, trailers: None, home }
+    pub(crate) fn new(conn: Box<Conn<R>>, home: Home<R>) -> Self {
+        Self { conn: Some(conn), home }
     }
 
     pub(crate) fn conn(&mut self) -> &mut Conn<R> {
         self.conn.as_mut().expect("an exchange holds its connection until it is dropped")
     }
 
+    fn held(&self) -> &Conn<R> {
+        self.conn.as_ref().expect("an exchange holds its connection until it is dropped")
+    }
+
     /// The request's head (RFC 9112, 3).
     #[must_use]
     pub fn head(&self) -> RequestHead<'_> {
-        self.head.as_head()
+        self.held().request.head()
     }
 
     /// The request's method, as sent: `GET`.
@@ -92,7 +88,7 @@ impl<R: Runtime> Exchange<R> {
     /// The client's address. `None` if it has none, as on a Unix socket.
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.peer
+        self.home.peer()
     }
 
     /// Whether the client asks for `text/event-stream` by name in `Accept` (RFC 9110, 12.5.1), as
@@ -123,22 +119,26 @@ impl<R: Runtime> Exchange<R> {
     /// connection is open.
     pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         match &mut self.conn {
-            Some(conn) if !self.body_ended => conn.poll_advance(cx),
+            Some(conn) if !conn.request.body_ended => conn.poll_advance(cx),
             _ => Poll::Ready(false),
         }
     }
 
     /// What [`poll_body`](Self::poll_body) was ready for.
     pub(crate) fn take_body(&mut self, open: bool) -> Result<Option<&[u8]>, Error> {
-        if self.body_ended {
+        let Some(conn) = &mut self.conn else { return Err(Error::Closed) };
+        if conn.request.body_ended {
             return Ok(None);
         }
-        let Some(conn) = self.conn.as_mut().filter(|_| open) else { return Err(Error::Closed) };
+        if !open {
+            return Err(Error::Closed);
+        }
         match conn.driver.event() {
             Some(ServerEvent::Data(data)) => Ok(Some(data)),
             Some(ServerEvent::End(trailers)) => {
-                self.body_ended = true;
-                self.trailers = (!trailers.is_empty()).then(|| trailers.to_owned());
+                conn.request.body_ended = true;
+                conn.request.trailers =
+                    (!trailers.is_empty()).then(|| Box::new(trailers.to_owned()));
                 Ok(None)
             }
             Some(ServerEvent::Closed(why)) => Err(Error::Http(why)),
@@ -150,7 +150,7 @@ impl<R: Runtime> Exchange<R> {
     /// The trailers of the request (RFC 9110, 6.5); none before its body was read to its end.
     #[must_use]
     pub fn trailers(&self) -> Headers<'_> {
-        self.trailers.as_ref().map_or_else(Headers::empty, OwnedHeaders::as_headers)
+        self.held().request.trailers.as_ref().map_or_else(Headers::empty, |it| it.as_headers())
     }
 
     /// The whole body of the request, if it is not longer than `limit` bytes.
@@ -293,8 +293,8 @@ impl<R: Runtime> Exchange<R> {
     /// meanwhile is for nobody.
     pub(crate) fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // What is left of the body goes by here.
-        self.body_ended = true;
         let conn = self.conn();
+        conn.request.body_ended = true;
         if conn.phase.poll_draining(cx).is_ready() {
             return Poll::Ready(());
         }
@@ -359,21 +359,30 @@ impl<R: Runtime> Exchange<R> {
     /// [`Error::Refused`] if the request does not ask for it in order; the client has then been
     /// answered with the status of that [`Rejection`](ws::handshake::Rejection::status): `426` for
     /// another version, `403` for an origin, mostly `400`. [`Error::Io`] if the client is gone.
-    pub async fn websocket(
+    pub fn websocket(
+        self,
+        options: &ws::handshake::ServerOptions<'_>,
+        config: ws::Config,
+    ) -> impl Future<Output = Result<WebSocket<R>, Error>> {
+        // On the heap, for as long as it takes: else every connection's task had room for it.
+        Box::pin(self.open_websocket(options, config))
+    }
+
+    async fn open_websocket(
         mut self,
         options: &ws::handshake::ServerOptions<'_>,
         config: ws::Config,
     ) -> Result<WebSocket<R>, Error> {
-        let negotiated = match ws::handshake::accept(&self.head(), options) {
+        let conn = self.conn();
+        let negotiated = match ws::handshake::accept(&conn.request.head(), options) {
             Ok(accepted) => {
-                let http = self.conn().driver.parts();
+                let http = conn.driver.parts();
                 http.machine.upgrade(accepted.fields(), http.tx)?;
                 accepted.negotiated()
             }
             Err(rejection) => {
                 let fields = rejection.fields().iter().copied();
-                // On the heap: else every connection's task had room for it.
-                Box::pin(self.respond_with(rejection.status(), fields, Bytes::new())).await?;
+                self.respond_with(rejection.status(), fields, Bytes::new()).await?;
                 return Err(Error::Refused(rejection));
             }
         };
@@ -381,6 +390,7 @@ impl<R: Runtime> Exchange<R> {
         let mut socket = WebSocket::accepted(*conn, config, negotiated);
         // The client waits for the answer, whenever the program goes on.
         socket.flush().await?;
+        socket.release_soon();
         Ok(socket)
     }
 }
@@ -394,6 +404,8 @@ impl<R: Runtime> Drop for Exchange<R> {
 
 impl<R: Runtime> std::fmt::Debug for Exchange<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Exchange").field("head", &self.head()).finish_non_exhaustive()
+        f.debug_struct("Exchange")
+            .field("head", &self.held().request.head.as_ref().map(|it| it.as_head()))
+            .finish_non_exhaustive()
     }
 }

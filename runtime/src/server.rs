@@ -131,6 +131,8 @@ pub struct Server<R: Runtime> {
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) config: ServerConfig,
+    /// What its connections have of that.
+    pub(crate) http: Arc<http::ServerConfig>,
     pub(crate) fields: ServerFields,
 }
 
@@ -193,7 +195,7 @@ impl<R: Runtime> Server<R> {
     pub fn new(runtime: R, config: ServerConfig) -> io::Result<Self> {
         let fields = ServerFields::new(config.server.clone(), config.date)
             .map_err(|misuse| io::Error::new(io::ErrorKind::InvalidInput, misuse))?;
-        let settings = Arc::new(Settings { config, fields });
+        let settings = Arc::new(Settings { http: Arc::new(config.http), config, fields });
         Ok(Self { runtime, sources: Vec::new(), settings, shutdown: Arc::default() })
     }
 

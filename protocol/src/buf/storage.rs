@@ -18,15 +18,16 @@ const LINE: usize = 64;
 /// An allocation that is initialised once, when it is made, so that it can be handed out as
 /// `&mut [u8]` to read into again and again without zeroing it and without `unsafe`.
 ///
-/// It lies in one cache line: `start` and `end` are written together, and to read one of them back
-/// from a write that went over the end of a line takes longer than a small message does.
+/// `start` and `end` lie in one cache line: they are written together, and to read one of them back
+/// from a write that went over the end of a line takes longer than a small message does. More alignment
+/// than that, and than allocators give anyway, would make what holds this larger.
 #[derive(Clone, Debug, Default)]
-#[repr(align(64))]
+#[repr(C, align(16))]
 pub(super) struct Storage {
-    /// All of it is initialised; only `start..end` means anything.
-    bytes: Vec<u8>,
     start: usize,
     end: usize,
+    /// All of it is initialised; only `start..end` means anything.
+    bytes: Vec<u8>,
     /// Where the first line begins, if there is room to begin there.
     origin: usize,
 }

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::trace;
 use crate::{Instant, RecvBuf, SendBuf, Transport};
+use alloc::sync::Arc;
 use bytes::Bytes;
 
 /// One connection of a server.
@@ -63,7 +64,7 @@ use bytes::Bytes;
 ///   Where that means that it has left, say [`end_on_eof`](Self::end_on_eof).
 #[derive(Clone, Debug)]
 pub struct Server {
-    config: ServerConfig,
+    config: Arc<ServerConfig>,
     core: Core<Lent>,
     parser: RequestParser,
     asked: Asked,
@@ -100,9 +101,11 @@ impl From<Closed> for Lent {
 }
 
 impl Server {
-    /// The server's side of a connection that has just been accepted.
+    /// The server's side of a connection that has just been accepted. With an [`Arc`] of it, all
+    /// connections have one configuration.
     #[must_use]
-    pub fn new(config: ServerConfig, now: Instant) -> Self {
+    pub fn new(config: impl Into<Arc<ServerConfig>>, now: Instant) -> Self {
+        let config = config.into();
         let mut core = Core::new(Party::Client);
         core.timers.set_after(Timer::Head, now, config.head_timeout);
         Self {

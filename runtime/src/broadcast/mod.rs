@@ -209,14 +209,18 @@ impl Broadcast {
         let opening = Box::pin(exchange.event_stream_with(fields, self.hub.config.stream));
         async move {
             let mut stream: EventStream<R> = opening.await?;
-            let forwarded = stream.forward(&mut subscription).await;
-            // It is no subscriber any more, however long it takes for the rest.
-            drop(subscription);
-            match forwarded {
-                Ok(()) => Box::pin(stream.finish()).await,
-                Err(Error::Closed | Error::Send(SendError::TooSlow)) => Ok(()),
-                Err(error) => Err(error),
+            stream.forget_request();
+            {
+                let forwarded = stream.forward(&mut subscription).await;
+                // It is no subscriber any more, however long it takes for the rest.
+                drop(subscription);
+                match forwarded {
+                    Ok(()) => {}
+                    Err(Error::Closed | Error::Send(SendError::TooSlow)) => return Ok(()),
+                    Err(error) => return Err(error),
+                }
             }
+            Box::pin(stream.finish()).await
         }
     }
 

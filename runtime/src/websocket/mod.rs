@@ -264,6 +264,12 @@ impl<R: Runtime> WebSocket<R> {
         }
     }
 
+    /// Gives memory back as soon as nothing is received: many come at a time, after a restart say, and
+    /// each may wait for long.
+    pub(crate) fn release_soon(&mut self) {
+        self.driver.release_soon();
+    }
+
     fn poll_advance(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         if self.driver.advance_again() {
             return Poll::Ready(true);
