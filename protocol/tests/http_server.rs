@@ -177,6 +177,52 @@ fn a_client_that_takes_a_little_now_and_then_has_not_stalled() {
 }
 
 #[test]
+fn what_the_transport_keeps_has_not_been_taken() {
+    let mut peer = Peer::new();
+    peer.receive(GET);
+    peer.drain();
+    peer.respond(200, BodyLength::EMPTY).unwrap();
+    peer.tx.consume(peer.tx.len());
+    peer.tx.transport_keeps(true);
+    assert_eq!(peer.drain(), None);
+    assert_eq!(peer.server.next_timer(), Some((after(30), Timer::Write)));
+    peer.tx.transport_moved();
+    assert!(!peer.server.advance(after(20), &mut peer.rx, &mut peer.tx));
+    assert_eq!(peer.server.next_timer(), Some((after(50), Timer::Write)));
+    peer.server.handle_timeout(after(50), &mut peer.tx);
+    assert_eq!(peer.drain(), Some(Closed::Timeout(Timer::Write)));
+}
+
+#[test]
+fn a_shutdown_waits_for_what_the_transport_keeps() {
+    for (keeps, wanted) in [(true, Transport::Close), (false, Transport::Down)] {
+        let mut peer = Peer::new();
+        peer.receive(GET);
+        peer.drain();
+        peer.respond(200, BodyLength::EMPTY).unwrap();
+        peer.tx.consume(peer.tx.len());
+        peer.tx.transport_keeps(keeps);
+        assert_eq!(peer.drain(), None);
+        peer.server.shutdown(after(1));
+        assert_eq!(peer.drain(), Some(Closed::Done));
+        assert_eq!(peer.server.transport(), wanted);
+    }
+}
+
+#[test]
+fn who_is_told_that_it_is_the_last_response_is_waited_for() {
+    // RFC 9112, 9.6: a client that pipelines may have asked for more meanwhile.
+    let mut peer = Peer::new();
+    peer.receive(GET);
+    peer.drain();
+    peer.server.shutdown(after(1));
+    peer.respond(200, BodyLength::EMPTY).unwrap();
+    peer.tx.consume(peer.tx.len());
+    assert_eq!(peer.drain(), Some(Closed::Done));
+    assert_eq!(peer.server.transport(), Transport::Close);
+}
+
+#[test]
 fn a_stream_is_chunked_and_a_second_request_is_not_answered_into_it() {
     let mut peer = Peer::new();
     peer.receive(GET);

@@ -8,7 +8,7 @@ mod run;
 mod table;
 
 use core::time::Duration;
-use run::{Framing, Run, Source, decode, decode_body, response};
+use run::{Framing, NOW, Run, Source, decode, decode_body, response};
 use std::collections::{BTreeMap, BTreeSet};
 use table::{Item, Vector, encodings, streams};
 use tidewire::SendBuf;
@@ -136,7 +136,8 @@ fn an_event_source_tells_what_the_table_says_and_goes_on_from_there() {
             }
             assert_eq!(net.source.last_event_id(), vector.last_event_id, "{id}");
             let (wait, request) = net.next_request();
-            assert_eq!(wait, vector.retry().unwrap_or(Duration::from_secs(3)), "{id}");
+            let asked = NOW + vector.retry().unwrap_or(Duration::from_secs(3));
+            assert_eq!(wait, asked.saturating_since(NOW), "{id}");
             // 9.2.3: the id is sent as UTF-8, if there is one and a field can hold it.
             let field = format!("\r\nLast-Event-ID: {}\r\n", vector.last_event_id);
             let sent = request.windows(field.len()).any(|at| at == field.as_bytes());

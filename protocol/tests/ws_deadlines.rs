@@ -70,6 +70,29 @@ fn a_peer_that_takes_nothing_is_given_up() {
 }
 
 #[test]
+fn what_the_transport_keeps_has_the_deadline_of_what_waits() {
+    let mut server = Server::new(Config::default());
+    server.conn.send_binary(&[0; 100], &mut server.tx).unwrap();
+    // As TLS does, it takes all at once, and the peer nothing.
+    server.tx.consume(server.tx.len());
+    server.tx.transport_keeps(true);
+    assert_eq!(server.receive(0, b""), None);
+    assert_eq!(server.conn.next_timer(), Some((at(30_000), Timer::Write)));
+    // Some of it leaves: the deadline counts from then.
+    server.tx.transport_moved();
+    assert_eq!(server.receive(20_000, b""), None);
+    assert_eq!(server.wake(30_000), None);
+    assert_eq!(server.conn.next_timer(), Some((at(50_000), Timer::Write)));
+    // It is rid of all, and there is none.
+    server.tx.transport_keeps(false);
+    assert_eq!((server.receive(21_000, b""), server.conn.poll_timeout()), (None, None));
+    server.tx.transport_keeps(true);
+    assert_eq!(server.receive(22_000, b""), None);
+    assert_eq!(server.conn.next_timer(), Some((at(52_000), Timer::Write)));
+    assert_eq!(server.wake(52_000), Some(Closed::WriteTimeout));
+}
+
+#[test]
 fn no_deadline_stays_when_everything_has_left() {
     let mut server = Server::new(Config::default());
     server.conn.send_binary(&[0; 100], &mut server.tx).unwrap();

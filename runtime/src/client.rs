@@ -101,11 +101,9 @@ impl<R: Runtime> Client<R> {
     ) -> Result<Self, Error> {
         refuse_tls(request.url())?;
         let seed = entropy::seed()?;
-        let write_timeout = config.connection.write_timeout;
-        let mut driver = Driver::new(connector, room(&config.connection), |now, _tx| {
+        let driver = Driver::new(connector, room(&config.connection), |now, _tx| {
             ws::Client::new(request, config, &seed, now)
         });
-        driver.set_flush_timeout(write_timeout);
         Ok(Self { driver, reporter: Reporter::default() })
     }
 

@@ -144,7 +144,7 @@ impl<R: Runtime> Arrival<R> {
     /// Ready with the stream. Without one, if the handshake failed or the server shuts down: who has
     /// asked for nothing yet is not waited for.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<ByteStream<R>>> {
-        if self.phase.poll_draining(cx).is_ready() {
+        if self.phase.poll(cx).is_ready() {
             return Poll::Ready(None);
         }
         let made = ready!(self.handshake.poll(cx));
@@ -167,7 +167,7 @@ impl<R: Runtime, H, F> ConnectionTask<R, Arc<H>, F> {
         counted: Counted,
     ) -> Self {
         let on_error = settings.config.on_error;
-        let phase = Watch::new(shutdown);
+        let phase = Watch::draining(shutdown);
         let (arrival, conn) = if let Some(tls) = &settings.config.tls {
             let handshake = Handshake::server(&runtime, tls, stream);
             let it = Arrival { handshake, runtime, peer, settings, phase, counted };
@@ -182,7 +182,7 @@ impl<R: Runtime, H, F> ConnectionTask<R, Arc<H>, F> {
             conn,
             handling: None,
             handled: None,
-            phase: Watch::new(shutdown),
+            phase: Watch::stopped(shutdown),
             on_error,
             span: trace::span!("tidewire::server", "connection", ?peer),
             request: Span::none(),
@@ -202,7 +202,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
         let _connection = this.span.enter();
-        if this.phase.poll_stopped(cx).is_ready() {
+        if this.phase.poll(cx).is_ready() {
             // What is left of a handler may panic too, and is told nobody: its client has gone.
             let _ = caught(|| this.handling.set(None));
             return Poll::Ready(());
@@ -294,7 +294,7 @@ impl<R: Runtime> Conn<R> {
     /// Ready with whether there is another request, or the end of the connection.
     fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         loop {
-            if self.phase.poll_draining(cx).is_ready() {
+            if self.phase.poll(cx).is_ready() {
                 let http = self.driver.parts();
                 http.machine.shutdown(http.now);
             }

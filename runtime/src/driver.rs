@@ -151,12 +151,6 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         self.link.write_timeout = timeout;
     }
 
-    /// The same for a machine with a deadline of its own for that, which sees all but what the stream has
-    /// taken and not written yet.
-    pub(crate) fn set_flush_timeout(&mut self, timeout: Option<Duration>) {
-        self.link.flush_timeout = timeout;
-    }
-
     /// A timer of the runtime, not set.
     pub(crate) fn timer(&self) -> R::Timer {
         self.link.runtime.timer()

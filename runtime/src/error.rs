@@ -266,7 +266,7 @@ mod tests {
             (Error::Source(words()), "the reason"),
             (Error::Entropy(words()), "the reason"),
             (Error::from(http::Misuse::NoUpgrade), "upgrade"),
-            (Error::from(tidewire::url::Url::parse("x").unwrap_err()), "URL"),
+            (Error::from(tidewire::url::Url::parse("x").unwrap_err()), "the scheme"),
             (Error::Http(http::Closed::Timeout(http::Timer::Head)), "the head is not complete"),
         ];
         for (error, why) in cases {

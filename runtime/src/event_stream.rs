@@ -37,7 +37,7 @@ pub struct EventStream<R: Runtime> {
     /// How many bytes of a subscription may wait before no more is taken of it.
     mark: usize,
     /// For heartbeats, with what it is set to.
-    timer: Option<Box<(R::Timer, Instant)>>,
+    timer: Option<Box<(R::Timer, Option<Instant>)>>,
 }
 
 impl<R: Runtime> EventStream<R> {
@@ -249,19 +249,18 @@ impl<R: Runtime> EventStream<R> {
                 continue;
             }
             let Some(at) = self.stream.poll_timeout() else { return Poll::Pending };
-            let (timer, set) = &mut **self.timer.get_or_insert_with(|| {
-                Box::new((driver.timer(), Instant::from_epoch(Duration::MAX)))
-            });
+            let (timer, set) =
+                &mut **self.timer.get_or_insert_with(|| Box::new((driver.timer(), None)));
             // It may be set to a time before, and is then set anew when that comes: cheaper than
             // setting it with each event.
-            if *set > at {
+            if set.is_none_or(|set| set > at) {
                 timer.set(driver.clock().std(at));
-                *set = at;
+                *set = Some(at);
             }
             if timer.poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            *set = Instant::from_epoch(Duration::MAX);
+            *set = None;
             // Not at once: where heartbeats are due faster than they can be made, there would be no
             // end to it.
             cx.waker().wake_by_ref();

@@ -295,7 +295,7 @@ impl<R: Runtime> Exchange<R> {
         // What is left of the body goes by here.
         let conn = self.conn();
         conn.request.body_ended = true;
-        if conn.phase.poll_draining(cx).is_ready() {
+        if conn.phase.poll(cx).is_ready() {
             return Poll::Ready(());
         }
         while !conn.has_left() && ready!(conn.poll_advance(cx)) {

@@ -53,8 +53,6 @@ pub(crate) struct Link<R: Runtime> {
     /// The socket had nothing to read, and rings when it has.
     starved: bool,
     stream: Option<ByteStream<R>>,
-    /// A stream that buffers has taken what it has not written yet.
-    unflushed: bool,
     /// How connections are made, for machines that dial.
     options: Option<Arc<Options>>,
     /// The connection in the making, and at which count of [`tidewire::Dialer::attempts`] it was
@@ -67,8 +65,6 @@ pub(crate) struct Link<R: Runtime> {
     /// own such deadline runs while it is advanced; this one also while only output is waited for,
     /// and for machines without one.
     pub(crate) write_timeout: Option<Duration>,
-    /// The same for what only a stream that buffers still has: a machine's own deadline does not see it.
-    pub(crate) flush_timeout: Option<Duration>,
     stalled_until: Option<Instant>,
     release_at: Option<Instant>,
     read_size: usize,
@@ -136,13 +132,11 @@ impl<R: Runtime> Link<R> {
             read_at: Instant::EPOCH,
             starved: false,
             stream: None,
-            unflushed: false,
             options: None,
             dial: None,
             write_ended: false,
             linger_until: None,
             write_timeout: None,
-            flush_timeout: None,
             stalled_until: None,
             release_at: None,
             read_size: READ_MIN,
@@ -231,7 +225,6 @@ impl<R: Runtime> Link<R> {
     /// Drops the transport and everything that waited for it.
     pub(crate) fn detach(&mut self) {
         self.stream = None;
-        self.unflushed = false;
         self.dial = None;
         self.rx.clear();
         self.tx.clear();
@@ -320,9 +313,9 @@ impl<R: Runtime> Link<R> {
             match result {
                 Poll::Ready(Ok(n)) if n > 0 => {
                     self.tx.consume(n);
-                    self.unflushed = buffers;
+                    self.tx.transport_keeps(buffers);
                 }
-                Poll::Ready(Ok(_)) if self.tx.is_empty() => self.unflushed = false,
+                Poll::Ready(Ok(_)) if self.tx.is_empty() => self.tx.transport_keeps(false),
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Poll::Ready(result) => {
                     let error = result.err();
@@ -333,12 +326,15 @@ impl<R: Runtime> Link<R> {
                 {
                     trace::event!(
                         "tidewire::link", DEBUG,
-                        timeout = ?self.write_timeout.or(self.flush_timeout), queued = self.tx.len(), "nothing was taken in time"
+                        timeout = ?self.write_timeout, queued = self.tx.len(), "nothing was taken in time"
                     );
                     self.write_no_more(io::ErrorKind::TimedOut.into());
                 }
                 Poll::Pending => {
-                    wrote |= moved;
+                    if moved {
+                        self.tx.transport_moved();
+                        wrote = true;
+                    }
                     break;
                 }
             }
@@ -347,8 +343,7 @@ impl<R: Runtime> Link<R> {
         if self.is_written() {
             self.stalled_until = None;
         } else if wrote || self.stalled_until.is_none() {
-            let flushes = self.flush_timeout.filter(|_| self.tx.is_empty());
-            self.stalled_until = self.write_timeout.or(flushes).map(|timeout| self.now + timeout);
+            self.stalled_until = self.write_timeout.map(|timeout| self.now + timeout);
         }
         if wrote {
             self.touch();
@@ -404,17 +399,16 @@ impl<R: Runtime> Link<R> {
 
     /// Whether nothing waits to be written, here or in the stream.
     pub(crate) fn is_written(&self) -> bool {
-        self.tx.is_empty() && !self.unflushed
+        self.tx.is_written()
     }
 
     /// How many bytes wait to be written; what a stream that buffers still has counts as one.
     pub(crate) fn waiting(&self) -> usize {
-        self.tx.len() + usize::from(self.unflushed)
+        self.tx.len().max(usize::from(!self.tx.is_written()))
     }
 
     fn drop_output(&mut self) {
         self.tx.clear();
-        self.unflushed = false;
         self.stalled_until = None;
     }
 

@@ -306,13 +306,13 @@ impl<R: Runtime> Server<R> {
         let handler = Arc::new(handler);
         let config = &self.settings.config;
         let mut incoming = Incoming::new(self.runtime.clone(), self.sources);
-        let mut phase = Watch::new(&self.shutdown);
-        let mut ended = Watch::new(&self.shutdown);
+        let mut phase = Watch::draining(&self.shutdown);
+        let mut ended = Watch::connections(&self.shutdown);
         let mut backoff = Backoff::default();
         let mut budget = BUDGET;
         loop {
             let accepted = poll_fn(|cx| {
-                if phase.poll_draining(cx).is_ready() {
+                if phase.poll(cx).is_ready() {
                     return Poll::Ready(None);
                 }
                 if budget == 0 {
@@ -320,7 +320,7 @@ impl<R: Runtime> Server<R> {
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
-                ready!(ended.poll_connections(cx, |open| open < config.max_connections));
+                ready!(ended.poll_until(cx, |open| open < config.max_connections));
                 incoming.poll_next(cx)
             });
             match accepted.await {
@@ -358,8 +358,8 @@ impl<R: Runtime> Server<R> {
                     timer.set(after(delay));
                     poll_fn(|cx| {
                         phase
-                            .poll_draining(cx)
-                            .or_else_poll(|| ended.poll_connections(cx, |now| now < open))
+                            .poll(cx)
+                            .or_else_poll(|| ended.poll_until(cx, |now| now < open))
                             .or_else_poll(|| timer.poll(cx))
                     })
                     .await;
@@ -369,18 +369,14 @@ impl<R: Runtime> Server<R> {
         trace::event!("tidewire::server", DEBUG, open = self.shutdown.connections(), "draining");
         drop(incoming);
         // Where there is nothing more to accept, connections have all the time that they want.
-        poll_fn(|cx| {
-            phase.poll_draining(cx).or_else_poll(|| ended.poll_connections(cx, |open| open == 0))
-        })
-        .await;
+        poll_fn(|cx| phase.poll(cx).or_else_poll(|| ended.poll_until(cx, |open| open == 0))).await;
         if !self.shutdown.is_draining() {
             // Those that are joined with this one go on.
             return Ok(());
         }
         let mut timer = self.runtime.timer();
         timer.set(after(self.settings.config.grace));
-        poll_fn(|cx| ended.poll_connections(cx, |open| open == 0).or_else_poll(|| timer.poll(cx)))
-            .await;
+        poll_fn(|cx| ended.poll_until(cx, |open| open == 0).or_else_poll(|| timer.poll(cx))).await;
         trace::event!("tidewire::server", DEBUG, open = self.shutdown.connections(), "stopped");
         self.shutdown.stop();
         Ok(())

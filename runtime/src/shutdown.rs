@@ -56,19 +56,43 @@ impl Shutdown {
     }
 }
 
-/// One task's eye on one thing about a [`Shutdown`]: each watch is polled for the same, always.
+/// What a [`Watch`] waits for.
+#[derive(Clone, Copy, Debug)]
+enum What {
+    /// A shutdown is asked for. This and the next happen once, and for good.
+    Draining,
+    /// The time for that is over.
+    Stopped,
+    /// The number of connections falls.
+    Connections,
+}
+
+/// One task's eye on one thing about a [`Shutdown`].
 #[derive(Debug)]
 pub(crate) struct Watch {
     shutdown: Arc<Shutdown>,
+    what: What,
     listener: Option<EventListener>,
-    /// Whom the listener wakes, if what it waits for happens once and for good. All connections listen to
-    /// the same, behind a lock: the task that has done so needs not again.
+    /// Whom the listener wakes, if what it waits for happens once. All connections listen to the same,
+    /// behind a lock: the task that has done so needs not again.
     task: Option<Waker>,
 }
 
 impl Watch {
-    pub(crate) fn new(shutdown: &Arc<Shutdown>) -> Self {
-        Self { shutdown: shutdown.clone(), listener: None, task: None }
+    pub(crate) fn draining(shutdown: &Arc<Shutdown>) -> Self {
+        Self::new(shutdown, What::Draining)
+    }
+
+    pub(crate) fn stopped(shutdown: &Arc<Shutdown>) -> Self {
+        Self::new(shutdown, What::Stopped)
+    }
+
+    pub(crate) fn connections(shutdown: &Arc<Shutdown>) -> Self {
+        Self::new(shutdown, What::Connections)
+    }
+
+    fn new(shutdown: &Arc<Shutdown>, what: What) -> Self {
+        Self { shutdown: shutdown.clone(), what, listener: None, task: None }
     }
 
     /// Whether a shutdown was asked for.
@@ -76,51 +100,38 @@ impl Watch {
         self.shutdown.is_draining()
     }
 
-    /// Ready once a shutdown was asked for.
+    /// Ready once a shutdown was asked for, or the time for it is over: what this watches.
     #[inline]
-    pub(crate) fn poll_draining(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll_phase(cx, Shutdown::is_draining, |it| &it.drained)
-    }
-
-    /// Ready once the time for that is over.
-    #[inline]
-    pub(crate) fn poll_stopped(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll_phase(cx, Shutdown::is_stopped, |it| &it.stopped)
-    }
-
-    /// Ready once `condition` holds for the number of connections, where it may become true when one
-    /// ends.
-    pub(crate) fn poll_connections(
-        &mut self,
-        cx: &mut Context<'_>,
-        condition: impl Fn(usize) -> bool,
-    ) -> Poll<()> {
-        self.poll_until(cx, |it| condition(it.connections()), |it| &it.connection_ended)
-    }
-
-    #[inline]
-    fn poll_phase(
-        &mut self,
-        cx: &mut Context<'_>,
-        reached: fn(&Shutdown) -> bool,
-        event: fn(&Shutdown) -> &Event,
-    ) -> Poll<()> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let reached = match self.what {
+            What::Draining => Shutdown::is_draining,
+            What::Stopped => Shutdown::is_stopped,
+            What::Connections => unreachable!("what is waited for says `poll_until`"),
+        };
         if reached(&self.shutdown) {
             return Poll::Ready(());
         }
         if self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
             return Poll::Pending;
         }
-        let polled = self.poll_until(cx, reached, event);
+        let polled = self.poll_listener(cx, reached);
         self.task = polled.is_pending().then(|| cx.waker().clone());
         polled
     }
 
-    fn poll_until(
+    /// Ready once `condition` holds for the number of connections, which this watches.
+    pub(crate) fn poll_until(
+        &mut self,
+        cx: &mut Context<'_>,
+        condition: impl Fn(usize) -> bool,
+    ) -> Poll<()> {
+        self.poll_listener(cx, |it| condition(it.connections()))
+    }
+
+    fn poll_listener(
         &mut self,
         cx: &mut Context<'_>,
         condition: impl Fn(&Shutdown) -> bool,
-        event: fn(&Shutdown) -> &Event,
     ) -> Poll<()> {
         loop {
             if condition(&self.shutdown) {
@@ -128,7 +139,12 @@ impl Watch {
             }
             // The order matters: listen first, then look again, or a change in between is missed.
             let Some(listener) = &mut self.listener else {
-                self.listener = Some(event(&self.shutdown).listen());
+                let event = match self.what {
+                    What::Draining => &self.shutdown.drained,
+                    What::Stopped => &self.shutdown.stopped,
+                    What::Connections => &self.shutdown.connection_ended,
+                };
+                self.listener = Some(event.listen());
                 continue;
             };
             match Pin::new(listener).poll(cx) {

@@ -423,7 +423,7 @@ mod tests {
     fn what_is_read_into_an_empty_buffer_begins_on_a_cache_line() {
         for size in [4096, 4097, 64 << 10, 1 << 20] {
             let mut rx = RecvBuf::with_limit(4 << 20);
-            // Fresh, used up, grown, and with room again behind a message in the midst of it.
+            // Fresh, used up, and grown.
             for committed in [0, 100, size, 3 * size] {
                 let spare = rx.spare(committed.max(4096));
                 assert_eq!(spare.as_ptr().align_offset(64), 0, "{size} after {committed}");

@@ -39,6 +39,10 @@ pub struct SendBuf {
     taken: u64,
     /// Those among them that were cleared.
     cleared: u64,
+    /// The transport keeps some of what it took.
+    kept: bool,
+    /// How often some of that left.
+    moves: u32,
 }
 
 #[derive(Debug)]
@@ -75,6 +79,34 @@ impl SendBuf {
     #[must_use]
     pub const fn taken(&self) -> u64 {
         self.taken
+    }
+
+    /// Whether nothing waits to be written, here or in a transport that
+    /// [keeps](Self::transport_keeps) what it took. As long as it does not hold, a machine's write
+    /// deadline runs.
+    #[inline]
+    #[must_use]
+    pub fn is_written(&self) -> bool {
+        self.is_empty() && !self.kept
+    }
+
+    /// Another number than before whenever some of what was not [written](Self::is_written) has left.
+    #[inline]
+    #[must_use]
+    pub const fn progress(&self) -> u64 {
+        self.taken.wrapping_add(self.moves as u64)
+    }
+
+    /// Says whether the transport keeps some of what it took, as TLS and other streams with a buffer do,
+    /// until they are flushed.
+    #[inline]
+    pub fn transport_keeps(&mut self, some: bool) {
+        self.kept = some;
+    }
+
+    /// Says that some of what the transport kept has left.
+    pub fn transport_moved(&mut self) {
+        self.moves = self.moves.wrapping_add(1);
     }
 
     /// How many bytes were ever [`consume`](Self::consume)d: what the transport took, on earlier
@@ -195,6 +227,7 @@ impl SendBuf {
         self.shared.clear();
         self.shared_len = 0;
         self.tail = 0;
+        self.kept = false;
     }
 
     /// Gives memory back that is not in use. Call it when the connection has been idle for a while,

@@ -71,6 +71,8 @@ pub struct Server {
     shutting_down: bool,
     /// It was shut down, and nobody waits for a response.
     parts: bool,
+    /// The response says that the connection ends behind it, so that its client closes too.
+    told_close: bool,
     ends_on_eof: bool,
     defaults: DefaultFields,
 }
@@ -115,6 +117,7 @@ impl Server {
             asked: Asked::default(),
             shutting_down: false,
             parts: false,
+            told_close: false,
             ends_on_eof: false,
             defaults: DefaultFields::default(),
         }
@@ -164,6 +167,7 @@ impl Server {
             }
         }
         let closes = tracker.close_reason().is_some();
+        self.told_close = closes;
 
         trace::event!("tidewire::http", TRACE, status = status.code(), closes, "response");
         write_status_line(status, tx);
@@ -313,8 +317,9 @@ impl Server {
     /// Ends the connection in order: at once if it is idle, else behind the response to the request
     /// under way. A response that has not begun says `Connection: close`.
     ///
-    /// An idle connection that has written everything is [`Transport::Down`] then: there is no response
-    /// that a reset could overtake, which is what other connections linger for (RFC 9112, 9.6).
+    /// An idle connection that has written everything is [`Transport::Down`] then. Others linger lest a
+    /// reset overtakes their response (RFC 9112, 9.6); here it could do so only to a client that asks
+    /// for more before it has read the last one.
     pub fn shutdown(&mut self, _now: Instant) {
         if !self.core.is_running() {
             return;
@@ -505,7 +510,7 @@ impl Server {
             }
             States { client: State::MustClose | State::Closed, server: State::MustClose } => {
                 let shut_down = self.close_reason() == Some(CloseReason::Shutdown);
-                self.parts = shut_down && has_nothing_left(rx, tx);
+                self.parts = shut_down && !self.told_close && has_nothing_left(rx, tx);
                 return self.end(Closed::Done);
             }
             // Who does not take the answers is not let ask more.
@@ -533,6 +538,7 @@ impl Server {
         self.core.tracker.start_next();
         self.parser = RequestParser::new();
         self.ends_on_eof = false;
+        self.told_close = false;
     }
 
     fn read_head(
@@ -708,7 +714,7 @@ impl Server {
 
 /// Whether all is written and nothing is unread, so that a reset could overtake nothing.
 fn has_nothing_left(rx: &RecvBuf, tx: &SendBuf) -> bool {
-    tx.is_empty() && rx.raw().is_empty()
+    tx.is_written() && rx.raw().is_empty()
 }
 
 impl Asked {

@@ -110,7 +110,7 @@ pub(super) struct Core<E> {
     left: Option<Duration>,
     got: u64,
     /// How much of `tx` had left when the write deadline was set.
-    taken: u64,
+    progress: u64,
     /// The peer takes nothing: there is no use in waiting for what is left to leave.
     stalled: bool,
 }
@@ -128,7 +128,7 @@ impl<E: Copy> Core<E> {
             slot: Slot { event: None, taken: false, covers: 0 },
             left: None,
             got: 0,
-            taken: 0,
+            progress: 0,
             stalled: false,
         }
     }
@@ -230,12 +230,12 @@ impl<E: Copy> Core<E> {
     #[inline]
     pub(super) fn watch_writes(&mut self, now: Instant, timeout: Option<Duration>, tx: &SendBuf) {
         let running = self.timers.get(Timer::Write).is_some();
-        if tx.is_empty() || self.life != Life::Running {
+        if tx.is_written() || self.life != Life::Running {
             if running {
                 self.timers.stop(Timer::Write);
             }
-        } else if !running || tx.taken() != self.taken {
-            self.taken = tx.taken();
+        } else if !running || tx.progress() != self.progress {
+            self.progress = tx.progress();
             self.timers.set_after(Timer::Write, now, timeout);
         }
     }
@@ -247,7 +247,7 @@ impl<E: Copy> Core<E> {
         timeout: Option<Duration>,
         tx: &SendBuf,
     ) -> bool {
-        self.stalled = !tx.is_empty() && tx.taken() == self.taken;
+        self.stalled = !tx.is_written() && tx.progress() == self.progress;
         if !self.stalled {
             self.watch_writes(now, timeout, tx);
         }

@@ -139,7 +139,7 @@ pub struct Connection {
     /// Whether something waited to be written the last time, how much had been taken by then, and
     /// since when nothing more was.
     waits: bool,
-    taken: u64,
+    progress: u64,
     stalled_since: Instant,
     /// Whether [`SendError::Full`] was returned and [`Event::Drained`] is owed for it.
     full: bool,
@@ -261,7 +261,7 @@ impl Connection {
             left: 0,
             heard: now,
             waits: false,
-            taken: 0,
+            progress: 0,
             stalled_since: now,
             full: false,
             pong: None,
@@ -402,7 +402,7 @@ impl Connection {
     #[inline(always)]
     pub fn advance(&mut self, now: Instant, rx: &mut RecvBuf, tx: &mut SendBuf) -> bool {
         if self.quiet && self.stage != Stage::Announced && !rx.is_finished() {
-            if !tx.is_empty() || self.waits {
+            if !tx.is_written() || self.waits {
                 self.watch(now, tx);
             }
             if let Some(announced) = self.advance_plain(now, rx) {

@@ -172,6 +172,8 @@ impl Source {
             min_retry: Duration::ZERO,
             max_retry: Duration::MAX,
             reconnect: Policy::fixed(Duration::from_secs(3)),
+            // There is no time left to connect behind a wait until the end of all time.
+            connect_timeout: None,
             ..SourceConfig::default()
         };
         let mut source = EventSource::new(request, config, &Seed::new([1; 32]), NOW).unwrap();

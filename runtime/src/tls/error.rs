@@ -59,7 +59,8 @@ pub enum TlsError {
     #[error("the connection was cut off: it ended without close_notify")]
     Truncated,
     /// The peer does not speak TLS: what it sent is no record (RFC 8446, 5.1). Most often a server whose
-    /// port is for `http` or `ws`, or a client that takes this one's for that.
+    /// port is for `http` or `ws`, or a client that takes this one's for that; behind the handshake, what
+    /// came was damaged.
     #[error("the peer does not speak TLS")]
     NotTls,
     /// The peer does not speak TLS as it should.

@@ -212,8 +212,7 @@ impl<R: Runtime> WebSocket<R> {
         // As the machine takes them: else it could be full and not full at once.
         let high_water = config.send_high_water.max(1);
         let low_water = config.send_low_water.min(high_water - 1);
-        let mut driver = Box::new(driver);
-        driver.set_flush_timeout(config.write_timeout);
+        let driver = Box::new(driver);
         Self { driver, low_water, high_water, incoming: Incoming::default(), served }
     }
 
@@ -275,7 +274,7 @@ impl<R: Runtime> WebSocket<R> {
             return Poll::Ready(true);
         }
         if let Some((phase, _)) = &mut self.served {
-            if phase.poll_draining(cx).is_ready() {
+            if phase.poll(cx).is_ready() {
                 let ws = self.driver.parts();
                 // Refused only if the connection is closing already.
                 let _ = ws.machine.close(CloseCode::GOING_AWAY, "", ws.now, ws.tx);

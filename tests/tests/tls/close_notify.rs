@@ -1,6 +1,7 @@
 //! How TLS ends: announced or cut off, and with all written that waited.
 
 use super::*;
+use tidewire_runtime::ws::{Negotiated, Role};
 
 /// A blocking server of one connection, whose end is in the test's hand.
 struct RawTls(rustls::StreamOwned<rustls::ServerConnection, TcpStream>);
@@ -183,6 +184,19 @@ impl<R: SendRuntime> AsyncWrite for Trickle<R> {
     }
 }
 
+/// TLS over a socket that takes a little at a time, and so many bytes in all.
+async fn trickling<R: SendRuntime>(
+    runtime: &R,
+    authority: &Authority,
+    address: SocketAddr,
+    left: usize,
+) -> ByteStream<R> {
+    let socket = runtime.connect(address, &Default::default()).await.unwrap();
+    let trickle = Trickle::<R> { socket, timer: runtime.timer(), pausing: false, left };
+    let stream = ByteStream::boxed(trickle);
+    stream.connect_tls(runtime, &authority.client(), "localhost").await.unwrap()
+}
+
 // What TLS has taken and not written is not written: a flush waits for it, and a deadline for writes
 // sees that it moves, or does not.
 async fn what_tls_holds_back_waits_to_be_written<R: SendRuntime>(runtime: R) {
@@ -205,10 +219,8 @@ async fn what_tls_holds_back_waits_to_be_written<R: SendRuntime>(runtime: R) {
             }
             body
         });
-        let socket = runtime.connect(address, &Default::default()).await.unwrap();
-        let (timer, left) = (runtime.timer(), if stops { 12_000 } else { usize::MAX });
-        let stream = ByteStream::boxed(Trickle::<R> { socket, timer, pausing: false, left });
-        let stream = stream.connect_tls(&runtime, &authority.client(), "localhost").await.unwrap();
+        let left = if stops { 12_000 } else { usize::MAX };
+        let stream = trickling(&runtime, &authority, address, left).await;
         let mut driver = Driver::with_stream(runtime.clone(), stream, 64 * 1024, |now, _| {
             http::Client::new(http::ClientConfig::default(), now)
         });
@@ -235,7 +247,49 @@ async fn what_tls_holds_back_waits_to_be_written<R: SendRuntime>(runtime: R) {
     }
 }
 
+// A machine with a deadline of its own for what waits sees that too, and names it.
+async fn a_websocket_gives_up_a_peer_that_takes_nothing_from_tls<R: SendRuntime>(runtime: R) {
+    let authority = Authority::new("ours");
+    for stops in [false, true] {
+        let (identity, (listener, address)) = (authority.issue(LOCAL), listener());
+        let server = background(move || {
+            let mut peer = RawTls::accept(&listener, &identity);
+            let mut frame = vec![0; 8 + 30_000];
+            let read = peer.0.read_exact(&mut frame);
+            if !stops {
+                read.unwrap();
+                peer.close_notify();
+            }
+        });
+        let left = if stops { 12_000 } else { usize::MAX };
+        let stream = trickling(&runtime, &authority, address, left).await;
+        // As above: more than a pause, less than all of them.
+        let write_timeout = Some(Duration::from_millis(150));
+        let config = Config { write_timeout, ..Config::default() };
+        let mut socket = WebSocket::from_stream(
+            runtime.clone(),
+            stream,
+            Role::Client,
+            Negotiated::default(),
+            config,
+        )
+        .unwrap();
+        socket.queue_binary(&[b'x'; 30_000]).unwrap();
+        let why = loop {
+            match socket.next().await {
+                Some(Event::Closed { why, .. }) => break why,
+                Some(Event::Drained) => {}
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(why, if stops { Closed::WriteTimeout } else { Closed::Eof });
+        drop(socket);
+        server.await;
+    }
+}
+
 on_every_runtime!(
+    a_websocket_gives_up_a_peer_that_takes_nothing_from_tls,
     an_end_without_close_notify_is_a_truncation,
     a_websocket_that_is_cut_off_says_so,
     both_our_sides_say_close_notify,

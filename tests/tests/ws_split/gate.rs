@@ -270,11 +270,12 @@ fn what_a_stream_keeps_has_the_deadline_of_all_that_is_written() {
     let config = Config { write_timeout: Some(Duration::from_millis(50)), ..Config::default() };
     let (sender, mut receiver) = gate.socket(config).split();
     ::smol::block_on(in_time(Smol, async {
-        match sender.send_text("kept").await {
-            Err(Error::Io(error)) => assert_eq!(error.kind(), io::ErrorKind::TimedOut),
-            other => panic!("{other:?}"),
-        }
-        assert!(matches!(receiver.next().await, Some(Event::Closed { why: Closed::Eof, .. })));
+        let sent = sender.send_text("kept").await;
+        assert!(matches!(sent, Err(Error::WebSocket(Closed::WriteTimeout))), "{sent:?}");
+        assert!(matches!(
+            receiver.next().await,
+            Some(Event::Closed { why: Closed::WriteTimeout, .. })
+        ));
     }));
     assert_eq!(gate.texts(), ["kept"]);
 }

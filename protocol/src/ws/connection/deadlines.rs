@@ -44,7 +44,7 @@ impl Connection {
                     }
                 }
                 (Some(Timer::Write), _) => {
-                    self.waits &= !tx.is_empty() && tx.taken() == self.taken;
+                    self.waits &= !tx.is_written() && tx.progress() == self.progress;
                     let Some(timeout) = self.config.write_timeout else { continue };
                     if !self.waits {
                         self.watch(now, tx);
@@ -79,7 +79,7 @@ impl Connection {
 
     /// Looks at what waits to be written, and since when none of it was taken.
     pub(super) fn watch(&mut self, now: Instant, tx: &SendBuf) {
-        let waits = !tx.is_empty();
+        let waits = !tx.is_written();
         if waits || self.waits {
             self.watch_waiting(waits, now, tx);
         }
@@ -89,8 +89,8 @@ impl Connection {
     }
 
     fn watch_waiting(&mut self, waits: bool, now: Instant, tx: &SendBuf) {
-        if waits && !self.waits || tx.taken() != self.taken {
-            self.taken = tx.taken();
+        if waits && !self.waits || tx.progress() != self.progress {
+            self.progress = tx.progress();
             self.stalled_since = now;
         }
         // While it closes, the deadline for that counts.
@@ -108,7 +108,7 @@ impl Connection {
     /// deadline.
     pub(super) fn begin_closing(&mut self, behind: bool, now: Instant, tx: &SendBuf) {
         self.closes_behind = behind;
-        (self.waits, self.taken, self.stalled_since) = (true, tx.taken(), now);
+        (self.waits, self.progress, self.stalled_since) = (true, tx.progress(), now);
         self.quiet = false;
         self.full = false;
         self.pong = None;

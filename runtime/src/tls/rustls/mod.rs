@@ -76,8 +76,9 @@ fn revocation_lists(bytes: &[u8]) -> Result<Vec<CertificateRevocationListDer<'st
 fn certified_key(chain: &[u8], key: &[u8]) -> Result<CertifiedKey, TlsError> {
     let chain = certificates(chain)?;
     // Before the key, which may be bad as well, or not that of a certificate which is none.
-    for certificate in &chain {
-        ParsedCertificate::try_from(certificate)
+    // The others are passed on, and only the peer has to understand them.
+    if let Some(own) = chain.first() {
+        ParsedCertificate::try_from(own)
             .map_err(|error| TlsError::BadCertificates(error.to_string()))?;
     }
     let key = if is_pem(key) {
