@@ -184,7 +184,11 @@ impl<R: Runtime, H, F> ConnectionTask<R, Arc<H>, F> {
             handled: None,
             phase: Watch::stopped(shutdown),
             on_error,
-            span: trace::span!("tidewire::server", "connection", ?peer),
+            span: trace::span!(
+                "tidewire::server",
+                "connection",
+                peer = peer.map(::tracing::field::display)
+            ),
             request: Span::none(),
         }
     }
