@@ -130,6 +130,7 @@ impl<R: Runtime> Dial<R> {
                 (None, Some((DialError::Proxy, error)))
             }
         };
+        let refused = refuse_tls(target).err().or(refused);
         let mut dial = Self {
             options: options.clone(),
             target: target.clone(),
@@ -164,7 +165,6 @@ impl<R: Runtime> Dial<R> {
         runtime: &R,
         cx: &mut Context<'_>,
     ) -> Poll<Result<ByteStream<R>, DialFailure>> {
-        refuse_tls(&self.target)?;
         if self.tls.is_none() {
             let stream = ready!(self.poll_connected(runtime, cx))?;
             if !self.target.is_secure() {
